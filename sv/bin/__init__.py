@@ -1,0 +1,1 @@
+"""One thin program per stage: ``python -m sv.bin.<name> --help``."""

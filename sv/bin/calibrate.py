@@ -1,0 +1,151 @@
+"""Stage 7: calibrate scores to log-likelihood ratios, or fuse those of several systems.
+
+Logistic regression learns from a labelled list of development trials how much each system's score,
+and each measure of quality, should count. The result is a log-likelihood ratio (natural
+logarithm): accept at ln[c_fa (1-p) / (c_miss p)], whatever the prior p is where you use it.
+
+The development trials must come from other speakers than the test, training speakers for example;
+learning on the test list itself gives figures that nobody can have in practice, and is marked.
+
+Examples:
+  python -m sv.bin.calibrate --dev-trials data/dev/trials --dev-scores exp/a/scores/dev \\
+      --model exp/a/calibration.safetensors --scores exp/a/scores/test \\
+      --output exp/a/calibrated/scores/test
+  python -m sv.bin.calibrate --dev-trials data/dev/trials --model exp/fused/model.safetensors \\
+      --dev-scores exp/a/scores/dev exp/b/scores/dev --dev-quality data/dev/utt2dur \\
+      --scores exp/a/scores/test exp/b/scores/test --quality data/test/utt2dur \\
+      --output exp/fused/scores/test
+"""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from sv.cli import parser, run
+from sv.errors import InputError
+from sv.scoring import metrics
+from sv.scoring.calibration import Calibration
+from sv.scoring.fusion import gather
+from sv.scoring.score_file import read_scores, write_scores
+from sv.scoring.score_info import read_info, strongest
+from sv.scoring.trials import Trials, read_trials
+
+
+def options() -> ArgumentParser:
+    """Return the parser."""
+    p = parser(__doc__)
+    p.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="FILE.safetensors",
+        help="the calibration: written with --dev-trials, read without",
+    )
+    group = p.add_argument_group("learn (leave out to apply a model that exists)")
+    group.add_argument("--dev-trials", type=Path, metavar="FILE", help="labelled trials")
+    group.add_argument(
+        "--dev-scores", nargs="+", metavar="FILE", help="score files of these trials, one a system"
+    )
+    group.add_argument(
+        "--dev-quality",
+        nargs="+",
+        default=[],
+        metavar="SOURCE",
+        help="measures of quality: utt2dur or another file of lines 'utterance number' (above 0), "
+        "or scp:E.scp for the magnitudes of embeddings. They help where durations differ a lot; "
+        "each costs two weights, so give none for a hundred trials",
+    )
+    group.add_argument(
+        "--p-target",
+        type=float,
+        default=0.05,
+        help="prior at which the ratios should be best: that of your application",
+    )
+    group = p.add_argument_group("apply")
+    group.add_argument(
+        "--scores", nargs="+", metavar="FILE", help="score files of one list, in the same order"
+    )
+    group.add_argument(
+        "--quality",
+        nargs="+",
+        default=[],
+        metavar="SOURCE",
+        help="the same measures for this list, in the same order",
+    )
+    group.add_argument("--output", type=Path, metavar="FILE", help="the score file to write")
+    return p
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, learn, apply."""
+    args = options().parse_args(argv)
+    if not args.dev_trials and not args.scores:
+        raise InputError("nothing to do: give --dev-trials to learn, --scores to apply, or both")
+    if bool(args.dev_trials) != bool(args.dev_scores):
+        raise InputError("--dev-trials and --dev-scores go together: give both or neither")
+    if bool(args.scores) != bool(args.output):
+        raise InputError("--scores and --output go together: give both or neither")
+    model = learn(args) if args.dev_trials else Calibration.load(args.model)
+    if args.scores:
+        apply(args, model)
+
+
+def learn(args: Namespace) -> Calibration:
+    """Fit, save, and print the weights and what they gain."""
+    trials = read_trials(args.dev_trials)
+    labels = trials.require_both_classes()
+    columns, names = gather(trials, args.dev_scores, args.dev_quality)
+    model = Calibration(args.p_target).fit(columns, labels, names)
+    model.learned_from_ = {"trials": str(args.dev_trials), "pairs": trials.digest()}
+    model.save(args.model)
+    llr = model.transform(columns)
+    for name, weight in zip(model.names_, model.weights_, strict=True):
+        print(f"{weight:12.4f}  {name}")
+    print(f"{model.intercept_:12.4f}  constant")
+    print(
+        f"On {len(trials):,} trials of {args.dev_trials}: Cllr {metrics.cllr(llr, labels):.4f} "
+        f"(least possible {metrics.min_cllr(llr, labels):.4f}); calibration in {args.model}"
+    )
+    return model
+
+
+def apply(args: Namespace, model: Calibration) -> None:
+    """Write the log-likelihood ratios of ``args.scores``."""
+    trials = read_scores(args.scores[0]).as_trials()
+    columns, names = gather(trials, args.scores, args.quality)
+    if names != model.names_:
+        raise InputError(
+            f"{args.model} was learned from {', '.join(model.names_)}; given are "
+            f"{', '.join(names)}; give the same score files and measures, in the same order"
+        )
+    llr = model.transform(columns)
+    write_scores(args.output, trials, llr, facts(args, model, trials))
+    print(f"{len(trials):,} log-likelihood ratios in {args.output}")
+
+
+def facts(args: Namespace, model: Calibration, trials: Trials) -> dict:
+    """Return what the report should know; scores of one system keep the facts they had."""
+    before = [read_info(path) for path in args.scores]
+    learned = getattr(model, "learned_from_", {})
+    on_test = learned.get("pairs") == trials.digest()
+    if on_test:
+        print(
+            f"warning: {args.model} was learned from these very trials; its figures on them are "
+            "too good",
+            file=sys.stderr,
+        )
+    info = dict(before[0]) if len(before) == 1 else {"backend": "fusion", "fused": before}
+    info["labels"] = strongest(*(each.get("labels", "none") for each in before))
+    info["llr"] = True
+    info["calibration"] = {
+        "model": str(args.model),
+        "p_target": model.p_target,
+        "learned_from": learned.get("trials"),
+        "columns": model.names_,
+        "learned_on_test": on_test,
+    }
+    return info
+
+
+if __name__ == "__main__":
+    run(main)

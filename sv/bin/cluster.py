@@ -1,0 +1,198 @@
+"""Stage 4: cluster embeddings without labels, for SSPS positives and pseudo-labels.
+
+Spherical k-means over all embeddings; with --merge the clusters are then merged to about as many
+as there may be speakers. Writes in --out:
+
+  utt2cluster               "<utterance> <cluster>", the pseudo-labels
+  centroids.ark, .scp       a vector of length one for each cluster; the same form as embeddings,
+                            so that they serve as a cohort for score normalisation
+  sizes                     "<cluster> <utterances>"
+  sizes.png                 histogram of the sizes, also printed
+  kmeans2cluster            with --merge: "<k-means cluster> <cluster>"
+  cluster.json              settings, objective, empty clusters, agreement with true speakers
+
+True speakers are opened only if --labels names them, and only to be compared with the result.
+
+In several processes (torchrun, or utils/processes as local/cluster.sh --ngpu does) each reads its
+part of the embeddings, and the first one merges and writes; the clusters are those of one process
+but for rounding, which may move an utterance that is as near to one centroid as to another.
+
+Examples:
+  python -m sv.bin.cluster --embeddings scp:exp/simclr/embeddings/train.scp --k 25000 \\
+      --out exp/simclr/clusters
+  python -m sv.bin.cluster --embeddings scp:E.scp --k 50000 --merge 7500 --out clusters
+  python -m sv.bin.cluster --embeddings scp:E.scp --k auto --out clusters
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from sv.cli import add_process_timeout, parser, run
+from sv.errors import InputError
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, cluster, write."""
+    args = arguments(argv)
+    # After the options have been read: --help should not wait for torch.
+    from sv import distributed
+
+    device = distributed.start(args.device, args.process_timeout)
+    distributed.with_plain_errors(lambda: cluster(args, device))
+
+
+def cluster(args: argparse.Namespace, device) -> None:
+    """Cluster in as many processes as there are; the first one writes."""
+    import torch
+
+    from sv import distributed
+    from sv.cluster import kmeans
+    from sv.cluster.files import Result, oracle, read_labels, write
+    from sv.kaldi_io import load_vectors, rows_of_share
+
+    first, processes = distributed.is_first(), distributed.world_size()
+    share = distributed.rank(), processes
+    ids, vectors = load_vectors(args.embeddings, share)
+    labels = read_labels(args.labels, ids) if args.labels and first else None
+    options = {
+        "iterations": args.iterations, "seed": args.seed, "device": device,
+        "precision": args.precision, "names": ids[rows_of_share(share, len(ids))],
+        "sharded": processes > 1, "verbose": True,
+    }  # fmt: skip
+    k, silhouettes = args.k, None
+    if k is None:
+        k, silhouettes = choose(vectors, args, options)
+    if args.merge is not None and args.merge >= k:
+        raise InputError(
+            f"--merge {args.merge} is not below --k {k}: k-means makes many small clusters, which "
+            "merging joins; choose a larger --k or a smaller --merge"
+        )
+    # The clusters that were found best were found from this start.
+    start = args.start if silhouettes is None else "k-means++"
+    found = kmeans(vectors, k, init=start, **options)
+    assignments = distributed.to_first(torch.from_numpy(found.assignments))
+    distributed.stop()  # the rest is work for one
+    if not first:
+        return
+    found = dataclasses.replace(found, assignments=assignments.numpy())
+    result = Result(ids, found, settings(args, k, silhouettes))
+    if args.merge is not None:
+        result.merge(args.merge, args.linkage, device)
+    result.oracle = oracle(result.clusters, ids, labels) if labels else None
+    write(args.out, result)
+    print(result.describe())
+
+
+def choose(vectors, args: argparse.Namespace, options: dict) -> tuple[int, dict[int, float]]:
+    """Return the number of clusters that held-out utterances ask for, and all silhouettes."""
+    from sv.cluster import choose_k
+    from sv.distributed import is_first
+
+    def report(k: int, silhouette: float) -> None:
+        print(f"K = {k:,}: silhouette of held-out utterances {silhouette:.4f}", flush=True)
+
+    report = report if is_first() else None
+    k, silhouettes = choose_k(vectors, args.k_candidates, report=report, **options)
+    if is_first():
+        print(f"K = {k:,} has the best one", flush=True)
+    return k, silhouettes
+
+
+def settings(args: argparse.Namespace, k: int, silhouettes: dict[int, float] | None) -> dict:
+    """Return what ``cluster.json`` says of how the clusters were made."""
+    made = {"embeddings": args.embeddings, "k": k, "iterations": args.iterations}
+    made |= {"seed": args.seed, "start": args.start if silhouettes is None else "k-means++"}
+    if args.merge is not None:
+        made |= {"merge": args.merge, "linkage": args.linkage}
+    if silhouettes is not None:
+        made["silhouettes"] = {str(number): value for number, value in silhouettes.items()}
+    return made
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Return the options; ``k`` is None for ``auto``."""
+    p = parser(__doc__)
+    p.add_argument(
+        "--embeddings", required=True, help="scp:FILE.scp or ark:FILE.ark, one vector an utterance"
+    )
+    p.add_argument(
+        "--k",
+        type=number_or_auto,
+        required=True,
+        metavar="K|auto",
+        help="clusters of k-means. Too few mix speakers; too many split a speaker by recording, "
+        "which --merge, or SSPS sampling from the nearest cluster, mends. 25,000 for the million "
+        "utterances of VoxCeleb2: 4 times its speakers, 44 utterances each. auto tries a grid "
+        "and takes the best silhouette of utterances held out",
+    )
+    p.add_argument(
+        "--k-candidates",
+        type=numbers,
+        metavar="K,K,...",
+        help="what --k auto tries; default: from sqrt(N)/4 up by 1.41 until it gets worse",
+    )
+    p.add_argument(
+        "--merge",
+        type=int,
+        help="merge to so many clusters: about the number of speakers you expect. Pseudo-label "
+        "training forgives too many better than too few",
+    )
+    p.add_argument(
+        "--linkage",
+        choices=("average", "ward"),
+        default="average",
+        help="how clusters are compared for merging: by the average cosine of their utterances, "
+        "which leaves outliers alone; or by ward, which keeps sizes even",
+    )
+    p.add_argument("--iterations", type=int, default=10, help="of k-means, over all utterances")
+    p.add_argument(
+        "--start",
+        choices=("random", "k-means++"),
+        default="random",
+        help="first centroids: random utterances, or k-means++, which spreads them and costs as "
+        "much as one or two iterations; better where K is near the number of speakers. --k auto "
+        "always takes k-means++",
+    )
+    p.add_argument("--seed", type=int, default=0, help="of the first centroids")
+    p.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="of the products while iterating; the last assignment is float32 in any case",
+    )
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_process_timeout(p)
+    p.add_argument(
+        "--labels",
+        type=Path,
+        help="utt2spk with true speakers: adds oracle figures to cluster.json, changes no cluster",
+    )
+    p.add_argument("--out", type=Path, required=True, help="folder to write to")
+    args = p.parse_args(argv)
+    if args.k_candidates is not None and args.k is not None:
+        p.error("--k-candidates goes with --k auto")
+    if args.merge is not None and args.merge < 1:
+        p.error(f"--merge {args.merge}: at least one cluster must be left")
+    return args
+
+
+def number_or_auto(text: str) -> int | None:
+    """Parse the value of ``--k``."""
+    if text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a number above 0 nor auto")
+    return int(text)
+
+
+def numbers(text: str) -> list[int]:
+    """Parse the value of ``--k-candidates``."""
+    parts = text.split(",")
+    if not all(part.isdigit() for part in parts):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a list like 100,200,400")
+    return [int(part) for part in parts]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,37 @@
+"""Fetch one file over https: goes on after an interruption, and checks what has come.
+
+What has arrived so far is kept beside the target as .<name>.part, and takes the target's name only
+when its checksum is right. Without --checksum a half-fetched file is begun again, since nothing
+could tell whether two halves fit together. A file that is there already is kept.
+
+Example:
+  python -m sv.bin.download --out corpus/musan.tar.gz \\
+      --checksum md5:0c472d4fc0c5141eca47ad1ffeb2a7df \\
+      --url https://www.openslr.org/resources/17/musan.tar.gz
+"""
+
+from pathlib import Path
+
+from sv.cli import parser, run
+from sv.data.download import download
+from sv.files import digest
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse, fetch, print the SHA-256."""
+    options = parser(__doc__)
+    options.add_argument(
+        "--url",
+        nargs="+",
+        required=True,
+        help="where it is; further ones are mirrors, tried in turn",
+    )
+    options.add_argument("--out", type=Path, required=True, help="the file to write")
+    options.add_argument("--checksum", help="<algorithm>:<hexadecimal digits> of the whole file")
+    args = options.parse_args(argv)
+    fetched = download(args.url, args.out, args.checksum)
+    print(f"{args.out}: {'fetched' if fetched else 'is there'}, sha256 {digest(args.out)}")
+
+
+if __name__ == "__main__":
+    run(main)

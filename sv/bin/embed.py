@@ -1,0 +1,109 @@
+"""Stage 6: write one embedding for each utterance of a data directory, or for each audio file.
+
+Whole utterances, in batches of like length; the batch leaves no trace in the result. Reads the
+features of a data directory (feats.scp, utt2num_frames), or audio files as they are, and a model
+written by stage 3, sv.bin.average or sv.bin.package. Writes a Kaldi ark of vectors and its scp;
+an audio file's id in it is its path as given, with "_" for blanks.
+
+In several processes (torchrun, or utils/processes as local/embed.sh --ngpu does) each embeds its
+share of --data and the first one writes, the very numbers of one process. --job and --num-jobs
+divide the work as well, for jobs that know nothing of each other.
+
+Examples:
+  python -m sv.bin.embed --model exp/simclr/final.pt --data data/test \\
+      --out exp/simclr/embeddings/test
+  python -m sv.bin.embed alice.wav bob.flac --model exp/simclr/model --out people.scp
+"""
+
+from pathlib import Path
+
+from sv.cli import add_process_timeout, parser, run
+from sv.errors import InputError
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and embed."""
+    p = parser(__doc__)
+    p.add_argument("files", nargs="*", type=Path, help="audio files, instead of --data")
+    p.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        help="a model directory, final.pt, or a checkpoints/epoch_NNNN.pt",
+    )
+    p.add_argument("--data", type=Path, help="data directory with feats.scp")
+    p.add_argument(
+        "--out", required=True, help="OUT.scp, or a path without ending: writes OUT.ark and OUT.scp"
+    )
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    p.add_argument(
+        "--frames-per-batch",
+        type=int,
+        default=8000,
+        help="frames (10 ms) in a batch of --data; more is faster on a GPU until memory runs out, "
+        "and changes no result",
+    )
+    add_process_timeout(p)
+    p.add_argument("--job", type=int, default=1, help="which piece of --data to embed, from 1")
+    p.add_argument(
+        "--num-jobs",
+        type=int,
+        default=1,
+        help="pieces of --data that are worked on apart; sv.bin.merge_embeddings joins them. More "
+        "than there are processors or GPUs is no faster",
+    )
+    args = p.parse_args(argv)
+    if not 1 <= args.job <= args.num_jobs:
+        raise InputError(f"--job {args.job} is not one of the --num-jobs {args.num_jobs}")
+    if bool(args.files) == (args.data is not None):
+        raise InputError("give either audio files or --data DIR, one of the two")
+    out = args.out.removesuffix(".scp")
+
+    from sv import distributed
+    from sv.speaker_model import SpeakerModel
+
+    device = distributed.start(args.device, args.process_timeout)
+    if args.files and distributed.world_size() > 1:
+        raise InputError("audio files are embedded by one process: give --data DIR for several")
+    model = SpeakerModel.load(args.model)
+    model.embedder.to(device)
+    if args.files:
+        count = _embed_files(model, args.files, out)
+    else:
+        count = distributed.with_plain_errors(lambda: _embed_data(model, args, out, device))
+    if distributed.is_first():
+        print(f"{count:,} embeddings in {out}.ark")
+    distributed.stop()
+
+
+def _embed_data(model, args, out: str, device) -> int:
+    from sv.data.index import TrainingIndex
+    from sv.embed import embed
+    from sv.kaldi_io import rows_of_share
+
+    index = TrainingIndex.load(args.data)
+    if args.num_jobs > 1:
+        index = index.select(rows_of_share((args.job - 1, args.num_jobs), len(index)))
+    return embed(
+        model.embedder,
+        index,
+        f"{out}.ark",
+        f"{out}.scp",
+        device=device,
+        frames_per_batch=args.frames_per_batch,
+    )
+
+
+def _embed_files(model, files: list[Path], out: str) -> int:
+    from sv.kaldi_io import ArkWriter
+    from sv.progress import progress
+
+    ids = ["_".join(str(path).split()) for path in files]
+    with ArkWriter(f"{out}.ark", f"{out}.scp") as writer:
+        for name, path in zip(ids, progress(files, desc="embeddings", unit="file"), strict=True):
+            writer.write(name, model.embed_file(path))
+    return len(files)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,52 @@
+"""Stage 6, baseline: the mean filterbank of each utterance as its embedding.
+
+No network and no training: what a system must beat to have learned anything. The mean of a
+training set is subtracted, because all mean spectra point the same way and without that all
+cosines are near 1.
+
+Example:
+  python -m sv.bin.embed_mean --data data/test --center-on data/train \\
+      --out exp/mean-fbank/embeddings/test
+"""
+
+from pathlib import Path
+
+from sv.cli import parser, run
+from sv.kaldi_io import ArkWriter, read_scp
+from sv.scoring.baseline import evenly_spaced, mean_features
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, average, write."""
+    p = parser(__doc__)
+    p.add_argument("--data", type=Path, required=True, help="data directory with feats.scp")
+    p.add_argument(
+        "--center-on",
+        type=Path,
+        required=True,
+        help="data directory whose mean is subtracted: a training set; labels are not read",
+    )
+    p.add_argument(
+        "--center-utterances",
+        type=int,
+        default=2000,
+        help="how many of its utterances, spread over the list, make the mean; 0 for all. "
+        "Thousands change nothing that can be measured, a hundred may be too few",
+    )
+    p.add_argument("--out", required=True, help="path without ending: writes OUT.ark and OUT.scp")
+    args = p.parse_args(argv)
+
+    features = read_scp(args.data / "feats.scp")
+    training = list(read_scp(args.center_on / "feats.scp").values())
+    mean = mean_features(
+        evenly_spaced(training, args.center_utterances), desc=f"mean of {args.center_on.name}"
+    ).mean(axis=0)
+    vectors = mean_features(features.values(), desc=f"means of {args.data.name}")
+    with ArkWriter(f"{args.out}.ark", f"{args.out}.scp") as writer:
+        for name, vector in zip(features, vectors, strict=True):
+            writer.write(name, vector - mean)
+    print(f"{len(features):,} embeddings in {args.out}.ark")
+
+
+if __name__ == "__main__":
+    run(main)

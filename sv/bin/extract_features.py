@@ -1,0 +1,82 @@
+"""Stage 1, one job: log mel filterbanks of the utterances in a piece of wav.scp.
+
+Kaldi's features (25 ms windows every 10 ms, dither 0). Audio is averaged over its channels and
+resampled where need be, each said once. Bad files (missing, unreadable, cut off, empty, silent,
+shorter than a frame) are listed and left out; sv.bin.merge_features decides if they are too many.
+
+Writes OUT/raw_fbank.NAME.ark and .scp, OUT/utt2num_frames.NAME and OUT/bad_utterances.NAME; with
+--wave true also OUT/raw_wave.NAME.ark and .scp (16-bit waveforms) and OUT/utt2num_samples.NAME.
+They appear only when all is done; a piece that is complete for the same audio (by size and time
+of change) and options is skipped.
+
+Example:
+  python -m sv.bin.extract_features --scp split2/wav.1.scp --out fbank/train --name 1
+"""
+
+from pathlib import Path
+
+from sv.cli import parser, run
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and extract."""
+    p = parser(__doc__)
+    p.add_argument("--scp", type=Path, required=True, help="lines of '<utterance> <audio file>'")
+    p.add_argument("--out", type=Path, required=True, help="folder of the features")
+    p.add_argument("--name", required=True, help="name of the piece: its number, from 1")
+    p.add_argument(
+        "--num-mel-bins",
+        type=int,
+        default=80,
+        help="mel filters; 80 is usual for neural networks, 40 makes files half as large. More "
+        "than the FFT resolves (over about 120 at 16 kHz) is an error",
+    )
+    p.add_argument(
+        "--sample-rate",
+        type=int,
+        default=16000,
+        help="Hz; audio at another rate is resampled. Telephone speech has nothing above 4 kHz: "
+        "with 8000 no filters are wasted there",
+    )
+    p.add_argument(
+        "--compression",
+        choices=["CM2", "CM", "CM3", "FM"],
+        default="CM2",
+        help="how values are stored: CM2 16 bits (error 2e-4), CM and CM3 8 bits (0.1, 0.06), "
+        "FM floats, twice as large as CM2",
+    )
+    p.add_argument(
+        "--wave",
+        choices=["true", "false"],
+        default="false",
+        help="true: keep the decoded waveforms too, 115 MB an hour at 16 kHz, for training that "
+        "augments waveforms (data.domain: wave)",
+    )
+    p.add_argument(
+        "--force",
+        choices=["true", "false"],
+        default="false",
+        help="true: also if the piece is complete; changed audio files are noticed without it",
+    )
+    p.add_argument(
+        "--exclude",
+        type=Path,
+        help="list of utterances to leave out, by id or path, as `sv doctor` writes it; they do "
+        "not count as bad",
+    )
+    args = p.parse_args(argv)
+
+    import torch
+
+    from sv.data.doctor import read_exclude
+    from sv.features.extraction import Settings, extract_piece
+
+    torch.set_num_threads(1)  # the jobs are the parallelism
+    wave = args.wave == "true"
+    settings = Settings(args.sample_rate, args.num_mel_bins, args.compression, wave)
+    force, exclude = args.force == "true", read_exclude(args.exclude)
+    print(extract_piece(args.scp, args.out, args.name, settings, force, exclude))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,186 @@
+"""Stage 2: banks of noises and rooms, to augment training crops with.
+
+Noises become log-mel features (banks/noise/: feats.scp, utt2num_frames, utt2kind), rooms become
+energy decays of 0.5 s in 10 ms steps and mel bands (banks/rooms/feats.scp). With --wave true both
+are kept as 16-bit waveforms too (wav_ark.scp, utt2num_samples), for data.domain: wave. They come
+from folders of audio, or are generated: coloured noise, chords and synthetic rooms, which need no
+download and are a poor substitute for recorded ones.
+
+A noise's kind is the name of a folder above it, as in MUSAN: "music", "speech", else "noise".
+Each kind has its own range of SNR (augment.*_snr).
+
+Examples:
+  python -m sv.bin.make_banks --noise musan --rir RIRS_NOISES/real_rirs --out banks
+  python -m sv.bin.make_banks --noise generated --rir generated --out banks
+"""
+
+import contextlib
+import logging
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from sv.cli import parser, run
+from sv.data.augmentation_corpora import read_clips
+from sv.data.doctor import MAX_BAD, Bad, load, refuse_too_many, write_bad
+from sv.data.folder_layout import find_audio
+from sv.errors import InputError
+from sv.features import fbank
+from sv.features.banks import KINDS, cut_response, energy_decay, noise_kind
+from sv.files import atomic_write
+from sv.kaldi_io import ArkWriter
+from sv.progress import progress
+
+GENERATED_NOISES = 120
+GENERATED_NOISE_SECONDS = 6.0
+GENERATED_ROOMS = 120
+SAMPLE_RATE = 16000
+SHORTEST_NOISE = 100
+"""Frames; shorter noises would only repeat themselves within a crop."""
+
+Clip = tuple[str, str, np.ndarray]
+"""(id, kind, samples)."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and make both banks."""
+    p = parser(__doc__)
+    p.add_argument(
+        "--noise", default="generated", help="folder of noise and music, 'generated', or 'none'"
+    )
+    p.add_argument(
+        "--rir", default="generated", help="folder of room responses, 'generated', or 'none'"
+    )
+    p.add_argument("--out", type=Path, required=True, help="folder for the banks")
+    p.add_argument("--num-mel-bins", type=int, default=80, help="as in stage 1")
+    p.add_argument(
+        "--wave",
+        choices=["true", "false"],
+        default="false",
+        help="true: also as waveforms, 115 MB an hour of noise, 16 kB a room",
+    )
+    p.add_argument(
+        "--max-bad", type=float, default=MAX_BAD, help="share of bad files to put up with"
+    )
+    p.add_argument("--seed", type=int, default=0, help="of generated material")
+    args = p.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options = {"num_mel_bins": args.num_mel_bins, "wave": args.wave == "true"}
+    parts = {"noise": (args.noise, write_noises), "rooms": (args.rir, write_rooms)}
+    for name, (source, write) in parts.items():
+        if source == "none":
+            shutil.rmtree(args.out / name, ignore_errors=True)  # one of an earlier run
+        elif source == "generated":
+            write(_generated(args.seed, name), args.out, **options)
+        else:
+            listed = args.out / f"bad_{name}"
+            write(_recorded(Path(source), name, listed, args.max_bad), args.out, **options)
+
+
+def write_noises(clips: Iterable[Clip], out: Path, num_mel_bins: int, wave: bool = False) -> None:
+    """Write ``out/noise``: the log-mel features and kinds of ``clips``; with ``wave`` also them."""
+    folder = out / "noise"
+    frames: dict[str, int] = {}
+    samples: dict[str, int] = {}
+    kinds: dict[str, str] = {}
+    (folder / "utt2kind").unlink(missing_ok=True)  # no bank until it is whole
+    with _writers(folder, "CM2", wave) as (writer, waves):
+        for name, kind, clip in clips:
+            features = np.asarray(fbank(clip, num_mel_bins=num_mel_bins))
+            if len(features) < SHORTEST_NOISE:
+                continue
+            writer.write(name, features)
+            if waves:
+                waves.write_waveform(name, clip, SAMPLE_RATE)
+            frames[name], samples[name], kinds[name] = len(features), len(clip), kind
+        if not frames:
+            raise InputError("no noise is as long as 1 s: give a folder with longer ones")
+    _write_table(folder / "utt2num_frames", frames)
+    if wave:
+        _write_table(folder / "utt2num_samples", samples)
+    _write_table(folder / "utt2kind", kinds)
+    counts = ", ".join(f"{list(kinds.values()).count(k)} {k}" for k in KINDS)
+    print(f"{folder}: {counts}; {sum(frames.values()) / 360000:.2f} h")
+
+
+def write_rooms(clips: Iterable[Clip], out: Path, num_mel_bins: int, wave: bool = False) -> None:
+    """Write ``out/rooms``: the energy decays of the room responses ``clips``.
+
+    With ``wave`` also the responses themselves, from the direct sound on, peak at full scale.
+    """
+    folder = out / "rooms"
+    samples: dict[str, int] = {}
+    with _writers(folder, None, wave) as (writer, waves):
+        for name, _, clip in clips:
+            writer.write(name, energy_decay(clip, num_mel_bins=num_mel_bins))
+            response = cut_response(clip)
+            if waves:
+                waves.write_waveform(name, response / np.abs(response).max(), SAMPLE_RATE)
+            samples[name] = len(response)
+        if wave:
+            _write_table(folder / "utt2num_samples", samples)
+    print(f"{folder}: {len(samples)} rooms")
+
+
+@contextlib.contextmanager
+def _writers(folder: Path, compression: str | None, wave: bool) -> Iterator[tuple]:
+    """Open the writer of features, and of waveforms or None; old waveforms go first."""
+    for name in ("wav_ark.scp", "utt2num_samples", "wav.ark"):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.ExitStack() as stack:
+        waves = wave and stack.enter_context(ArkWriter(folder / "wav.ark", folder / "wav_ark.scp"))
+        writer = ArkWriter(folder / "feats.ark", folder / "feats.scp", compression)
+        yield stack.enter_context(writer), waves
+
+
+def _write_table(path: Path, table: dict) -> None:
+    with atomic_write(path) as handle:
+        handle.writelines(f"{key} {value}\n" for key, value in table.items())
+
+
+def _recorded(root: Path, name: str, listed: Path, max_bad: float) -> Iterator[Clip]:
+    """Read every audio file of a prepared folder (``wav.scp``, ``utt2kind``), or below ``root``.
+
+    Without a list, ids are relative paths without blanks, and folders tell the kind.
+    """
+    clips, bad = read_clips(root), []
+    if clips is None:
+        clips = [
+            (
+                "-".join(relative.with_suffix("").parts).replace(" ", "_"),
+                noise_kind(relative),
+                root / relative,
+            )
+            for relative in map(Path, find_audio(root))
+        ]
+    for key, kind, path in progress(clips, desc=name, unit="file"):
+        samples, problem = load(path)
+        if problem:
+            bad.append(Bad(key, str(path), problem))
+        else:
+            yield key, kind, samples
+    if bad:
+        write_bad(listed, bad)
+        refuse_too_many(bad, len(clips), str(listed), max_bad)
+        print(f"{len(bad)} of {len(clips)} files are left out, see {listed}")
+
+
+def _generated(seed: int, name: str) -> Iterator[Clip]:
+    from sv.data.generated_banks import generate_noise, generate_room_response
+
+    rooms = name == "rooms"
+    count = GENERATED_ROOMS if rooms else GENERATED_NOISES
+    for number in progress(range(count), desc=name, unit="clip"):
+        rng = np.random.default_rng([seed, int(rooms), number])
+        kind = "music" if number % 3 == 0 else "noise"
+        if rooms:
+            yield f"room{number:04d}", kind, generate_room_response(rng)
+        else:
+            samples = generate_noise(kind, GENERATED_NOISE_SECONDS, rng)
+            yield f"{kind}{number:04d}", kind, samples
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,50 @@
+"""Draw maps of embeddings, one row for each set: what lies together, by speaker and by session.
+
+The map is t-SNE's (up to 2,000 utterances; principal components beyond), made for each set by
+itself: compare how the colours mix, not where they lie. Labels are for looking at only.
+
+Example (before and after positives from other recordings):
+  python -m sv.bin.map_embeddings --utt2spk data/labels/test/utt2spk \\
+      --utt2session data/labels/test/utt2session --out map.png \\
+      before=scp:exp/base/embeddings/test.scp after=scp:exp/ssps/embeddings/test.scp
+"""
+
+from pathlib import Path
+
+from sv.cli import parser, run
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, place, draw."""
+    args = _parse(argv)
+    from sv.data.labels import read_label_file
+    from sv.embedding_map import embedding_map, maps_figure
+    from sv.errors import InputError
+    from sv.kaldi_io import load_vectors
+    from sv.plots import save
+
+    maps = {}
+    for given in args.sets:
+        name, found, rspecifier = given.partition("=")
+        if not (name and found and rspecifier):
+            raise InputError(f"{given!r} is not NAME=RSPECIFIER, as before=scp:embeddings/test.scp")
+        maps[name] = embedding_map(*load_vectors(rspecifier), seed=args.seed)
+        if maps[name] is None:
+            raise InputError(f"{rspecifier} has fewer than 4 embeddings: nothing to see")
+    labels = [read_label_file(path) if path else None for path in (args.utt2spk, args.utt2session)]
+    save(maps_figure(maps, *labels), args.out)
+    print(f"{args.out}: {', '.join(f'{name} ({found.method})' for name, found in maps.items())}")
+
+
+def _parse(argv: list[str] | None):
+    p = parser(__doc__)
+    p.add_argument("sets", nargs="+", metavar="NAME=RSPECIFIER", help="embeddings, and a title")
+    p.add_argument("--utt2spk", type=Path, help="colours by speaker")
+    p.add_argument("--utt2session", type=Path, help="colours by session, lines to its middle")
+    p.add_argument("--seed", type=int, default=0, help="of t-SNE")
+    p.add_argument("--out", type=Path, required=True, help="the picture, PNG")
+    return p.parse_args(argv)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,44 @@
+"""Stage 6, the end: join the pieces that jobs of sv.bin.embed wrote into one ark and scp.
+
+Reads PIECES/1.scp, PIECES/2.scp, ... and writes OUT.ark and OUT.scp in the same order, which is
+that of the data directory. All pieces must be there, of vectors of one length.
+
+Example:
+  python -m sv.bin.merge_embeddings --pieces exp/simclr/embeddings/test.pieces --num 4 \\
+      --out exp/simclr/embeddings/test
+"""
+
+from pathlib import Path
+
+from sv.cli import parser, run
+from sv.errors import InputError
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and merge."""
+    p = parser(__doc__)
+    p.add_argument("--pieces", type=Path, required=True, help="folder that holds the pieces")
+    p.add_argument("--num", type=int, required=True, help="how many pieces; they are 1 to NUM")
+    p.add_argument("--out", required=True, help="path without ending: writes OUT.ark and OUT.scp")
+    args = p.parse_args(argv)
+
+    from sv.kaldi_io import ArkWriter, load_vectors
+
+    length, count = None, 0
+    with ArkWriter(f"{args.out}.ark", f"{args.out}.scp") as writer:
+        for number in range(1, args.num + 1):
+            ids, vectors = load_vectors(f"scp:{args.pieces / str(number)}.scp")
+            length = length or vectors.shape[1]
+            if vectors.shape[1] != length:
+                raise InputError(
+                    f"{args.pieces}: piece {number} has vectors of {vectors.shape[1]} numbers, "
+                    f"piece 1 of {length}: were they made by one model? Embed again"
+                )
+            for name, vector in zip(ids, vectors, strict=True):
+                writer.write(name, vector)
+            count += len(ids)
+    print(f"{count:,} embeddings in {args.out}.ark")
+
+
+if __name__ == "__main__":
+    run(main)

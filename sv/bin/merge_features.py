@@ -1,0 +1,52 @@
+"""Stage 1, the end: join the pieces of sv.bin.extract_features into a data directory.
+
+Writes DATA/feats.scp, DATA/utt2num_frames and DATA/bad_utterances (id, path, reason; separated by
+tabs), with --wave true also DATA/wav_ark.scp and DATA/utt2num_samples, sorted. Every utterance of
+DATA/wav.scp must have features or be listed as bad; DATA/trials, where it exists, must name none
+of the bad ones. The other files of DATA stay as they are.
+
+Example:
+  python -m sv.bin.merge_features --data data/train --pieces fbank/train --num 2
+"""
+
+from pathlib import Path
+
+from sv.cli import parser, run
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and merge."""
+    p = parser(__doc__)
+    p.add_argument("--data", type=Path, required=True, help="data directory with wav.scp")
+    p.add_argument("--pieces", type=Path, required=True, help="folder that holds the pieces")
+    p.add_argument("--num", type=int, required=True, help="how many pieces; they are 1 to NUM")
+    p.add_argument(
+        "--max-bad",
+        type=float,
+        default=0.01,
+        help="share of bad utterances that is left out without stopping. Higher hides a broken "
+        "copy of the corpus; 0 stops at the first one",
+    )
+    p.add_argument(
+        "--wave",
+        choices=["true", "false"],
+        default="false",
+        help="as given to the jobs; false removes the list of an earlier run's waveforms",
+    )
+    p.add_argument(
+        "--exclude",
+        type=Path,
+        help="list of utterances to leave out, by id or path, as `sv doctor` writes it; they do "
+        "not count as bad",
+    )
+    args = p.parse_args(argv)
+
+    from sv.data.doctor import read_exclude
+    from sv.features.extraction import merge_pieces
+
+    wave, exclude = args.wave == "true", read_exclude(args.exclude)
+    print(merge_pieces(args.data, args.pieces, args.num, args.max_bad, wave, exclude))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,115 @@
+"""Stage 7: normalise scores by a cohort: Z-, T-, S- or AS-norm.
+
+Each side of a trial is scored against a cohort of other people; its score is then counted in
+standard deviations from what the cohort gets. That makes the scores of easy and difficult
+recordings comparable, and usually lowers minDCF more than the EER. Cohorts need no labels:
+training utterances, or means of clusters.
+
+Give the same --embeddings, --center-on and --plda that made the scores; a few trials are scored
+again to make sure of it.
+
+Example:
+  python -m sv.bin.normalize_scores --scores exp/simclr/scores/test --kind as --top-n 300 \\
+      --embeddings scp:exp/simclr/embeddings/test.scp \\
+      --cohort scp:exp/simclr/embeddings/train.scp --output exp/simclr/as-norm/scores/test
+"""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+
+from sv.cli import parser, run
+from sv.errors import InputError
+from sv.scoring.pairs import Sides, score_sides
+from sv.scoring.score_file import Scores, read_scores, write_scores
+from sv.scoring.score_info import read_info, strongest
+from sv.scoring.score_norm import KINDS, ScoreNorm
+from sv.scoring.system import (
+    add_cohort_options,
+    add_system_options,
+    load_backend,
+    load_cohort,
+    load_sides,
+)
+
+CHECKED = 1000
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, normalise, write."""
+    p = parser(__doc__)
+    p.add_argument("--scores", type=Path, required=True, help="the score file to normalise")
+    p.add_argument(
+        "--kind",
+        choices=KINDS,
+        default="as",
+        help="z: by the enrolment side; t: by the test side; s: both; as: both, each by its "
+        "highest cohort scores only",
+    )
+    p.add_argument(
+        "--top-n",
+        type=int,
+        default=300,
+        help="for as: how many of the highest cohort scores count. Too few and the mean is noise, "
+        "too many and it becomes S-norm; 200 to 400 is usual, far fewer of a small cohort",
+    )
+    add_system_options(p)
+    add_cohort_options(p)
+    p.add_argument("--output", type=Path, required=True, help="the score file to write")
+    args = p.parse_args(argv)
+    if args.output.resolve() == args.scores.resolve():
+        raise InputError("--output is the file of --scores; give another, to keep the plain scores")
+
+    scores = read_scores(args.scores)
+    backend, info = load_backend(args)
+    trials = scores.as_trials()
+    sides = load_sides(args, backend, trials)
+    refuse_other_system(scores, sides)
+    cohort, cohort_info = load_cohort(args, backend, trials)
+    size = cohort_info["size"]
+    if args.kind == "as" and args.top_n >= size:
+        print(
+            f"note: --top-n {args.top_n} takes all of a cohort of {size}: this is S-norm. A tenth "
+            "of the cohort or less makes it adaptive",
+            file=sys.stderr,
+        )
+    normalised = ScoreNorm(args.kind, args.top_n).fit(cohort).transform(scores.values, sides)
+    write_scores(args.output, trials, normalised, facts(args, info, cohort_info))
+    print(
+        f"{len(trials):,} scores, {args.kind.upper()}-norm by {size:,} {cohort_info['members']} "
+        f"of {args.cohort}, in {args.output}"
+    )
+    if cohort_info["labels"] == "speakers":
+        print("The cohort uses true speaker labels: this result is not self-supervised.")
+
+
+def facts(args: Namespace, info: dict, cohort_info: dict) -> dict:
+    """Return what the report should know."""
+    before = read_info(args.scores)
+    cohort_info = {"kind": args.kind, **cohort_info}
+    if args.kind == "as":
+        cohort_info["top_n"] = args.top_n
+    labels = strongest(before.get("labels", "none"), info["labels"], cohort_info["labels"])
+    return {**before, **info, "labels": labels, "normalisation": cohort_info}
+
+
+def refuse_other_system(scores: Scores, sides: Sides) -> None:
+    """Raise ``InputError`` if some trials, scored again, do not have the scores of the file."""
+    rows = np.unique(np.linspace(0, len(scores.values) - 1, CHECKED).round().astype(np.int64))
+    part = sides._replace(enrol_rows=sides.enrol_rows[rows], test_rows=sides.test_rows[rows])
+    again, given = score_sides(part), scores.values[rows]
+    far = np.flatnonzero(~(np.abs(again - given) <= 1e-4 * np.maximum(1.0, np.abs(given))))
+    if len(far):
+        row = rows[far[0]]
+        raise InputError(
+            f"{scores.path}: {len(far)} of {len(rows)} scores are not those of these embeddings, "
+            f"first {scores.names[scores.enrol[row]]} {scores.names[scores.test[row]]}: "
+            f"{given[far[0]]:.6f} in the file, {again[far[0]]:.6f} now; give the options "
+            "(--embeddings, --center-on, --plda) that the scores were made with"
+        )
+
+
+if __name__ == "__main__":
+    run(main)

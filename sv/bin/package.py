@@ -1,0 +1,143 @@
+"""Make a model directory of a trained experiment: all that recognising speakers needs.
+
+Writes DIR/model.safetensors (weights), config.yaml (encoder and features), README.md (the model
+card: how it was trained, what was measured, limits) and, with labelled trials or a fitted
+calibration, calibration.json, which turns a cosine into a log-likelihood ratio. The folder can be
+copied anywhere; sv.load, `sv verify`, `sv embed` and `sv export` read it.
+
+The calibration is for use, not for evaluation: fitted on the list that the EER comes from it is
+fine for a user, but its own quality must then be measured on other trials.
+
+Examples:
+  python -m sv.bin.package --exp exp/simclr --out exp/simclr/model
+  python -m sv.bin.package --exp exp/simclr --out exp/simclr/model \\
+      --embeddings exp/simclr/embeddings/test.scp --trials data/test/trials
+"""
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+
+from sv.cli import parser, run
+from sv.errors import InputError
+
+
+def options() -> ArgumentParser:
+    """Return the parser."""
+    p = parser(__doc__)
+    p.add_argument("--exp", type=Path, required=True, help="experiment folder, after stage 6")
+    p.add_argument("--out", type=Path, required=True, help="model directory to write or replace")
+    p.add_argument("--model", type=Path, help="the weights (default: EXP/final.pt)")
+    p.add_argument(
+        "--report", type=Path, help="figures for the card (default: EXP/report/report.json)"
+    )
+    p.add_argument(
+        "--train-data", type=Path, metavar="DIR", help="the training set, for its size on the card"
+    )
+    p.add_argument(
+        "--sample-rate",
+        type=int,
+        default=16000,
+        help="Hz of the audio that the features were made of; a wrong one ruins every score",
+    )
+    group = p.add_argument_group("calibration")
+    group.add_argument(
+        "--embeddings",
+        type=Path,
+        metavar="SCP",
+        help="embeddings by this model of the recordings in --trials; the fit is to their plain "
+        "cosines, which are what a model directory gives (normalised scores are others)",
+    )
+    group.add_argument("--trials", type=Path, help="labelled trials to fit it on")
+    group.add_argument(
+        "--p-target",
+        type=float,
+        default=0.05,
+        help="prior at which the fit should be best; a small one cares more for high scores",
+    )
+    group.add_argument(
+        "--calibration",
+        type=Path,
+        help="instead: a calibration.json, or what sv.bin.calibrate learned from plain cosines",
+    )
+    return p
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, gather, write."""
+    args = options().parse_args(argv)
+    if (args.embeddings is None) != (args.trials is None):
+        raise InputError("give --embeddings and --trials together, or neither")
+    if args.trials is not None and args.calibration is not None:
+        raise InputError("give either --embeddings with --trials, or --calibration, not both")
+    if not args.exp.is_dir():
+        raise InputError(f"--exp {args.exp}: no such folder")
+
+    from sv import model_dir
+    from sv.embed import Embedder
+    from sv.model_card import model_card
+    from sv.report_card import training_card
+
+    path = args.model or args.exp / "final.pt"
+    embedder = Embedder.load(path)
+    features = model_dir.FeatureConfig(args.sample_rate, embedder.mel_bins, embedder.normalise)
+    calibration = _calibration(args)
+    weights = embedder.encoder.state_dict()
+    card = model_card(
+        args.exp.absolute().name,
+        training_card(args.exp, args.train_data),
+        features,
+        embedder.encoder.embedding_dim,
+        sum(weight.numel() for weight in embedder.encoder.parameters()),
+        _figures(args.report, args.exp / "report" / "report.json"),
+        calibration,
+    )
+    model_dir.write(args.out, weights, embedder.settings, features, calibration, card)
+    print(f"model directory: {args.out}" + ("" if calibration else " (without calibration)"))
+
+
+def _calibration(args):
+    from sv import model_dir
+
+    if args.calibration is not None and args.calibration.suffix == ".json":
+        return model_dir.read_calibration(args.calibration)
+    if args.calibration is None and args.trials is None:
+        return None
+    from sv.files import sha256
+    from sv.scoring.calibration import Calibration
+
+    if args.calibration is not None:
+        fitted, made_on = Calibration.load(args.calibration), args.calibration.name
+        made_on = getattr(fitted, "learned_from_", {}).get("trials", made_on)
+    else:
+        from sv.kaldi_io import load_vectors
+        from sv.scoring.cosine import score_trials
+        from sv.scoring.trials import read_trials
+
+        trials = read_trials(args.trials)
+        labels = trials.require_both_classes()
+        sources = (str(args.embeddings), "")
+        scores = score_trials(trials, load_vectors(args.embeddings), sources=sources)
+        fitted = Calibration(args.p_target).fit(scores, labels)
+        short = f"{args.trials.absolute().parent.name}/{args.trials.name}"
+        made_on = f"{short} ({sha256(args.trials)}), {len(trials):,} trials"
+    if len(fitted.weights_) != 1:
+        raise InputError(
+            f"{made_on} fuses {len(fitted.weights_)} columns ({', '.join(fitted.names_)}); a model "
+            "directory needs a calibration of the cosine alone"
+        )
+    return model_dir.CosineCalibration(float(fitted.weights_[0]), fitted.intercept_, made_on)
+
+
+def _figures(given: Path | None, default: Path) -> dict | None:
+    path = given or default
+    if given is None and not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError(f"{path} is no report.json: run stage 8 again, or give --report") from None
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,60 @@
+"""Stage 7, before scoring: train LDA and PLDA on the embeddings of a training set.
+
+The mean is subtracted, LDA keeps the directions that tell speakers apart, rows get one length,
+and a two-covariance model is fitted by EM. sv.bin.score --plda then scores log-likelihood ratios.
+
+It needs labels. Pseudo-labels (the clusters of stage 4) keep a recipe self-supervised; true
+speakers do not. Which they were is kept in the model and marked in every score file made with it.
+
+Example:
+  python -m sv.bin.plda --embeddings scp:exp/dino/embeddings/train.scp \\
+      --utt2cluster exp/dino/clusters/utt2cluster --out exp/dino/plda/plda.safetensors
+"""
+
+from pathlib import Path
+
+from sv.cli import parser, run
+from sv.kaldi_io import load_vectors
+from sv.scoring.plda import PLDA
+from sv.scoring.system import labels_of
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, fit, write."""
+    p = parser(__doc__)
+    p.add_argument("--embeddings", required=True, help="scp:FILE.scp or ark:FILE.ark")
+    labels = p.add_mutually_exclusive_group(required=True)
+    labels.add_argument(
+        "--utt2cluster", metavar="FILE", help="pseudo-labels: a cluster for each utterance"
+    )
+    labels.add_argument(
+        "--utt2spk", metavar="FILE", help="true speakers: the result is not self-supervised"
+    )
+    p.add_argument(
+        "--lda-dim",
+        type=int,
+        default=150,
+        help="dimensions kept; below the number of speakers and of the embeddings. Fewer lose "
+        "speakers, more need more training data; a third of the dimensions is a usual start",
+    )
+    p.add_argument(
+        "--iterations",
+        type=int,
+        default=20,
+        help="of EM, which starts near the end: 10 are usually enough, more do no harm",
+    )
+    p.add_argument("--out", type=Path, required=True, help="the model to write (.safetensors)")
+    args = p.parse_args(argv)
+
+    ids, vectors = load_vectors(args.embeddings)
+    kind, path = ("speakers", args.utt2spk) if args.utt2spk else ("clusters", args.utt2cluster)
+    plda = PLDA(args.lda_dim, args.iterations)
+    plda.fit(vectors, labels_of(ids, path, args.embeddings), kind).save(args.out)
+    history = plda.log_likelihoods_
+    if history:
+        print(f"log-likelihood of an utterance: {history[0]:.4f} at first, {history[-1]:.4f} last")
+    print(f"PLDA of {len(ids):,} utterances, labelled by {kind}, in {args.out}")
+
+
+if __name__ == "__main__":
+    run(main)

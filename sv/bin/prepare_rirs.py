@@ -1,0 +1,54 @@
+"""List the room responses of RIRS_NOISES for augmentation (part of stage 2), by lhotse.
+
+Writes OUT/wav.scp, OUT/utt2kind (the part), OUT/utt2dur and lhotse's manifests; sv.bin.make_banks
+--rir OUT makes a bank of them. A folder that is missing is an error: lhotse would take it for an
+empty one.
+
+Example:
+  python -m sv.bin.prepare_rirs --corpus /data/RIRS_NOISES --out data/rirs --max-rooms 10000
+"""
+
+from pathlib import Path
+
+from sv.cli import parser, run
+from sv.data.augmentation_corpora import RIR_PARTS, RIRS, fetch, prepare_rirs
+from sv.errors import InputError
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse, fetch if asked, write, print a summary."""
+    options = parser(__doc__)
+    options.add_argument("--corpus", type=Path, required=True, help="the folder RIRS_NOISES")
+    options.add_argument("--out", type=Path, default=Path("data/rirs"), help="where the lists go")
+    options.add_argument(
+        "--parts",
+        nargs="+",
+        default=["sim_rir"],
+        metavar="PART",
+        help=f"of {', '.join(RIR_PARTS)}: the 60,000 simulated responses, as in the published "
+        "systems, or the 325 measured ones, which are truer and too few to be alone",
+    )
+    options.add_argument(
+        "--max-rooms",
+        type=int,
+        default=0,
+        help="take so many, spread evenly over all of them; the bank is held in memory (8 kB a "
+        "room at 40 mel bands, 16 kB at 80). 0: all",
+    )
+    options.add_argument(
+        "--download",
+        choices=["true", "false"],
+        default="false",
+        help=f"fetch {RIRS.url} ({RIRS.size}) if there is no --corpus",
+    )
+    args = options.parse_args(argv)
+    if args.max_rooms < 0:
+        raise InputError(f"--max-rooms {args.max_rooms}: is below 0")
+    if args.download == "true":
+        fetch(RIRS, args.corpus)
+    counts = prepare_rirs(args.corpus, args.out, parts=args.parts, max_rooms=args.max_rooms)
+    print(f"{args.corpus} -> {args.out}: {', '.join(f'{n:,} {k}' for k, n in counts.items())}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,252 @@
+"""Stage 8: error rates of scores, with confidence intervals, curves and a report page.
+
+Prints a table with EER and minDCF of one system or of several on the same trials; the first one
+is the system under test, the others are there for comparison. Scores are matched to the trials
+by pair, so a score file of another list is refused.
+
+Examples:
+  python -m sv.bin.report --scores exp/simclr/scores/test --trials data/test/trials
+  python -m sv.bin.report --trials data/test/trials --utt2spk data/labels/test/utt2spk \\
+      --scores trained=exp/a/scores/test untrained=exp/a/untrained/scores/test \\
+      --exp exp/a --out exp/a/report --results RESULTS.md
+"""
+
+import math
+from argparse import ArgumentParser
+from pathlib import Path
+
+from sv.cli import parser, run
+from sv.errors import InputError
+from sv.kaldi_io import read_scp
+from sv.report import (
+    SystemResult,
+    difference_rows,
+    evaluate,
+    figure_rows,
+    group_rows,
+    text_table,
+)
+from sv.report_card import System, checks, list_version
+from sv.report_files import FILES, Outputs, Report, write_files
+from sv.results_file import append_row, columns, row, training_facts
+from sv.scoring.intervals import Groups, linked_groups, speaker_groups
+from sv.scoring.score_file import match_scores, read_scores
+from sv.scoring.trials import Trials, read_trials
+
+
+def options() -> ArgumentParser:
+    """Return the parser."""
+    p = parser(__doc__)
+    p.add_argument(
+        "--scores",
+        nargs="+",
+        required=True,
+        metavar="[NAME=]FILE",
+        help="score files; without NAME, <exp>/scores/<set> is called after <exp>",
+    )
+    p.add_argument("--trials", type=Path, required=True, help="trial list with labels")
+    p.add_argument(
+        "--p-target",
+        type=float,
+        nargs="+",
+        default=[0.01, 0.05],
+        help="priors for minDCF; a small one asks for few false alarms. Figures of different "
+        "priors cannot be compared",
+    )
+    p.add_argument(
+        "--llr",
+        action="store_true",
+        help="the scores are calibrated log-likelihood ratios: also give actDCF and Cllr",
+    )
+    group = p.add_argument_group("intervals and parts")
+    group.add_argument(
+        "--utt2spk",
+        type=Path,
+        help="true speakers, for the intervals; without it groups are guessed from the trials",
+    )
+    group.add_argument(
+        "--utt2group",
+        type=Path,
+        help="a part (corpus, language) for each utterance: also give the EER inside each part",
+    )
+    group.add_argument(
+        "--utt2session", type=Path, help="true sessions, to colour the map of embeddings by"
+    )
+    group.add_argument(
+        "--train-data",
+        type=Path,
+        metavar="DIR",
+        help="the training set of the first system: warn of recordings and, by the labels beside "
+        "it, of speakers that the trials have, too",
+    )
+    group.add_argument(
+        "--list-name",
+        help="what the trial list is called, for instance 'VoxCeleb1-O (cleaned)'; the lists of "
+        "VoxCeleb1 are recognised",
+    )
+    group.add_argument(
+        "--resamples",
+        type=int,
+        default=1000,
+        help="draws of speakers for the 95%% intervals; below 200 their ends wobble, 0 for none",
+    )
+    group.add_argument("--seed", type=int, default=0, help="of these draws")
+    group = p.add_argument_group("outputs")
+    group.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write report.html and report.json there, and each picture as PNG and PDF: det, "
+        "scores, map (of embeddings), curves (of training)",
+    )
+    group.add_argument("--json", type=Path, metavar="FILE", help="all figures")
+    group.add_argument(
+        "--det", type=Path, metavar="FILE", help="DET curves of all systems: PNG or PDF"
+    )
+    group.add_argument("--histogram", type=Path, metavar="FILE", help="histograms: PNG or PDF")
+    group.add_argument("--html", type=Path, metavar="FILE", help="one page with everything in it")
+    group.add_argument("--results", type=Path, metavar="RESULTS.md", help="append a row there")
+    group.add_argument(
+        "--exp",
+        type=Path,
+        metavar="DIR",
+        help="the training of the first system (train.json, config.yaml, train.jsonl); default: "
+        "the folder above the scores/ of the first system",
+    )
+    group.add_argument(
+        "--embeddings",
+        help="of the first system, for the map: a Kaldi scp (default: where recipes put them, "
+        "beside scores/), or none",
+    )
+    return p
+
+
+def named(text: str) -> tuple[str, Path]:
+    """Split ``NAME=FILE``; an existing file is never split."""
+    name, equals, rest = text.partition("=")
+    if equals and name and not Path(text).exists():
+        return name, Path(rest)
+    path = Path(text)
+    folder = path.absolute().parent
+    return (folder.parent.name if folder.name == "scores" else path.stem), path
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, measure, print, write."""
+    args = options().parse_args(argv)
+    systems = [named(text) for text in args.scores]
+    names = [name for name, _ in systems]
+    for option in ("det", "histogram"):
+        path = getattr(args, option)
+        if path is not None and path.suffix not in (".png", ".pdf"):
+            raise InputError(f"--{option} {path}: pictures are .png or .pdf; choose one of them")
+    if len(set(names)) < len(names):
+        raise InputError(f"--scores: two systems have the same name ({names}); give NAME=FILE")
+    if args.exp is not None and not args.exp.is_dir():
+        raise InputError(f"--exp {args.exp}: no such folder")
+
+    p_targets = list(dict.fromkeys(args.p_target))
+    trials = read_trials(args.trials)
+    labels = trials.require_both_classes()
+    scores = [match_scores(read_scores(path), trials) for _, path in systems]
+    described = [System.of(*systems[0], args.exp, args.train_data)]
+    described += [System.of(name, path) for name, path in systems[1:]]
+    utt2spk = read_scp(args.utt2spk) if args.utt2spk else None
+    groups = speaker_groups(trials, utt2spk) if utt2spk else linked_groups(trials)
+    utt2group = read_scp(args.utt2group) if args.utt2group else None
+    results = [
+        evaluate(
+            name,
+            values,
+            trials,
+            p_targets,
+            groups=groups,
+            resamples=args.resamples,
+            seed=args.seed,
+            llr=args.llr or all(system.info.get("llr") for system in described),
+            utt2group=utt2group,
+        )
+        for name, values in zip(names, scores, strict=True)
+    ]
+
+    title = f"{args.trials}: {len(trials):,} trials, {int(labels.sum()):,} of them target"
+    tables = [
+        (title, figure_rows(results)),
+        (f"Differences from {names[0]}, on the same draws", difference_rows(results)),
+        ("Parts of the list", group_rows(results)),
+    ]
+    tables = [(heading, rows) for heading, rows in tables if rows]
+    found = checks(described, trials, utt2spk)
+    report = Report(
+        results=results,
+        systems=described,
+        trials=trials,
+        tables=[("Figures", tables[0][1]), *tables[1:]],
+        notes=_notes(args, trials, groups, results),
+        facts=training_facts(described[0].exp),
+        checks=found,
+        intervals=f"95 %, {args.resamples} draws of {groups.count} {groups.kind}, seed {args.seed}",
+        list_name=args.list_name or list_version(trials),
+        speakers=groups.count if utt2spk else None,
+        utt2spk=utt2spk,
+        utt2session=read_scp(args.utt2session) if args.utt2session else None,
+        embeddings=_embeddings(args, described[0]),
+    )
+    for heading, rows in tables:
+        print(f"{heading}\n{text_table(rows)}\n")
+    for line in [f"warning: {c.text}" for c in found if c.state == "warning"] + report.notes:
+        print(line)
+
+    outputs = _outputs(args)
+    write_files(outputs, report)
+    if outputs.html:
+        print(f"report: {outputs.html}")
+    if args.results:
+        cells = row(results[0], args.trials, report.facts)
+        added = append_row(args.results, columns(p_targets), cells)
+        print(f"{'one row more' if added else 'the row is there already'} in {args.results}")
+
+
+def _notes(args, trials: Trials, groups: Groups, results: list[SystemResult]) -> list[str]:
+    first = results[0]
+    notes = [f"The threshold at the EER of {first.name} is {first.eer.threshold:.4f}."]
+    spans = [span for result in results for span in result.intervals.values()]
+    if any(math.isfinite(span.low) for span in spans):
+        notes.append(f"[95 % intervals]: {args.resamples} draws of {groups.count} {groups.kind}.")
+        if not args.utt2spk:
+            notes.append(
+                "The speakers are not known here, so the intervals may be too narrow: give "
+                "--utt2spk to resample speakers."
+            )
+    if trials.duplicates:
+        notes.append(f"{trials.duplicates} trials repeat an earlier pair and count each time.")
+    return notes
+
+
+def _embeddings(args, first: System) -> Path | None:
+    if args.embeddings == "none":
+        return None
+    if args.embeddings is None:
+        return first.embeddings
+    path = Path(args.embeddings.removeprefix("scp:"))
+    if not path.is_file():
+        raise InputError(f"--embeddings {path}: there is no such file")
+    return path
+
+
+def _outputs(args) -> Outputs:
+    """Return where each file goes: where its own option says, else under --out."""
+    outputs = Outputs(json=args.json, html=args.html)
+    if args.out is not None:
+        outputs.json = args.json or args.out / "report.json"
+        outputs.html = args.html or args.out / "report.html"
+        for key, stem in FILES.items():
+            outputs.pictures[key] = [args.out / f"{stem}{form}" for form in (".png", ".pdf")]
+    for key in ("det", "histogram"):
+        if getattr(args, key) is not None:
+            outputs.pictures[key] = [getattr(args, key)]
+    return outputs
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,50 @@
+"""Stage 7 for mixtures: score trials by the best pair of separated sources.
+
+With a separative encoder every recording has an embedding for each of its speakers. The score of a
+trial is the largest cosine of a source of the one side with a source of the other: is the enrolled
+speaker among those who speak? (sv.bin.score compares the dominant sources only.) Labels are not
+used.
+
+Example:
+  python -m sv.bin.score_sources --model exp/csc/final.pt --data data/test_0db \\
+      --trials data/test_0db/trials --output exp/csc-sources/scores/test_0db
+"""
+
+from pathlib import Path
+
+from sv.cli import parser, run
+from sv.errors import InputError
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, embed the sources, score, write."""
+    p = parser(__doc__)
+    p.add_argument("--model", type=Path, required=True, help="final.pt of a separative encoder")
+    p.add_argument("--data", type=Path, required=True, help="data directory with feats.scp")
+    p.add_argument("--trials", type=Path, required=True, help="the trial list")
+    p.add_argument("--output", type=Path, required=True, help="the score file to write")
+    p.add_argument(
+        "--least-share",
+        type=float,
+        default=0.1,
+        help="share of the energy from which a source is a speaker. Too low: what separation left "
+        "over is compared too, and non-targets score higher; 1: the dominant source alone",
+    )
+    args = p.parse_args(argv)
+    if not 0.0 <= args.least_share <= 1.0:
+        raise InputError(f"--least-share {args.least_share}: give a number from 0 to 1")
+
+    from sv.scoring.score_file import write_scores
+    from sv.scoring.sources import score_sources
+    from sv.scoring.trials import read_trials
+
+    trials = read_trials(args.trials)
+    scores = score_sources(args.model, args.data, trials, args.least_share)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    info = {"backend": "cosine of the best pair of sources", "labels": "none"}
+    write_scores(args.output, trials, scores, info)
+    print(f"{len(trials):,} scores in {args.output}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,55 @@
+"""Give every utterance of a folder of audio a recording condition of its own (before stage 0).
+
+Writes a tree of the same shape as FLAC, conditions.JOB.tsv, and the trials with the new endings.
+A condition is a function of the utterance's path and the seed: a room response, band limits (one
+in four a telephone line with 8-bit coding) and a noise at 10 to 25 dB. Started again, it makes what
+is missing. Use it to study positives from other recordings on corpora that have one session a
+speaker, and say with every result that the conditions are simulated.
+
+Example:
+  python -m sv.bin.simulate_channels --corpus real --out simulated --noise noises --rir responses
+"""
+
+from pathlib import Path
+
+from sv.cli import parser, run
+from sv.errors import InputError
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and make this job's files."""
+    p = parser(__doc__)
+    p.add_argument("--corpus", type=Path, required=True, help="folder of audio")
+    p.add_argument("--out", type=Path, required=True, help="folder for the simulated corpus")
+    p.add_argument("--trials", type=Path, help="trial list of paths; its endings become .flac")
+    p.add_argument("--noise", default="generated", help="folder of noises, or 'generated'")
+    p.add_argument("--rir", default="generated", help="folder of room responses, or 'generated'")
+    p.add_argument("--seed", type=int, default=0, help="another one draws other conditions")
+    p.add_argument("--job", type=int, default=1, help="number of this job, from 1")
+    p.add_argument("--num-jobs", type=int, default=1, help="jobs that share the work")
+    args = p.parse_args(argv)
+    if not 1 <= args.job <= args.num_jobs:
+        raise InputError(f"--job {args.job}: give a number from 1 to --num-jobs {args.num_jobs}")
+
+    from sv.data import simulated_channels as channels
+    from sv.data.folder_layout import find_audio
+    from sv.progress import progress
+
+    if args.out.resolve() == args.corpus.resolve():
+        raise InputError(f"{args.out}: is the corpus itself; choose another --out")
+    recorded = channels.Recorded.load(args.noise, args.rir)
+    found = find_audio(args.corpus)
+    stems = {str(Path(name).with_suffix("")) for name in found}
+    if len(stems) < len(found):
+        raise InputError(f"{args.corpus}: some files differ in their ending only; rename them")
+    args.out.mkdir(parents=True, exist_ok=True)
+    with (args.out / f"conditions.{args.job}.tsv").open("a", encoding="utf-8") as table:
+        for name in progress(found[args.job - 1 :: args.num_jobs], desc="channels", unit="file"):
+            line = channels.simulate_file(args.corpus, name, args.out, recorded, args.seed)
+            table.write(line or "")
+    if args.trials is not None and args.job == 1:
+        channels.rename_trials(args.trials, args.out / "trials")
+
+
+if __name__ == "__main__":
+    run(main)

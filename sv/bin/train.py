@@ -1,0 +1,190 @@
+"""Stage 3 (and 5): train an encoder on a data directory, with or without labels.
+
+Reads feats.scp and utt2num_frames of the data directory and nothing else of it, or with
+data.domain wave wav_ark.scp and utt2num_samples (stages 1 and 2 with --wave true). Methods that
+learn from true speakers (supcon, h_scl, aam) need --labels; no other method opens that file. Writes
+to the experiment folder: config.yaml (every setting, defaults included), checkpoints/, train.jsonl
+(a line an epoch), tensorboard/, train.json (a summary).
+
+Started again, it goes on where it was, to the same bits. SIGTERM or SIGUSR1 (a scheduler's
+warning) write a checkpoint and end it with status 99, on which a queue can start it again.
+
+In several processes (torchrun, or utils/processes as local/train.sh --ngpu does) each takes its
+share of every batch; train.batch_size is that of all together, and the result is the same but for
+rounding.
+
+Example:
+  python -m sv.bin.train --config conf/simclr.yaml --data data/train --out exp/simclr \\
+      --set optim.lr=0.0005 --set train.seed=2
+  python -m sv.bin.train --config conf/supcon.yaml --data data/train --out exp/supcon-chns \\
+      --labels data/labels/train/utt2spk --clusters exp/supcon/clusters --set batches.hard_ratio=1
+"""
+
+import logging
+import shutil
+from contextlib import nullcontext
+from pathlib import Path
+
+from sv.cli import add_process_timeout, parser, run
+from sv.errors import InputError
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and train."""
+    args = _parse(argv)
+    from sv import distributed
+    from sv.data.wave_index import load_index
+    from sv.experiment import Experiment
+    from sv.features.banks import load_noises, load_rooms
+    from sv.lock import locked
+    from sv.supervision import supervise
+    from sv.train import Trainer
+
+    device = distributed.start(args.device, args.process_timeout)
+    first = distributed.is_first()
+    logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(message)s")
+    settings = Experiment.load(args.config, args.set)
+    domain, augmented = settings.data.domain, settings.augment
+    index = load_index(args.data, domain)
+    if args.banks is not None and not args.banks.is_dir():
+        raise InputError(f"{args.banks}: there is no such folder of banks: run stage 2")
+    banks = args.banks or Path("banks")
+    noises = load_noises(banks, domain) if augmented.noise_probability > 0 else None
+    rooms = load_rooms(banks, domain) if augmented.room_probability > 0 else None
+    supervised = supervise(
+        settings, index, labels=args.labels, clusters=args.clusters, device=device
+    )
+    known = {} if supervised is None else vars(supervised)
+    oracle = None
+    if args.oracle_labels is not None:
+        from sv.diagnosis import Oracle
+
+        oracle = Oracle.load(args.oracle_labels, index)
+    banks = {"noises": noises, "rooms": rooms}
+    trainer = Trainer(
+        settings, index, args.out, **banks, **known, oracle=oracle, base=args.base, device=device
+    )
+    if first:
+        _describe(trainer, index, device, supervised)
+    with locked(args.out / ".lock", f"training of {args.out}") if first else nullcontext():
+        if args.restart == "true" and first:
+            _forget(args.out)
+        distributed.with_plain_errors(trainer.fit)
+    distributed.stop()
+
+
+def _describe(trainer, index, device, supervised) -> None:
+    """Print what is going to be trained on what."""
+    from sv.distributed import world_size
+
+    settings, augmented = trainer.settings, trainer.settings.augment
+    weights = sum(p.numel() for p in trainer.method.encoder.parameters())
+    print(
+        f"{len(index):,} utterances, {settings.model.name} with {weights / 1e6:.2f} M weights, "
+        f"{settings.method.name}, {settings.train.epochs} epochs of {trainer.steps} steps "
+        f"on {device} in {'float32' if trainer.dtype is None else 'bfloat16'}"
+        + (f", {world_size()} processes" if world_size() > 1 else ""),
+        flush=True,
+    )
+    if supervised is not None:
+        print(supervised.describe(), flush=True)
+    kinds = trainer.source.noise_kinds() if augmented.noise_probability > 0 else {}
+    added = [f"{kind} at {low:g} to {high:g} dB" for kind, (low, high) in kinds.items()]
+    if augmented.room_probability > 0:
+        added.append(f"{trainer.source.rooms} rooms")
+    if augmented.speeds != [1.0]:
+        added.append(f"speeds {augmented.speeds}")
+    mixing = settings.mixing
+    if mixing.probability > 0:
+        few, most = mixing.interferers
+        others = f"{few}" if few == most else f"{few} to {most}"
+        low, high = mixing.snr
+        share = f"{mixing.probability:.0%} of crops"
+        added.append(f"{others} other speakers over {share}, {low:g} to {high:g} dB")
+    of = "waveforms" if settings.data.domain == "wave" else "features"
+    print(f"augmentation of {of}: {', '.join(added) or 'none'}", flush=True)
+    longest = index.rows(max(group.frames for group in trainer.source.groups))
+    short = int((index.frames < longest).sum())
+    if short:
+        print(f"{short:,} utterances are shorter than a crop: they are repeated to fill it")
+    if trainer.method.positives is not None:
+        print(f"memories of positives: {trainer.method.positives.bytes / 1e6:,.1f} MB", flush=True)
+
+
+def _forget(exp: Path) -> None:
+    """Remove what an earlier training left, once it is certain that the new one can begin."""
+    if (exp / "checkpoints").exists():
+        shutil.rmtree(exp / "checkpoints")
+    (exp / "train.json").unlink(missing_ok=True)
+
+
+def _parse(argv: list[str] | None):
+    p = parser(__doc__)
+    p.add_argument("--config", type=Path, help="YAML settings; defaults for what it leaves out")
+    p.add_argument("--data", type=Path, help="data directory with feats.scp and utt2num_frames")
+    p.add_argument("--out", type=Path, help="experiment folder, made if need be")
+    p.add_argument(
+        "--banks",
+        type=Path,
+        help="folder made by stage 2 (default: ./banks); not read where augmentation is off",
+    )
+    p.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="GROUP.KEY=VALUE",
+        help="override one setting; repeatable; beats --config",
+    )
+    p.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="utt2spk of the training set, for methods that learn from true speakers; methods "
+        "that do not never open it",
+    )
+    p.add_argument(
+        "--clusters",
+        type=Path,
+        metavar="DIR",
+        help="clusters of the speakers (stage 4), for batches.hard_ratio above 0; with a ratio of "
+        "0 they only add to the log how many negatives share the anchor's cluster",
+    )
+    p.add_argument(
+        "--base",
+        type=Path,
+        metavar="EXP",
+        help="go on from the last epoch of this complete experiment, in --out; train.epochs "
+        "counts those of the base too",
+    )
+    p.add_argument(
+        "--oracle-labels",
+        type=Path,
+        metavar="DIR",
+        help="folder with utt2spk (and utt2session): log how right sampled positives are. Only "
+        "figures in the log: the weights are the same without",
+    )
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_process_timeout(p)
+    p.add_argument(
+        "--restart",
+        choices=["true", "false"],
+        default="false",
+        help="throw away checkpoints in --out and start over, instead of resuming",
+    )
+    p.add_argument(
+        "--help-settings", action="store_true", help="list every GROUP.KEY with its meaning, exit"
+    )
+    args = p.parse_args(argv)
+    if args.help_settings:
+        from sv.config import describe
+        from sv.experiment import SCHEMA
+
+        print(describe(SCHEMA))
+        raise SystemExit(0)
+    if args.data is None or args.out is None:
+        p.error("--data and --out are needed")
+    return args
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,94 @@
+"""Do two recordings come from the same speaker? Prints the cosine of their embeddings.
+
+The cosine is between -1 and 1; the higher, the more alike. A model directory that has a
+calibration also gives the probability that it is the same speaker, and decides: it says "same
+speaker" where that costs less, on average, than to say "different speakers". Which depends on how
+often the two are the same person where you use it (--prior), and on what each error costs.
+
+Without calibration, or with a final.pt, no line is drawn unless you draw it with --threshold:
+take the threshold at the EER from the report of stage 8, made on trials like yours.
+
+Examples:
+  python -m sv.bin.verify alice.wav unknown.flac --model exp/simclr/model
+  python -m sv.bin.verify alice.wav unknown.flac --model exp/simclr/model --prior 0.01 --c-fa 10
+  python -m sv.bin.verify alice.wav unknown.flac --model exp/simclr/final.pt --threshold 0.31
+"""
+
+import json
+import math
+from argparse import ArgumentParser
+from pathlib import Path
+
+from sv.cli import parser, run
+from sv.errors import InputError
+
+
+def options() -> ArgumentParser:
+    """Return the parser."""
+    p = parser(__doc__)
+    p.add_argument("enrolment", type=Path, help="audio of a known speaker")
+    p.add_argument("test", type=Path, help="audio to compare with it")
+    p.add_argument("--model", type=Path, required=True, help="a model directory, or a final.pt")
+    p.add_argument(
+        "--threshold",
+        type=float,
+        help="say same speaker from this cosine on, whatever the calibration says",
+    )
+    p.add_argument(
+        "--prior",
+        type=float,
+        default=0.5,
+        help="the share of pairs, where you use this, that are of one speaker. Too high and "
+        "strangers are let in, too low and the speaker is turned away",
+    )
+    p.add_argument(
+        "--c-miss", type=float, default=1.0, help="cost of turning the same speaker away"
+    )
+    p.add_argument(
+        "--c-fa", type=float, default=1.0, help="cost of taking another speaker for the same"
+    )
+    p.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    return p
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, embed both recordings, compare."""
+    args = options().parse_args(argv)
+    if not 0.0 < args.prior < 1.0:
+        raise InputError(f"--prior {args.prior}: must lie between 0 and 1, for example 0.5 or 0.01")
+    if min(args.c_miss, args.c_fa) <= 0.0:
+        raise InputError("--c-miss and --c-fa must be above 0")
+
+    from sv.scoring.calibration import probability
+    from sv.speaker_model import SpeakerModel, cosine
+
+    model = SpeakerModel.load(args.model)
+    score = cosine(model.embed_file(args.enrolment), model.embed_file(args.test))
+    result = {"cosine": score}
+    if model.calibration is not None:
+        result["llr"] = model.calibration.llr(score)
+        result["prior"] = args.prior
+        result["probability"] = float(probability(result["llr"], args.prior))
+    if args.threshold is not None:
+        result["same_speaker"] = score >= args.threshold
+    elif model.calibration is not None:
+        # Accept when the expected cost of a miss is at least that of a false alarm.
+        bar = math.log(args.c_fa * (1.0 - args.prior) / (args.c_miss * args.prior))
+        result["same_speaker"] = result["llr"] >= bar
+    print(json.dumps(result) if args.json else _in_words(result))
+
+
+def _in_words(result: dict) -> str:
+    words = f"{result['cosine']:.4f}"
+    if "same_speaker" in result:
+        words += "  same speaker" if result["same_speaker"] else "  different speakers"
+    if "probability" in result:
+        words += (
+            f"\nprobability of the same speaker {result['probability']:.4f} at a prior of "
+            f"{result['prior']:g}, log-likelihood ratio {result['llr']:.2f}"
+        )
+    return words
+
+
+if __name__ == "__main__":
+    run(main)

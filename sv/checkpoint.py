@@ -1,0 +1,155 @@
+"""Checkpoints: what is in them, how they are written, read and averaged.
+
+Two kinds, both dictionaries of tensors and plain values that load with ``weights_only=True``:
+
+- a *model* (``checkpoints/epoch_0012.pt``, ``final.pt``): encoder weights and the settings that
+  features must agree with; all that embedding needs;
+- the *state* (``checkpoints/last.pt``): everything that resuming needs to go on bit by bit. The
+  one before it stays as ``previous.pt``.
+
+Behind what torch writes stand a mark and a SHA-256 of it, which torch and other readers overlook.
+They tell a file that a disk or a copy has damaged: torch itself would take a changed weight.
+"""
+
+import hashlib
+import io
+import logging
+import re
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sv.errors import InputError
+from sv.files import atomic_write
+
+logger = logging.getLogger(__name__)
+
+MARK = b"SV-SHA256"
+_TRAILER = len(MARK) + hashlib.sha256().digest_size
+
+
+def save(path: str | Path, content: dict[str, Any], former: str | Path | None = None) -> None:
+    """Write a checkpoint; a reader sees the old one or the new one, never half of one.
+
+    former: the name that the old one then gets; nothing: it is forgotten.
+    """
+    buffer = io.BytesIO()  # torch.save turns a full disk into an internal error; a plain write not
+    torch.save(content, buffer)
+    data = buffer.getbuffer()
+    with atomic_write(path, "wb", former) as handle:
+        handle.write(data)
+        handle.write(MARK + hashlib.sha256(data).digest())
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """Read a checkpoint without running any code that may hide in it."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"{path}: there is no such model; stage 3 writes checkpoints/, stage 6 final.pt"
+        )
+    data = path.read_bytes()
+    if data[-_TRAILER:].startswith(MARK):  # files of the first versions have none
+        body = memoryview(data)[:-_TRAILER]
+        if hashlib.sha256(body).digest() != data[-hashlib.sha256().digest_size :]:
+            raise InputError(
+                f"{path}: damaged, its checksum does not fit its contents: copy it again, or train "
+                "again"
+            )
+    try:
+        # What torch writes is stored plainly: a small file cannot unpack to a large one.
+        with zipfile.ZipFile(io.BytesIO(data)) as parts:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):
+                raise ValueError("compressed")
+        content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+        if not isinstance(content, dict):
+            raise TypeError("not a dictionary")
+        return content
+    except Exception as error:  # whatever an unpickler meets in a file that is something else
+        raise InputError(
+            f"{path}: not a checkpoint of ours, or damaged: give a file that stage 3 wrote"
+        ) from error
+
+
+def digest(path: str | Path) -> str:
+    """Return 12 hexadecimal digits of a checkpoint's bytes, or "" if there is none."""
+    path = Path(path)
+    if not path.is_file():
+        return ""
+    content = hashlib.sha256()
+    with path.open("rb") as handle:
+        while part := handle.read(1 << 22):
+            content.update(part)
+    return content.hexdigest()[:12]
+
+
+def epoch_path(exp: str | Path, epoch: int) -> Path:
+    """Return where the model after ``epoch`` epochs is kept; epoch 0 is the untrained one."""
+    return Path(exp) / "checkpoints" / f"epoch_{epoch:04d}.pt"
+
+
+def state_path(exp: str | Path) -> Path:
+    """Return where the state for resuming is kept."""
+    return Path(exp) / "checkpoints" / "last.pt"
+
+
+def save_state(exp: str | Path, content: dict[str, Any]) -> None:
+    """Write the state for resuming; the one before it is kept."""
+    save(state_path(exp), content, former=previous_path(exp))
+
+
+def load_state(exp: str | Path) -> dict[str, Any] | None:
+    """Return the newest state of ``exp`` that is whole, with a warning if it is not the last.
+
+    None if there is no state. Raises ``InputError`` if none of those that are there is whole.
+    """
+    last, previous = state_path(exp), previous_path(exp)
+    if not last.exists() and not previous.exists():
+        return None
+    if last.exists():
+        try:
+            return load(last)
+        except InputError as error:
+            if not previous.exists():
+                raise
+            problem = str(error)
+    else:  # killed between two renames
+        problem = f"{last} is missing"
+    state = load(previous)
+    logger.warning("%s. Training goes on from the state before it, %s", problem, previous)
+    last.unlink(missing_ok=True)  # or the next save would put it in the place of the whole one
+    return state
+
+
+def previous_path(exp: str | Path) -> Path:
+    """Return where the state before the last one is kept."""
+    return state_path(exp).with_name("previous.pt")
+
+
+def epochs_at_hand(exp: str | Path) -> list[int]:
+    """Return the epochs whose models are kept in ``exp``, in order."""
+    names = (p.name for p in (Path(exp) / "checkpoints").glob("epoch_*.pt"))
+    return sorted(int(m[1]) for name in names if (m := re.fullmatch(r"epoch_(\d+)\.pt", name)))
+
+
+def average(paths: Iterable[str | Path]) -> dict[str, Any]:
+    """Return a model whose weights are the mean of several models of one training.
+
+    The mean is taken in float64; counters (integers) are those of the last model.
+    """
+    models = [load(path) for path in paths]
+    if not models:
+        raise InputError("no checkpoint to average: has stage 3 run?")
+    last = models[-1]
+    if any(model["model"] != last["model"] for model in models):
+        raise InputError("the checkpoints to average are of different encoders")
+    weights = {}
+    for name, value in last["encoder"].items():
+        if value.is_floating_point():
+            total = sum(model["encoder"][name].double() for model in models)
+            value = (total / len(models)).to(value.dtype)
+        weights[name] = value
+    return {**last, "encoder": weights, "epochs": [e for model in models for e in model["epochs"]]}

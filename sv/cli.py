@@ -1,0 +1,76 @@
+"""Shared by every program in ``sv.bin``: the parser's style and the last word on errors."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+from sv.errors import InputError
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full: free some space, then run the same command again",
+    errno.EDQUOT: "your disk quota is used up: free some space, then run the same command again",
+    errno.EFBIG: "the file may not grow further: raise the limit (ulimit -f), then run it again",
+    errno.EROFS: "the file system is read-only: choose another output folder",
+    errno.EACCES: "permission denied: check the owner and mode of the file and of its folder",
+    errno.EEXIST: "it is in the way: rename or remove it",
+    errno.ENOTDIR: "a part of this path is a file, not a folder: choose another output folder",
+    errno.EISDIR: "this is a folder where a file is needed: check the path",
+    errno.ENOENT: "no such file or folder: check the path",
+}
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Show defaults other than None, and keep the line breaks of the description."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser whose ``--help`` shows ``description`` as written and every default."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=HelpFormatter, allow_abbrev=False
+    )
+
+
+def add_process_timeout(p: argparse.ArgumentParser) -> None:
+    """Add the option of programs that run in several processes (`sv.distributed`)."""
+    p.add_argument(
+        "--process-timeout",
+        type=float,
+        default=1800,
+        metavar="SECONDS",
+        help="how long one process waits for the others before it gives up. Too short: it ends "
+        "while another still reads its data; too long: a lost process is noticed late",
+    )
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return one sentence that names the file and the remedy."""
+    where = f"{error.filename}: " if error.filename else ""
+    return where + REMEDIES.get(error.errno, error.strerror or str(error))
+
+
+def run(main: Callable[[list[str] | None], int | None]) -> None:
+    """Call ``main`` and exit: 0 if it returned, 2 for bad input, 1 for a failure of the system.
+
+    ``InputError`` and ``OSError`` become one line on stderr; anything else is a defect of ours
+    and keeps its traceback.
+    """
+    try:
+        status = main(None)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
+    except OSError as error:
+        print(f"error: {describe_os_error(error)}", file=sys.stderr)
+        status = 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status or 0)

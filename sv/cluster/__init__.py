@@ -1,0 +1,12 @@
+"""Clusters of embeddings without labels: k-means, merging, neighbours of clusters, a choice of K.
+
+``agreement`` compares clusters with true speakers. It is for diagnosis alone, so that it has to be
+imported by its name: nothing here needs it.
+"""
+
+from sv.cluster.agglomerate import merge
+from sv.cluster.lloyd import Clustering, kmeans
+from sv.cluster.neighbours import nearest_clusters
+from sv.cluster.number import choose_k
+
+__all__ = ["Clustering", "choose_k", "kmeans", "merge", "nearest_clusters"]

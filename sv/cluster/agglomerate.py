@@ -1,0 +1,158 @@
+"""Agglomerative merging of k-means clusters: from many pure clusters to about one a speaker."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+
+from sv.cluster.lloyd import fast_float32
+from sv.errors import InputError
+from sv.progress import progress
+
+Linkage = Literal["average", "ward"]
+BLOCK = 1024
+
+
+def merge(
+    centroids: np.ndarray,
+    sizes: np.ndarray,
+    m: int,
+    *,
+    linkage: Linkage = "average",
+    device: str | torch.device = "cpu",
+    verbose: bool = False,
+) -> np.ndarray:
+    """Return for each of the k clusters the merged cluster (k,) int64 in 0..m-1 it belongs to.
+
+    A cluster counts as ``sizes`` points at its centroid, so the result is that of merging the
+    utterances. Both linkages are functions of the means of two groups and of their sizes:
+    ``average`` takes the mean cosine of their points, <mean_a, mean_b>; ``ward`` the growth of
+    the sum of squares, n_a n_b / (n_a + n_b) |mean_a - mean_b|^2 (Ward, JASA 1963).
+
+    Both are reducible: groups that are each other's nearest may be merged at once, in any order,
+    and the hierarchy is the one of merging the nearest pair of all each time (Murtagh, Computer
+    Journal 1983). So a round merges all such pairs, and only groups whose nearest one is gone
+    search again, in blocks of one matrix product; no (k, k) matrix is held. Merges are then
+    sorted by height and the k - m lowest carried out.
+
+    Args:
+        centroids: (k, D) means of the clusters' unit vectors: the centroids of spherical k-means
+            times their ``closeness``. Without the factor loose clusters look too far apart.
+        sizes: (k,) points of each. Clusters without points are joined to the nearest group at
+            the end.
+        m: groups to leave; they are numbered by their first cluster.
+
+    Raises:
+        InputError: m is not below the number of clusters, or above that of clusters with points.
+    """
+    sizes = np.asarray(sizes)
+    k, filled = len(centroids), np.flatnonzero(sizes > 0)
+    if not 1 <= m < k:
+        raise InputError(f"merging {k:,} clusters to {m:,}: choose a number from 1 to {k - 1:,}")
+    if m > len(filled):
+        raise InputError(
+            f"merging to {m:,}: only {len(filled):,} of the {k:,} clusters have points; choose "
+            "fewer, or more points"
+        )
+    if linkage not in ("average", "ward"):
+        raise InputError(f"linkage {linkage!r} is unknown: use average or ward")
+    means = torch.as_tensor(np.asarray(centroids, np.float32)[filled], device=device)
+    counts = torch.as_tensor(sizes[filled], dtype=torch.float32, device=device)
+    with torch.no_grad(), fast_float32():
+        pairs, heights = _hierarchy(means, counts, linkage, verbose)
+        groups = _cut(pairs, heights, len(filled), m)
+        merged = np.empty(k, np.int64)
+        merged[filled] = groups
+        hollow = np.flatnonzero(sizes == 0)
+        if len(hollow):
+            rows = torch.as_tensor(np.asarray(centroids, np.float32)[hollow], device=device)
+            merged[hollow] = groups[(rows @ means.T).argmax(dim=1).cpu().numpy()]
+    first = np.unique(merged, return_index=True)[1]
+    order = np.empty(m, np.int64)
+    order[np.argsort(first)] = np.arange(m)
+    return order[merged]
+
+
+def _hierarchy(
+    means: torch.Tensor, counts: torch.Tensor, linkage: Linkage, verbose: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return all merges: pairs of clusters (k-1, 2), one from each group, and heights (k-1,).
+
+    A group is known by one of its clusters; its row of ``means`` and ``counts`` is kept there.
+    """
+    means, counts = means.clone(), counts.clone()
+    alive = torch.arange(len(means), device=means.device)
+    nearest = torch.empty(len(means), dtype=torch.int64, device=means.device)
+    height = torch.empty(len(means), device=means.device)
+    stale = alive
+    pairs, heights = [], []
+    bar = progress(total=len(means) - 1, desc="merge", unit="merge") if verbose else None
+    while len(alive) > 1:
+        nearest[stale], height[stale] = _search(means, counts, stale, alive, linkage)
+        mutual = alive[(nearest[nearest[alive]] == alive) & (alive < nearest[alive])]
+        if not len(mutual):  # rounding made a circle of equals: one pair of it is as good
+            mutual = alive[height[alive].argmin()][None]
+        other = nearest[mutual]
+        pairs.append(torch.stack([mutual, other], dim=1).cpu().numpy())
+        heights.append(height[mutual].cpu().numpy())
+        both = counts[mutual] + counts[other]
+        share = (counts[other] / both)[:, None]
+        means[mutual] = torch.lerp(means[mutual], means[other], share)
+        counts[mutual] = both
+        gone = torch.zeros(len(means), dtype=torch.bool, device=means.device)
+        gone[other] = True
+        alive = alive[~gone[alive]]
+        changed = gone.clone()
+        changed[mutual] = True
+        # Reducible: a new group is no nearer to a third than the nearer of its halves was.
+        stale = alive[changed[alive] | changed[nearest[alive]]]
+        if bar is not None:
+            bar.update(len(mutual))
+    if bar is not None:
+        bar.close()
+    if not pairs:
+        return np.empty((0, 2), np.int64), np.empty(0, np.float32)
+    return np.concatenate(pairs), np.concatenate(heights)
+
+
+def _search(
+    means: torch.Tensor,
+    counts: torch.Tensor,
+    rows: torch.Tensor,
+    alive: torch.Tensor,
+    linkage: Linkage,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return for each of ``rows`` (n,) its nearest other group (n,) and the height (n,)."""
+    nearest, heights = torch.empty_like(rows), torch.empty(len(rows), device=means.device)
+    others, weights = means[alive], counts[alive]
+    squares = others.square().sum(dim=1)
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        cost = means[block] @ others.T
+        if linkage == "ward":
+            own = means[block].square().sum(dim=1, keepdim=True)
+            cost.mul_(-2).add_(squares).add_(own)
+            mine = counts[block][:, None]
+            cost.mul_(weights * mine / (weights + mine))
+        else:
+            cost.neg_()
+        here = torch.arange(len(block), device=cost.device)
+        cost[here, torch.searchsorted(alive, block)] = torch.inf  # not itself
+        heights[start : start + BLOCK], best = cost.min(dim=1)
+        nearest[start : start + BLOCK] = alive[best]
+    return nearest, heights
+
+
+def _cut(pairs: np.ndarray, heights: np.ndarray, k: int, m: int) -> np.ndarray:
+    """Return the group (k,) of each cluster after the k - m lowest merges."""
+    parent = np.arange(k)
+
+    def root(cluster: int) -> int:
+        while parent[cluster] != cluster:
+            parent[cluster] = parent[parent[cluster]]
+            cluster = parent[cluster]
+        return cluster
+
+    for left, right in pairs[np.argsort(heights, kind="stable")[: k - m]]:
+        parent[root(right)] = root(left)
+    return np.unique([root(cluster) for cluster in range(k)], return_inverse=True)[1]

@@ -1,0 +1,144 @@
+"""How many clusters? A choice that needs no labels: the silhouette of points held out."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from sv.cluster.lloyd import fast_float32, kmeans
+from sv.cluster.points import Points
+from sv.cluster.processes import share_of, sum_over_processes
+from sv.device import choose_device
+from sv.errors import InputError
+
+HELD_OUT = 0.1
+# Fewer points a cluster than this are no clusters, and too few to have some held out.
+FEWEST_POINTS = 4
+# So many numbers in a row that are worse than the best end the search.
+PATIENCE = 3
+
+
+def grid(count: int) -> list[int]:
+    """Return numbers of clusters to try for ``count`` points: sqrt(count)/4 and up, by 1.41.
+
+    The last is count/4. For a million points: 250 to 250,000, though the search ends earlier.
+    """
+    low, high = max(2.0, count**0.5 / 4), count / FEWEST_POINTS
+    steps = max(0, int(2 * np.log2(max(high / low, 1.0)) + 1e-9))
+    return sorted({round(low * 2 ** (step / 2)) for step in range(steps + 1)})
+
+
+def choose_k(
+    x: np.ndarray | torch.Tensor,
+    candidates: Sequence[int] | None = None,
+    *,
+    report: Callable[[int, float], None] | None = None,
+    spherical: bool = True,
+    seed: int = 0,
+    sharded: bool = False,
+    names: Sequence[str] | None = None,
+    **options,
+) -> tuple[int, dict[int, float]]:
+    """Choose the number of clusters with the best simplified silhouette on held-out points.
+
+    For each candidate, in ascending order, k-means (k-means++ start) learns from nine tenths of
+    the points; each point of the last tenth then has a = distance to its nearest centroid, b =
+    distance to the second nearest, and (b - a) / b. Too few clusters: a is large. Too many: one
+    speaker has several, and b is hardly larger than a. The mean is Hruschka's simplified
+    silhouette (2004) of Rousseeuw's coefficient (1987). On points that made the centroids it
+    would grow towards k = N, where a = 0; hence the tenth held out. The search ends when
+    PATIENCE candidates in a row are worse than the best. Without ``candidates`` it goes on below
+    the grid if its first number is the best, and at last tries the numbers half way between the
+    best and its neighbours.
+
+    What counts is what the embeddings separate: where recordings of a speaker lie apart, the
+    clusters that are found are recordings.
+
+    Args:
+        x: (N, D) embeddings; numpy or torch.
+        candidates: numbers to try; None: ``grid(N)``.
+        report: called with (k, silhouette) after each candidate.
+        sharded: every process of torch.distributed calls this with rows of its own, and all find
+            the same.
+        names: what messages call the rows.
+        options: handed to ``kmeans``.
+
+    Returns:
+        (best k, {k: silhouette} of all that were tried).
+
+    Raises:
+        InputError: a candidate is below 2 or above the points that are not held out.
+    """
+    offset, count = map(int, share_of(len(x), sharded))
+    held_out = np.random.default_rng(seed).random(count) < HELD_OUT
+    most = count - int(held_out.sum())
+    held_out = held_out[offset : offset + len(x)]
+    learn, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    tried = sorted(set(candidates)) if candidates is not None else grid(count)
+    if most == count or not tried or tried[0] < 2 or tried[-1] > most:
+        raise InputError(
+            f"the numbers of clusters to choose from, {', '.join(map(str, tried[:5]))}"
+            f"{', ...' if len(tried) > 5 else ''}, must be between 2 and {most:,} for "
+            f"{count:,} points (a tenth is held out)"
+        )
+    select = torch.from_numpy if torch.is_tensor(x) else np.asarray
+    learn_x, test_x = x[select(learn)], x[select(test)]
+    learn_names = [names[i] for i in learn] if names else None
+    scores: dict[int, float] = {}
+
+    def best() -> int:
+        return max(scores, key=scores.get)
+
+    def measure(k: int) -> None:
+        found = kmeans(
+            learn_x,
+            k,
+            spherical=spherical,
+            seed=seed,
+            init="k-means++",
+            sharded=sharded,
+            names=learn_names,
+            **options,
+        )
+        scores[k] = silhouette(test_x, found.centroids, spherical=spherical, sharded=sharded)
+        if report is not None:
+            report(k, scores[k])
+
+    for k in tried:
+        measure(k)
+        if list(scores).index(best()) < len(scores) - PATIENCE:
+            break
+    if candidates is None:
+        while best() == min(scores) > 2:
+            measure(max(2, round(min(scores) / 2**0.5)))
+        middle = best()
+        for k in sorted({round(middle / 2**0.25), round(middle * 2**0.25)} - set(scores)):
+            if 2 <= k <= most:
+                measure(k)
+    return best(), scores
+
+
+def silhouette(
+    x: np.ndarray | torch.Tensor,
+    centroids: np.ndarray | torch.Tensor,
+    *,
+    spherical: bool = True,
+    sharded: bool = False,
+) -> float:
+    """Return the mean of (b - a) / b over the rows of ``x`` (N, D), see ``choose_k``.
+
+    Distances are 1 - cosine (spherical) or Euclidean. ``centroids``: (k, D), k >= 2.
+    """
+    device = choose_device(str(x.device) if torch.is_tensor(x) else "cpu")
+    points = Points(x, spherical=spherical, device=device, sharded=sharded)
+    rows_of_k = torch.as_tensor(centroids).to(device).float() - points.mean
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    with torch.no_grad(), fast_float32():
+        for _, rows in points.blocks():
+            if spherical:
+                distances = 1 - rows @ rows_of_k.T
+            else:
+                distances = torch.cdist(rows, rows_of_k)
+            a, b = distances.clamp_(min=0).topk(2, dim=1, largest=False).values.unbind(dim=1)
+            total += ((b - a) / b.clamp(min=1e-12)).sum(dtype=torch.float64)
+    return float(sum_over_processes(total, sharded)) / points.total

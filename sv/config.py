@@ -1,0 +1,211 @@
+"""Settings: two-level YAML → dataclasses, with one rule of precedence.
+
+``group.key`` on the command line (``--set``) beats the YAML file, which beats the default. An
+unknown key is an error that names the nearest known one; so is a value of the wrong type.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any
+
+import yaml
+
+from sv.errors import InputError
+from sv.files import atomic_write
+
+Schema = Mapping[str, type | Mapping[str, type]]
+"""Group name → dataclass, or → {value of ``name`` in the group: dataclass}."""
+
+
+def option(default: Any, help: str) -> Any:
+    """Declare a dataclass field with a default and a help text that teaches."""
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=lambda: list(default), metadata={"help": help})
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+def load(schema: Schema, path: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return ``{group: dataclass instance}`` for every group of ``schema``.
+
+    Parameters
+    ----------
+    schema: the known groups.
+    path: a YAML file of two levels, or None for defaults only.
+    overrides: texts like ``optim.lr=0.0005``, applied in order after the file.
+    """
+    raw = _read_yaml(Path(path)) if path is not None else {}
+    source = str(path)
+    for group, values in raw.items():
+        _check_known(group, schema, f"{source}: group")
+        if not isinstance(values, dict):
+            raise InputError(
+                f"{source}: {group}: expected indented 'key: value' lines below it, "
+                f"found {_short(values)}"
+            )
+    for text in overrides:
+        group, key, value = _parse_override(text)
+        _check_known(group, schema, f"--set {text}: group")
+        raw.setdefault(group, {})[key] = value
+    if overrides:
+        source += " with --set"
+    return {group: _build(schema[group], raw.get(group, {}), group, source) for group in schema}
+
+
+def to_dict(groups: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the settings as plain nested dictionaries, fit for YAML and checkpoints."""
+    return {name: dataclasses.asdict(group) for name, group in groups.items()}
+
+
+def save(groups: Mapping[str, Any], path: str | Path) -> None:
+    """Write the resolved settings, every default included, as YAML."""
+    with atomic_write(path) as handle:
+        yaml.safe_dump(to_dict(groups), handle, sort_keys=False)
+
+
+def digest(settings: Mapping[str, Any]) -> str:
+    """Return 12 hexadecimal digits that differ when any setting differs."""
+    text = yaml.safe_dump(dict(settings), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def describe(schema: Schema) -> str:
+    """Return every ``group.key``, its default and its help, for ``--help``."""
+    lines = []
+    for group, kinds in schema.items():
+        for name, kind in kinds.items() if isinstance(kinds, Mapping) else [(None, kinds)]:
+            lines.append(f"{group}:" + (f"   (name: {name})" if name else ""))
+            for field in dataclasses.fields(kind):
+                if field.name == "name":
+                    continue
+                lines.append(f"  {group}.{field.name} = {_default(field)!r}")
+                lines.append(f"      {field.metadata.get('help', '')}")
+    return "\n".join(lines)
+
+
+def _default(field: dataclasses.Field) -> Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    return field.default_factory()
+
+
+def _read_yaml(path: Path) -> dict:
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such configuration file: check --config")
+    try:
+        raw = _parse_yaml(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is not UTF-8 text: is it a file of settings?") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())[:300]}") from None
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: expected groups such as 'optim:' with keys below them")
+    return raw
+
+
+def _parse_override(text: str) -> tuple[str, str, Any]:
+    name, equals, value = text.partition("=")
+    group, dot, key = name.strip().partition(".")
+    if not (equals and dot and group and key):
+        raise InputError(f"--set {text}: write it as group.key=value, for example optim.lr=0.0005")
+    try:
+        return group, key, _parse_yaml(value)
+    except ValueError as error:
+        raise InputError(f"--set {text}: {value!r} is not a YAML value") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases: ten lines of them can stand for a list of a billion items."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not used here: write the value out")
+        return super().compose_node(parent, index)
+
+
+def _parse_yaml(text: str) -> Any:
+    """Return the value of a YAML text; raise ``ValueError`` for whatever is wrong with it."""
+    try:
+        loader = _Loader(text)
+    except yaml.YAMLError as error:  # a character that no text has
+        raise ValueError(str(error)) from error
+    try:
+        return loader.get_single_data()
+    except (yaml.YAMLError, RecursionError, ArithmeticError, LookupError, TypeError) as error:
+        # The last three: tags such as !!int on something that is none.
+        raise ValueError(str(error)) from error
+    finally:
+        loader.dispose()
+
+
+def _check_known(name: str, known: typing.Iterable[str], what: str) -> None:
+    known = list(known)
+    if name in known:
+        return
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    raise InputError(f"{what} {name!r} is unknown: {hint}")
+
+
+def _build(kinds: type | Mapping[str, type], values: dict, group: str, source: str) -> Any:
+    kind = kinds
+    if isinstance(kinds, Mapping):
+        name = values.get("name", next(iter(kinds)))
+        _check_known(name, kinds, f"{source}: {group}.name")
+        kind = kinds[name]
+        values = {**values, "name": name}
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
+    typed = {}
+    for key, value in values.items():
+        _check_known(key, fields, f"{source}: key {group}.{key}:")
+        typed[key] = _convert(value, hints[key], f"{source}: {group}.{key}")
+    try:
+        return kind(**typed)
+    except ValueError as error:  # raised by a dataclass's own __post_init__
+        raise InputError(f"{source}: {group}: {error}") from error
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    """Check ``value`` against a type hint; an int may stand for a float, nothing else bends."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (UnionType, typing.Union):
+        if value is None and NoneType in arguments:
+            return None
+        return _convert(value, next(a for a in arguments if a is not NoneType), where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            _check_known(value, arguments, f"{where}: value")
+        return value
+    if origin in (list, tuple):
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{where}: expected a list such as [1, 2], found {_short(value)}")
+        return origin(_convert(item, arguments[0], where) for item in value)
+    if hint is float and isinstance(value, str):
+        value = _float_from_text(value)  # YAML 1.1 reads 1e-3, without a dot, as text
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            raise InputError(f"{where}: {_short(value)} is too large") from None
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise InputError(f"{where}: expected {hint.__name__}, found {_short(value)}")
+    return value
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+def _float_from_text(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

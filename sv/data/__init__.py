@@ -1,0 +1,1 @@
+"""From corpus folders to crops: manifests, audio, arrays, views and batches."""

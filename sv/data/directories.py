@@ -1,0 +1,68 @@
+"""Replacing a whole directory at once, and Kaldi's two-column text files."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sv.errors import InputError
+from sv.files import atomic_write
+
+
+@contextlib.contextmanager
+def replaced_directory(target: str | os.PathLike, marker: str) -> Iterator[Path]:
+    """Yield an empty temporary neighbour of ``target`` that takes its place at success.
+
+    An older ``target`` stays untouched until the block has ended well, then goes as a whole, so
+    that nothing of it (a stale ``feats.scp``, say) mixes with the new content. On an exception
+    the temporary directory is removed, and an ``OSError`` names ``target``.
+
+    Raises:
+        InputError: ``target`` is a file, or a non-empty folder without the file ``marker``:
+            somebody else's folder is not ours to delete.
+    """
+    target = Path(target)
+    if target.is_symlink():  # a data folder on another disk: replace what the link points to
+        target = target.resolve()
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target}: is a file where a folder is to be written; move it away")
+    if target.is_dir() and any(target.iterdir()) and not (target / marker).exists():
+        raise InputError(
+            f"{target}: holds files but no {marker}, so it is not a data directory of ours and is "
+            "not replaced; choose another output folder, or remove this one yourself"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        _swap(temporary, target)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError):  # not the temporary name, which is gone
+            name = str(error.filename or target)
+            error.filename = name.replace(str(temporary), str(target))
+        raise
+
+
+def _swap(temporary: Path, target: Path) -> None:
+    if not target.exists():
+        temporary.rename(target)
+        return
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    target.rename(old)
+    try:
+        temporary.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_table(path: str | os.PathLike, rows: Iterable[tuple[str, str]]) -> None:
+    """Write ``key value`` lines sorted by key in C locale (the order of UTF-8 bytes)."""
+    with atomic_write(path) as handle:
+        # Python compares code points; UTF-8 was designed so that its bytes sort the same way.
+        handle.writelines(f"{key} {value}\n" for key, value in sorted(rows))

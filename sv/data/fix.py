@@ -1,0 +1,206 @@
+"""Repair a data directory: keep what all its files agree on, sorted, and say what went and why."""
+
+import gzip
+import os
+import shutil
+from pathlib import Path
+
+from sv.data.manifest_files import MANIFESTS, read_items
+from sv.data.tables import read_lines, read_table
+from sv.data.validate import FEATURES, OPTIONAL, REQUIRED, is_filled_file, positive
+from sv.errors import InputError
+from sv.files import atomic_write
+
+SHOWN = 3
+Rows = dict[str, str]
+
+
+def fix(data_dir: str | os.PathLike, *, audio: bool = True) -> list[str]:
+    """Repair the directory in place and return what was done, a sentence each.
+
+    The utterances that all files share are kept (Kaldi's rule); lines without a value, repeated
+    lines, durations that are not positive and, with ``audio``, entries whose audio file is missing
+    go. ``spk2utt`` is made again, trials and lhotse manifests are filtered. Files that change are
+    first copied to ``.backup/``. Everything is computed before the first byte is written.
+
+    Raises:
+        InputError: what only a person can decide: one id with two values, commands in ``wav.scp``,
+            true speakers in ``utt2spk``, nothing left, trials left with one class.
+    """
+    folder = Path(data_dir)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such data directory; check the path")
+    done: list[str] = []
+    tables: dict[str, Rows] = {}
+    for name in (*REQUIRED, *FEATURES, *OPTIONAL):
+        if (folder / name).exists() or name == "wav.scp":
+            tables[name] = _clean_rows(folder / name, done)
+    _refuse_commands(folder / "wav.scp", tables["wav.scp"])
+    if "utt2spk" not in tables:
+        tables["utt2spk"] = {utterance: utterance for utterance in tables["wav.scp"]}
+        done.append("utt2spk: made, each utterance maps to itself")
+    _refuse_speakers(folder, tables["utt2spk"])
+    _drop_bad_values(tables, audio, done)
+    manifests = {
+        name: [item["id"] for _, item in read_items(folder / name)]
+        for name in MANIFESTS
+        if (folder / name).exists()
+    }
+    keep = _intersection(folder, tables, manifests, done)
+
+    changes = {
+        name: _text((key, rows[key]) for key in keep if key in rows)
+        for name, rows in tables.items()
+    }
+    changes["spk2utt"] = _text((key, key) for key in keep)
+    if (folder / "trials").exists():
+        changes["trials"] = _filtered_trials(folder / "trials", set(keep), done)
+    changes = {name: text for name, text in changes.items() if _differs(folder / name, text)}
+    stale = [name for name, ids in manifests.items() if ids != keep]
+    _write(folder, changes, stale, keep, done)
+    return done
+
+
+def _clean_rows(path: Path, done: list[str]) -> Rows:
+    """Return the lines as a dictionary, without malformed and repeated ones."""
+    table = read_table(path)
+    rows: Rows = {}
+    malformed = []
+    for index, (key, value) in enumerate(zip(table.keys, table.values, strict=True)):
+        value = value.rstrip("\r")
+        if not value:
+            malformed.append(table.lines[index])
+        elif rows.setdefault(key, value) != value:
+            raise InputError(
+                f"{table.at(index)}: the id stands in line {table.keys.index(key) + 1} too, with "
+                "another value; which of them is right only you can know: remove one"
+            )
+    lost = len(table.keys) - len(malformed) - len(rows)
+    if lost:
+        done.append(f"{path.name}: dropped {lost:,} lines that repeat another one")
+    if malformed:
+        done.append(f"{path.name}: dropped {len(malformed):,} lines without a value")
+    if not rows:
+        raise InputError(f"{path}: has not a single good line; make it again")
+    return rows
+
+
+def _refuse_commands(path: Path, rows: Rows) -> None:
+    for key, value in rows.items():
+        if value.rstrip().endswith("|"):
+            raise InputError(
+                f"{path}: '{key} {value}' is a command, not a file; data files are never executed "
+                "here: run the commands yourself and put the files they make into wav.scp"
+            )
+
+
+def _refuse_speakers(folder: Path, rows: Rows) -> None:
+    for key, value in rows.items():
+        if key != value:
+            labels = folder.parent / "labels" / folder.name
+            raise InputError(
+                f"{folder}/utt2spk: '{key} {value}' names a speaker; here each utterance maps to "
+                f"itself. Keep the true labels apart: mkdir -p {labels} && mv {folder}/utt2spk "
+                f"{labels}/, then run utils/fix_data_dir {folder} again"
+            )
+
+
+def _drop_bad_values(tables: dict[str, Rows], audio: bool, done: list[str]) -> None:
+    tests = {
+        "utt2dur": (lambda value: positive(value, float), "the duration is not above 0"),
+        "utt2num_frames": (lambda value: positive(value, int), "there are no frames"),
+        "utt2num_samples": (lambda value: positive(value, int), "there are no samples"),
+    }
+    if audio:
+        tests["wav.scp"] = (is_filled_file, "the audio file is missing or empty")
+    for name, (good, reason) in tests.items():
+        rows = tables.get(name, {})
+        bad = [key for key, value in rows.items() if not good(value)]
+        for key in bad:
+            del rows[key]
+        if bad:
+            done.append(f"{name}: dropped {_some(bad)}: {reason}")
+
+
+def _intersection(
+    folder: Path, tables: dict[str, Rows], manifests: dict[str, list[str]], done: list[str]
+) -> list[str]:
+    """Return the ids that every file has, sorted; say what each file loses."""
+    sets = {name: set(rows) for name, rows in tables.items()}
+    sets |= {name: set(ids) for name, ids in manifests.items()}
+    common = set.intersection(*sets.values())
+    if not common:
+        smallest = min(sets, key=lambda name: len(sets[name] & sets["wav.scp"]))
+        raise InputError(
+            f"{folder}: no utterance is in all of {', '.join(sorted(sets))}, so nothing would be "
+            f"left and nothing was changed; {smallest} shares the fewest with wav.scp: "
+            "remove it or make it again"
+        )
+    for name, ids in sets.items():
+        if len(ids) > len(common):
+            lost = sorted(ids - common)
+            lacking = sorted(other for other, those in sets.items() if not those.issuperset(lost))
+            done.append(
+                f"{name}: dropped {_some(lost)}: not in "
+                f"{' and '.join(other for other in lacking if other != name)}"
+            )
+    return sorted(common)
+
+
+def _some(keys: list[str]) -> str:
+    shown = ", ".join(keys[:SHOWN]) + (", ..." if len(keys) > SHOWN else "")
+    return f"{len(keys):,} utterances ({shown})"
+
+
+def _filtered_trials(path: Path, known: set[str], done: list[str]) -> str:
+    kept, dropped, labels = [], 0, set()
+    for line in read_lines(path):
+        parts = line.split()
+        if len(parts) == 3 and parts[0] in ("0", "1") and known.issuperset(parts[1:]):
+            kept.append(" ".join(parts) + "\n")
+            labels.add(parts[0])
+        else:
+            dropped += 1
+    if len(labels) < 2:
+        raise InputError(
+            f"{path}: only {len(kept):,} trials name utterances that are left, and they are not of "
+            "both classes; nothing was changed: correct the list, or remove it"
+        )
+    if dropped:
+        done.append(f"trials: dropped {dropped:,} lines: malformed, or of utterances not here")
+    return "".join(kept)
+
+
+def _text(rows) -> str:
+    return "".join(f"{key} {value}\n" for key, value in rows)
+
+
+def _differs(path: Path, text: str) -> bool:
+    return not path.exists() or path.read_bytes() != text.encode()
+
+
+def _write(
+    folder: Path, changes: dict[str, str], stale: list[str], keep: list[str], done: list[str]
+) -> None:
+    backup = folder / ".backup"
+    for name in [*changes, *stale]:
+        if (folder / name).exists():
+            backup.mkdir(exist_ok=True)
+            shutil.copy2(folder / name, backup / name)
+    for name in stale:
+        _filter_manifest(folder / name, keep)
+        done.append(f"{name}: sorted and filtered")
+    for name, text in changes.items():
+        with atomic_write(folder / name) as handle:
+            handle.write(text)
+    rewritten = sorted([*changes, *stale])
+    if rewritten:
+        done.append(f"rewritten: {' '.join(rewritten)}; what they were is in {backup}")
+
+
+def _filter_manifest(path: Path, keep: list[str]) -> None:
+    wanted = set(keep)
+    lines = {item["id"]: line for line, item in read_items(path) if item["id"] in wanted}
+    with atomic_write(path, "wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
+        for key in keep:
+            packed.write(lines[key].encode())

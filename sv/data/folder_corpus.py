@@ -1,0 +1,232 @@
+"""From any folder of audio to ``data/train``, ``data/test`` and their labels.
+
+Test = the files that the trials name. Training = all others, except those of speakers that occur
+in the trials.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sv.data.audio_headers import read_headers
+from sv.data.folder_layout import (
+    AudioFile,
+    describe_all,
+    detect_layout,
+    find_audio,
+    speakers_in_several_groups,
+)
+from sv.data.guard import check_disjoint
+from sv.data.manifests import Trial, Utterance, staged_data_dir
+from sv.data.name_lists import NameBook, read_name_list, read_trial_list
+from sv.errors import InputError
+from sv.files import atomic_write
+
+
+@dataclass
+class FolderCorpus:
+    """A folder split into training and test set; nothing is written yet."""
+
+    layout: str
+    train: list[Utterance]
+    test: list[Utterance] = field(default_factory=list)
+    trials: list[Trial] | None = None
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    left_out: int = 0
+    ambiguous_speakers: list[str] = field(default_factory=list)
+
+    @property
+    def has_speakers(self) -> bool:
+        """Whether the folder names speakers."""
+        return self.layout != "flat"
+
+
+def scan(
+    corpus: str | os.PathLike,
+    trials: str | os.PathLike | None = None,
+    train_list: str | os.PathLike | None = None,
+    *,
+    layout: str = "auto",
+    group_speakers: bool = False,
+    max_bad: float = 0.01,
+    bad_files: str | os.PathLike | None = None,
+) -> FolderCorpus:
+    """Find the audio under ``corpus``, read all headers, split by the trials.
+
+    Args:
+        corpus: folder, or a link to one.
+        trials: a list of ``1 enrol.flac test.flac`` lines, or None for training only.
+        train_list: restricts training to the files it names.
+        layout: one of ``sv.data.folder_layout.LAYOUTS``, or ``auto``.
+        group_speakers: equal speaker names in two sub-corpora are two people.
+        max_bad: the share of unusable files (0 to 1) that is put up with.
+        bad_files: where unusable files are listed, as ``<path> <tab> <reason>`` lines; removed
+            when there are none.
+
+    Raises:
+        InputError: see ``find_audio``, ``describe_all``, ``read_trial_list``; too many bad files,
+            a bad file in the trials, or nothing left to train on.
+    """
+    corpus = Path(corpus)
+    relative = find_audio(corpus)
+    layout = detect_layout(relative, corpus) if layout == "auto" else layout
+    files = describe_all(relative, layout, corpus, group_speakers)
+    # Lists are checked before the headers are read: a wrong list should not cost an hour.
+    book = NameBook(corpus, files, layout)
+    named = read_trial_list(trials, book) if trials is not None else None
+    chosen = set(read_name_list(train_list, book)) if train_list is not None else None
+
+    utterances, bad = read_headers(corpus, files)
+    listed = [(str(corpus / file.relative), reason) for file, reason in bad]
+    if bad_files is not None:
+        _write_bad_files(Path(bad_files), listed)
+    _refuse_too_many(corpus, listed, len(files), max_bad, bad_files)
+    if named is not None:
+        _refuse_bad_trials(Path(trials), corpus, bad, named)
+
+    test_ids = {file.id for _, *pair in named or [] for file in pair}
+    test_speakers = {f.speaker for _, *pair in named or [] for f in pair if f.speaker is not None}
+    allowed = None if chosen is None else {file.id for file in chosen}
+    candidates = [
+        u for u in utterances if u.id not in test_ids and (allowed is None or u.id in allowed)
+    ]
+    train = [u for u in candidates if u.speaker not in test_speakers]
+    result = FolderCorpus(
+        layout=layout,
+        train=train,
+        test=[u for u in utterances if u.id in test_ids],
+        trials=None if named is None else [(n, e.id, t.id) for n, e, t in named],
+        bad=listed,
+        left_out=len(candidates) - len(train),
+        ambiguous_speakers=[] if group_speakers else speakers_in_several_groups(files),
+    )
+    if not train:
+        raise InputError(
+            f"{corpus}: no utterance is left to train on: {len(test_ids):,} are named by the "
+            f"trials, {result.left_out:,} are of their speakers"
+            + (", and the training list allows no other" if chosen is not None else "")
+            + "; add audio of other speakers"
+        )
+    return result
+
+
+def _write_bad_files(path: Path, bad: Sequence[tuple[str, str]]) -> None:
+    if not bad:
+        path.unlink(missing_ok=True)
+        return
+    with atomic_write(path) as handle:
+        handle.writelines(f"{name}\t{reason}\n" for name, reason in bad)
+
+
+def _refuse_too_many(
+    corpus: Path,
+    bad: list[tuple[str, str]],
+    total: int,
+    max_bad: float,
+    bad_files: str | os.PathLike | None,
+) -> None:
+    if len(bad) > max_bad * total:
+        name, reason = bad[0]
+        where = f"; all are listed in {bad_files}" if bad_files is not None else ""
+        raise InputError(
+            f"{corpus}: {len(bad):,} of {total:,} audio files cannot be used "
+            f"({100 * len(bad) / total:.1f} %, more than the {100 * max_bad:g} % of --max-bad), "
+            f"the first: {name}: {reason}{where}; repair or remove them, or raise --max-bad"
+        )
+
+
+def _refuse_bad_trials(
+    trials: Path,
+    corpus: Path,
+    bad: list[tuple[AudioFile, str]],
+    named: list[tuple[int, AudioFile, AudioFile]],
+) -> None:
+    reasons = {file.id: (file, reason) for file, reason in bad}
+    for _, *pair in named:
+        for file in pair:
+            if file.id in reasons:
+                _, reason = reasons[file.id]
+                raise InputError(
+                    f"{trials}: names {corpus / file.relative}, which {reason}; repair the file, "
+                    "or take its trials out (the error rate is then of another list)"
+                )
+
+
+def write(found: FolderCorpus, data: str | os.PathLike) -> None:
+    """Write ``data/train``, ``data/test`` (if there are trials) and ``data/labels/…``.
+
+    A ``data/test`` of an earlier run with trials is removed when there are none now: it would be
+    scored as if it belonged to this training set. On a failure both sets stay as they were.
+    """
+    data = Path(data)
+    if found.has_speakers:
+        check_disjoint(
+            {u.id: u.speaker for u in found.train}, {u.id: u.speaker for u in found.test}
+        )
+    labels = data / "labels"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(
+            staged_data_dir(data / "train", found.train, labels_dir=labels / "train")
+        )
+        if found.trials is not None:
+            stack.enter_context(
+                staged_data_dir(data / "test", found.test, found.trials, labels / "test")
+            )
+        elif (data / "test" / "wav.scp").exists():
+            shutil.rmtree(data / "test")
+            shutil.rmtree(labels / "test", ignore_errors=True)
+
+
+def summary(found: FolderCorpus) -> str:
+    """Return what a user wants to know about the two sets, in a few lines."""
+    lines = [f"layout: {'files without speakers' if not found.has_speakers else found.layout}"]
+    if found.bad:
+        lines.append(f"bad:    {len(found.bad):,} files cannot be used and are left out")
+    lines += _set_lines("train:", found.train)
+    if found.trials is None:
+        lines.append("test:   none (no trials)")
+        return "\n".join(lines)
+    lines += _set_lines("test:", found.test)
+    targets = sum(label for label, _, _ in found.trials)
+    lines.append(
+        f"trials: {len(found.trials):,}, of which {targets:,} target and "
+        f"{len(found.trials) - targets:,} non-target"
+    )
+    if not found.has_speakers:
+        lines.append("guard:  cannot be checked: a flat folder does not tell who speaks")
+    else:
+        lines.append(
+            f"guard:  no speaker is in both sets; {found.left_out:,} utterances of test speakers "
+            "were left out of training"
+        )
+    if found.ambiguous_speakers:
+        lines.append(
+            f"note:   {len(found.ambiguous_speakers):,} speaker names occur in several sub-corpora "
+            f"(e.g. {found.ambiguous_speakers[0]}) and are taken as one person each; "
+            "--group-speakers makes them different people"
+        )
+    return "\n".join(lines)
+
+
+def _set_lines(title: str, utterances: list[Utterance]) -> list[str]:
+    lines = [f"{title:<8}{_counts(utterances)}"]
+    groups = sorted({u.group for u in utterances if u.group is not None})
+    if len(groups) > 1:
+        for group in groups:
+            lines.append(f"        {group}: {_counts([u for u in utterances if u.group == group])}")
+    return lines
+
+
+def _counts(utterances: list[Utterance]) -> str:
+    parts = []
+    if utterances and utterances[0].speaker is not None:
+        parts.append(f"{len({u.speaker for u in utterances}):,} speakers")
+    if utterances and utterances[0].session is not None:
+        parts.append(f"{len({(u.speaker, u.session) for u in utterances}):,} sessions")
+    parts.append(f"{len(utterances):,} utterances")
+    parts.append(f"{sum(u.duration for u in utterances) / 3600:.2f} h")
+    rates = sorted({u.sample_rate for u in utterances})
+    return ", ".join(parts) + f" at {' and '.join(str(rate) for rate in rates)} Hz"

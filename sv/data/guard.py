@@ -1,0 +1,79 @@
+"""Training and test speakers never meet: the checks that every preparation calls."""
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from sv.data.labels import read_label_file
+from sv.errors import InputError
+
+Labels = Mapping[str, str] | str | os.PathLike
+SHOWN = 5
+
+
+class Overlap(NamedTuple):
+    """Two corpora that are known to share people, whose speaker names do not show it."""
+
+    train: str
+    test: str
+    reason: str
+
+
+def check_disjoint(train_labels: Labels, test_labels: Labels, *, allow: bool = False) -> list[str]:
+    """Return the speakers that training and test share, sorted: normally an empty list.
+
+    Args:
+        train_labels: ``{utterance: speaker}``, or the path of such a file
+            (``data/labels/train/utt2spk``).
+        test_labels: the same for the test set.
+        allow: return shared speakers instead of refusing, for a caller that marks its result
+            as contaminated.
+
+    Raises:
+        InputError: speakers are shared and ``allow`` is false, or a label file cannot be read.
+            An error rate on speakers seen in training would be too good to be true.
+    """
+    train, test = _speakers(train_labels), _speakers(test_labels)
+    shared = sorted(train & test)
+    if shared and not allow:
+        first = ", ".join(shared[:SHOWN]) + (", ..." if len(shared) > SHOWN else "")
+        raise InputError(
+            f"{_name(train_labels, 'training labels')} and {_name(test_labels, 'test labels')} "
+            f"share {len(shared):,} speakers ({first}): an error rate on them would be flattered; "
+            "leave their utterances out of the training set"
+        )
+    return shared
+
+
+def check_known_overlaps(
+    train_corpora: Collection[str],
+    test_corpora: Collection[str],
+    overlaps: Iterable[Overlap],
+    *,
+    allow: bool = False,
+) -> list[Overlap]:
+    """Return the known overlaps between what is trained on and what is tested on.
+
+    Names of speakers cannot show that one person is in two corpora, so a recipe keeps a table of
+    the cases that are known. The training corpora of a prepared set are the values of
+    ``data/labels/train/utt2group``.
+
+    Raises:
+        InputError: there is one and ``allow`` is false.
+    """
+    found = [one for one in overlaps if one.train in train_corpora and one.test in test_corpora]
+    if found and not allow:
+        shown = "; ".join(f"{one.train} with {one.test}: {one.reason}" for one in found)
+        raise InputError(
+            f"training and test share people ({shown}): an error rate on them would be flattered; "
+            "leave that corpus out of the training set"
+        )
+    return found
+
+
+def _speakers(labels: Labels) -> set[str]:
+    return set((labels if isinstance(labels, Mapping) else read_label_file(labels)).values())
+
+
+def _name(labels: Labels, default: str) -> str:
+    return default if isinstance(labels, Mapping) else str(labels)

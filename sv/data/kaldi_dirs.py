@@ -1,0 +1,79 @@
+"""Data directories from and to Kaldi, whose ``utt2spk`` names true speakers."""
+
+import os
+from pathlib import Path
+
+from sv.data.audio_headers import read_headers
+from sv.data.directories import replaced_directory, write_table
+from sv.data.folder_layout import AudioFile
+from sv.data.labels import read_label_file
+from sv.data.manifests import Utterance
+from sv.data.tables import read_table
+from sv.errors import InputError
+
+
+def from_kaldi_dir(kaldi_dir: str | os.PathLike) -> list[Utterance]:
+    """Return the utterances of a Kaldi data directory, speakers included if ``utt2spk`` is there.
+
+    Paths in ``wav.scp`` are taken from the current folder, as Kaldi does.
+
+    Raises:
+        InputError: ``wav.scp`` is missing or has commands (``... |``), there is a ``segments``
+            file, an id comes twice, or a file cannot be used.
+    """
+    folder = Path(kaldi_dir)
+    wav = read_table(folder / "wav.scp")
+    if (folder / "segments").exists():
+        raise InputError(
+            f"{folder / 'segments'}: cuts recordings into utterances; here an utterance is a file: "
+            "write the segments out first (Kaldi's extract-segments, or sox)"
+        )
+    for index, value in enumerate(wav.values):
+        if not value or value.rstrip().endswith("|"):
+            raise InputError(
+                f"{wav.at(index)}: is not '<id> <path>'; commands are never executed here: run "
+                "them yourself and put the files they make into wav.scp"
+            )
+    paths = wav.as_dict()
+    if len(paths) != len(wav.keys):
+        raise InputError(f"{wav.path}: an id comes twice; remove one of the lines")
+    speakers = read_label_file(folder / "utt2spk") if (folder / "utt2spk").exists() else {}
+    files = [AudioFile(path, key, speakers.get(key)) for key, path in paths.items()]
+    utterances, bad = read_headers(Path(), files)
+    if bad:
+        file, reason = bad[0]
+        raise InputError(
+            f"{wav.path}: {len(bad):,} of {len(files):,} files cannot be used, the first: "
+            f"{file.relative} {reason}; repair them or take their lines out"
+        )
+    return utterances
+
+
+def to_kaldi_dir(
+    data_dir: str | os.PathLike, labels_dir: str | os.PathLike, out_dir: str | os.PathLike
+) -> None:
+    """Write a directory for Kaldi's own programs: ``utt2spk`` and ``spk2utt`` with true speakers.
+
+    ``out_dir`` is outside the firewall: never give it to a self-supervised stage.
+
+    Raises:
+        InputError: ``data_dir`` or the labels cannot be read, or an utterance has no label.
+    """
+    wav = read_table(Path(data_dir) / "wav.scp")
+    seconds = read_table(Path(data_dir) / "utt2dur").as_dict()
+    labels_path = Path(labels_dir) / "utt2spk"
+    labels = read_label_file(labels_path)
+    missing = [key for key in wav.keys if key not in labels]
+    if missing:
+        raise InputError(
+            f"{labels_path}: has no speaker for {len(missing):,} utterances of {data_dir}, the "
+            f"first '{missing[0]}'"
+        )
+    spoken: dict[str, list[str]] = {}
+    for key in wav.keys:
+        spoken.setdefault(labels[key], []).append(key)
+    with replaced_directory(out_dir, marker="wav.scp") as folder:
+        write_table(folder / "wav.scp", wav.as_dict().items())
+        write_table(folder / "utt2spk", ((key, labels[key]) for key in wav.keys))
+        write_table(folder / "spk2utt", ((s, " ".join(sorted(u))) for s, u in spoken.items()))
+        write_table(folder / "utt2dur", ((k, s) for k, s in seconds.items() if k in labels))

@@ -1,0 +1,105 @@
+"""True speakers, sessions and groups: the files behind the firewall.
+
+``data/labels/<set>/utt2spk`` (and ``utt2session``, ``utt2group``) are read by scoring, diagnosis
+and supervised recipes only; deleting them changes no self-supervised training.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sv.errors import InputError
+from sv.files import atomic_write
+
+if TYPE_CHECKING:
+    from sv.data.manifests import Utterance
+
+
+@contextlib.contextmanager
+def staged_labels(
+    labels_dir: str | os.PathLike, utterances: Iterable["Utterance"]
+) -> Iterator[None]:
+    """Write ``utt2spk``, ``utt2session`` and ``utt2group`` for the utterances where known.
+
+    They take the places of older ones when the block has ended well. A file about which nothing
+    is known is not written, and an older one of that name is removed. Session names are made
+    unique by their speaker: ``<speaker>-<session>``.
+    """
+    labels_dir = Path(labels_dir)
+    utterances = list(utterances)
+    tables = {
+        "utt2spk": [(u.id, u.speaker) for u in utterances if u.speaker is not None],
+        "utt2session": [
+            (u.id, u.session if u.speaker is None else f"{u.speaker}-{u.session}")
+            for u in utterances
+            if u.session is not None
+        ],
+        "utt2group": [(u.id, u.group) for u in utterances if u.group is not None],
+    }
+    for name, rows in tables.items():
+        for utterance_id, value in rows:
+            if len(value.split()) != 1:
+                raise InputError(
+                    f"{labels_dir / name}: the label '{value}' of {utterance_id} is empty or has "
+                    "blanks; replace them by '_'"
+                )
+    with contextlib.ExitStack() as stack:
+        for name, rows in tables.items():
+            if rows:
+                handle = stack.enter_context(atomic_write(labels_dir / name))
+                handle.writelines(f"{key} {value}\n" for key, value in sorted(rows))
+                handle.flush()  # a full disk is noticed here, before anything is replaced
+        yield
+    for name, rows in tables.items():
+        if not rows:
+            (labels_dir / name).unlink(missing_ok=True)
+
+
+def read_label_file(path: str | os.PathLike) -> dict[str, str]:
+    """Return ``{utterance id: label}`` of a two-column file.
+
+    Raises:
+        InputError: the file is missing or empty, a line has not two columns, an id comes twice.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such label file; true labels are needed here, stage 0 writes them "
+            "where the corpus has them"
+        )
+    labels: dict[str, str] = {}
+    with path.open(encoding="utf-8") as handle:
+        for number, line in enumerate(handle, 1):
+            parts = line.split()
+            if len(parts) != 2:
+                raise InputError(f"{path}:{number}: '{line.strip()}' is not '<utterance> <label>'")
+            if parts[0] in labels:
+                raise InputError(f"{path}:{number}: utterance '{parts[0]}' is labelled twice")
+            labels[parts[0]] = parts[1]
+    if not labels:
+        raise InputError(f"{path}: is empty; run stage 0 again")
+    return labels
+
+
+def numbered_labels(
+    path: str | os.PathLike, ids: Iterable[str], of: str = "training set"
+) -> tuple[list[str], np.ndarray]:
+    """Return the different labels of ``ids`` in sorted order, and which of them each id has: (N,).
+
+    Raises:
+        InputError: the file is missing or damaged, or an id has no label in it.
+    """
+    labels = read_label_file(path)
+    ids = list(ids)
+    missing = [name for name in ids if name not in labels]
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing):,} of {len(ids):,} utterances have no label, the first is "
+            f"{missing[0]!r}: give the labels of this {of}"
+        )
+    names, numbers = np.unique([labels[name] for name in ids], return_inverse=True)
+    return names.tolist(), numbers.reshape(-1).astype(np.int64)

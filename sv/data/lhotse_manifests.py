@@ -1,0 +1,141 @@
+"""lhotse's side of a data directory: written by lhotse, read back by lhotse.
+
+Recordings are described from the headers that soundfile read, not by ``Recording.from_file``: both
+sides of the directory then state the same lengths, whatever audio backend lhotse would choose.
+"""
+
+import gzip
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lhotse import CutSet, Recording, RecordingSet, SupervisionSegment, SupervisionSet
+from lhotse.audio import AudioSource
+
+from sv.errors import InputError
+
+if TYPE_CHECKING:
+    from sv.data.manifests import Utterance
+
+DURATION_TOLERANCE = 1e-4
+
+
+def recording_of(utterance: "Utterance") -> Recording:
+    """Return lhotse's description of the audio file."""
+    channels = list(range(utterance.channels))
+    source = AudioSource("file", channels=channels, source=str(Path(utterance.path).absolute()))
+    return Recording(
+        id=utterance.id,
+        sources=[source],
+        sampling_rate=utterance.sample_rate,
+        num_samples=utterance.num_samples,
+        duration=utterance.num_samples / utterance.sample_rate,
+        channel_ids=channels,
+    )
+
+
+def supervision_of(utterance: "Utterance") -> SupervisionSegment:
+    """Return a segment over the whole file; its speaker is the utterance (the firewall)."""
+    return SupervisionSegment(
+        id=utterance.id,
+        recording_id=utterance.id,
+        start=0.0,
+        duration=utterance.num_samples / utterance.sample_rate,
+        channel=0 if utterance.channels == 1 else list(range(utterance.channels)),
+        speaker=utterance.id,
+    )
+
+
+def write_manifests(folder: Path, utterances: list["Utterance"]) -> None:
+    """Write ``{recordings,supervisions,cuts}.jsonl.gz`` in the order of ``utterances``."""
+    plain = {kind: folder / f"{kind}.jsonl" for kind in ("recordings", "supervisions", "cuts")}
+    with (
+        RecordingSet.open_writer(plain["recordings"]) as recordings,
+        SupervisionSet.open_writer(plain["supervisions"]) as supervisions,
+        CutSet.open_writer(plain["cuts"]) as cuts,
+    ):
+        for utterance in utterances:
+            recording, supervision = recording_of(utterance), supervision_of(utterance)
+            cut = recording.to_cut()
+            cut.id = utterance.id
+            cut.supervisions = [supervision]
+            recordings.write(recording)
+            supervisions.write(supervision)
+            cuts.write(cut)
+    for path in plain.values():
+        _compress(path)
+
+
+def _compress(path: Path) -> None:
+    """Replace ``path`` by ``path.gz`` without a time stamp: the same data give the same bytes."""
+    target = path.with_name(path.name + ".gz")
+    with (
+        path.open("rb") as source,
+        target.open("wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
+    ):
+        shutil.copyfileobj(source, packed, 1 << 20)
+    path.unlink()
+
+
+def verify_manifests(folder: Path, utterances: list["Utterance"], shown: Path) -> None:
+    """Read the three manifests back and compare counts, ids, durations and speakers.
+
+    ``shown`` is the folder that messages name (``folder`` is a temporary one).
+
+    Raises:
+        InputError: a manifest differs from ``utterances``.
+    """
+    sets = {
+        "recordings": RecordingSet.from_jsonl_lazy(folder / "recordings.jsonl.gz"),
+        "supervisions": SupervisionSet.from_jsonl_lazy(folder / "supervisions.jsonl.gz"),
+        "cuts": CutSet.from_jsonl_lazy(folder / "cuts.jsonl.gz"),
+    }
+    for kind, manifest in sets.items():
+        count = 0
+        for count, item in enumerate(manifest, 1):
+            expected = utterances[count - 1] if count <= len(utterances) else None
+            if expected is None or item.id != expected.id or not _agrees(item, expected, kind):
+                raise InputError(
+                    f"{shown / kind}.jsonl.gz: entry {count} ('{item.id}') was not read back as "
+                    "it was written; check the disk and run stage 0 again"
+                )
+        if count != len(utterances):
+            raise InputError(
+                f"{shown / kind}.jsonl.gz: {count:,} of {len(utterances):,} entries were read "
+                "back; check the disk and run stage 0 again"
+            )
+
+
+def _agrees(item, expected: "Utterance", kind: str) -> bool:
+    same = abs(item.duration - expected.duration) < DURATION_TOLERANCE
+    if kind == "supervisions":
+        return same and item.speaker == expected.id
+    if kind == "cuts":
+        return same and [s.speaker for s in item.supervisions] == [expected.id]
+    return same and item.num_samples == expected.num_samples
+
+
+def read_recordings(data_dir: str | os.PathLike) -> list["Utterance"]:
+    """Return the recordings of a data directory as unlabelled utterances."""
+    from sv.data.manifests import Utterance
+
+    path = Path(data_dir) / "recordings.jsonl.gz"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run stage 0 (data), or check the path")
+    try:
+        recordings = list(RecordingSet.from_jsonl_lazy(path))
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read as lhotse recordings ({error})") from error
+    return [
+        Utterance(
+            id=recording.id,
+            path=str(recording.sources[0].source),
+            duration=recording.duration,
+            sample_rate=recording.sampling_rate,
+            num_samples=recording.num_samples,
+            channels=recording.num_channels,
+        )
+        for recording in recordings
+    ]

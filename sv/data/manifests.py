@@ -1,0 +1,178 @@
+"""Data directories: lhotse manifests and Kaldi files of one set, side by side.
+
+A directory holds ``recordings``, ``supervisions`` and ``cuts`` (``.jsonl.gz``) for lhotse and
+``wav.scp utt2spk spk2utt utt2dur [trials]`` for Kaldi, all sorted by utterance id. One utterance is
+one audio file. The speaker written there is the utterance's own id, for lhotse and Kaldi alike:
+self-supervised stages cannot read a label that is not there. True labels go to a directory of
+their own (see ``sv.data.labels``).
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sv.data.directories import replaced_directory, write_table
+from sv.data.labels import staged_labels
+from sv.errors import InputError
+from sv.files import atomic_write
+
+KINDS = ("recordings", "supervisions", "cuts")
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One audio file and what is known about it.
+
+    ``duration`` is in seconds and equals ``num_samples / sample_rate`` (of the file, before any
+    resampling). ``speaker``, ``session`` and ``group`` (sub-corpus) are None where unknown.
+    """
+
+    id: str
+    path: str
+    duration: float
+    sample_rate: int
+    num_samples: int
+    speaker: str | None = None
+    session: str | None = None
+    group: str | None = None
+    channels: int = 1
+
+
+Trial = tuple[int, str, str]
+"""(1 for a target or 0 for a non-target, enrolment utterance id, test utterance id)."""
+
+
+def write_data_dir(
+    out_dir: str | os.PathLike,
+    utterances: Iterable[Utterance],
+    trials: Sequence[Trial] | None = None,
+    labels_dir: str | os.PathLike | None = None,
+) -> None:
+    """Write a data directory, read its manifests back, then put it in the place of an older one.
+
+    See ``staged_data_dir`` for the arguments and errors.
+    """
+    with staged_data_dir(out_dir, utterances, trials, labels_dir):
+        pass
+
+
+@contextlib.contextmanager
+def staged_data_dir(
+    out_dir: str | os.PathLike,
+    utterances: Iterable[Utterance],
+    trials: Sequence[Trial] | None = None,
+    labels_dir: str | os.PathLike | None = None,
+) -> Iterator[None]:
+    """Write a data directory beside an older one, which it replaces after the ``with`` block.
+
+    So several sets are replaced all or none: a disk that fills during the second one leaves no
+    new test set beside an old training set.
+
+    Args:
+        out_dir: the directory, e.g. ``data/train``.
+        utterances: in any order.
+        trials: written as ``<1|0> <enrol-id> <test-id>`` lines, in the given order.
+        labels_dir: e.g. ``data/labels/train``: true speakers, sessions and groups, where known.
+
+    Raises:
+        InputError: no utterance, an id twice or with blanks, a length of zero, a path with a line
+            break, trials that name unknown utterances or hold one class only, or a manifest that
+            does not read back as it was written.
+    """
+    ordered = sorted(utterances, key=lambda utterance: utterance.id)
+    _check(ordered, out_dir)
+    if trials is not None:
+        check_trials(trials, {utterance.id for utterance in ordered}, f"{out_dir}/trials")
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(replaced_directory(out_dir, marker="wav.scp"))
+        _write_kaldi_files(folder, ordered, trials)
+        # Here and not at the top: lhotse imports torch, which takes seconds.
+        from sv.data.lhotse_manifests import verify_manifests, write_manifests
+
+        write_manifests(folder, ordered)
+        verify_manifests(folder, ordered, shown=Path(out_dir))
+        if labels_dir is not None:
+            stack.enter_context(staged_labels(labels_dir, ordered))
+        yield
+
+
+def _check(ordered: list[Utterance], out_dir: str | os.PathLike) -> None:
+    if not ordered:
+        raise InputError(f"{out_dir}: there is not a single utterance to write; check the corpus")
+    for before, after in zip(ordered, ordered[1:], strict=False):
+        if before.id == after.id:
+            raise InputError(
+                f"{before.path} and {after.path} have the same utterance id '{before.id}': "
+                "rename or remove one of them"
+            )
+    for utterance in ordered:
+        if len(utterance.id.split()) != 1 or utterance.id != utterance.id.strip():
+            raise InputError(f"{utterance.path}: its id '{utterance.id}' is empty or has blanks")
+        if utterance.num_samples <= 0 or not utterance.duration > 0:
+            raise InputError(f"{utterance.path}: has no samples; leave it out")
+        if "\n" in str(utterance.path) or str(utterance.path).endswith("|"):
+            raise InputError(
+                f"{str(utterance.path)!r}: a path with a line break or ending in '|' "
+                "cannot stand in wav.scp; rename the file"
+            )
+
+
+def check_trials(trials: Sequence[Trial], known: set[str], name: str) -> None:
+    """Refuse trials that are empty, name unknown utterances, or hold one class only."""
+    unknown = sorted({one for _, *pair in trials for one in pair if one not in known})
+    if unknown:
+        raise InputError(
+            f"{name}: names {len(unknown):,} unknown utterances, the first is '{unknown[0]}'; "
+            "check that list and audio are of the same corpus"
+        )
+    targets = sum(label == 1 for label, _, _ in trials)
+    if not 0 < targets < len(trials):
+        raise InputError(
+            f"{name}: has {targets:,} target and {len(trials) - targets:,} non-target trials; "
+            "an error rate needs both"
+        )
+
+
+def _write_kaldi_files(
+    folder: Path, ordered: list[Utterance], trials: Sequence[Trial] | None
+) -> None:
+    write_table(folder / "wav.scp", ((u.id, str(Path(u.path).absolute())) for u in ordered))
+    for name in ("utt2spk", "spk2utt"):  # the firewall: every utterance is its own speaker
+        write_table(folder / name, ((u.id, u.id) for u in ordered))
+    write_table(folder / "utt2dur", ((u.id, str(round(u.duration, 6))) for u in ordered))
+    if trials is not None:
+        with atomic_write(folder / "trials") as handle:
+            handle.writelines(f"{label} {enrol} {test}\n" for label, enrol, test in trials)
+
+
+def read_data_dir(
+    data_dir: str | os.PathLike, labels_dir: str | os.PathLike | None = None
+) -> list[Utterance]:
+    """Return the utterances of a data directory, with their labels only if ``labels_dir`` is given.
+
+    Raises:
+        InputError: the directory or its ``recordings.jsonl.gz`` is missing or damaged.
+    """
+    from sv.data.labels import read_label_file
+    from sv.data.lhotse_manifests import read_recordings
+
+    utterances = read_recordings(data_dir)
+    if labels_dir is None:
+        return utterances
+    labels_dir = Path(labels_dir)
+    speakers = read_label_file(labels_dir / "utt2spk")
+    optional = {
+        name: read_label_file(labels_dir / name) if (labels_dir / name).exists() else {}
+        for name in ("utt2session", "utt2group")
+    }
+    labelled = []
+    for utterance in utterances:
+        speaker = speakers.get(utterance.id)
+        session = optional["utt2session"].get(utterance.id)
+        if session is not None and speaker is not None:
+            session = session.removeprefix(f"{speaker}-")
+        group = optional["utt2group"].get(utterance.id)
+        labelled.append(replace(utterance, speaker=speaker, session=session, group=group))
+    return labelled

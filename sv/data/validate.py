@@ -1,0 +1,275 @@
+"""Checks of a data directory; every complaint names the file, the line and the remedy.
+
+Only the standard library is used, so that a million utterances take seconds and no torch is loaded.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from sv.data.manifest_files import manifest_problems
+from sv.data.tables import Table, form_problems, more, read_lines, read_table, shorten
+from sv.errors import InputError
+
+REQUIRED = ("wav.scp", "utt2spk", "utt2dur")
+FEATURES = ("feats.scp", "utt2num_frames")
+OPTIONAL = ("wav_ark.scp", "utt2num_samples")
+FRAME_SHIFT = 0.010
+FRAME_OVERHANG = 0.015
+"""A frame is 25 ms long: n frames cover n * 10 ms + 15 ms."""
+
+
+def validate(
+    data_dir: str | os.PathLike,
+    *,
+    feats: bool = True,
+    audio: bool = True,
+    manifests: bool = True,
+    labels_inside: bool = False,
+) -> list[str]:
+    """Return the problems of a data directory, an empty list if it is valid.
+
+    Args:
+        data_dir: e.g. ``data/train``.
+        feats: require ``feats.scp`` and ``utt2num_frames`` (where they exist they are checked
+            anyway) for every utterance that is not listed in ``bad_utterances``.
+        audio: check that the audio files exist.
+        manifests: require the lhotse manifests and compare them with the Kaldi files.
+        labels_inside: let ``utt2spk`` name true speakers.
+    """
+    folder = Path(data_dir)
+    if not folder.is_dir():
+        return [f"{folder}: no such data directory; run stage 0 (data), or check the path"]
+    fix = f"; run utils/fix_data_dir {folder}"
+    problems: list[str] = []
+    tables: dict[str, Table] = {}
+    remedies = dict.fromkeys(REQUIRED, "run stage 0 (data)") | dict.fromkeys(
+        FEATURES, "run stage 1 (features), or give --no-feats before it has run"
+    )
+    for name in (*REQUIRED, *FEATURES, *OPTIONAL):
+        wanted = name in REQUIRED or (feats and name in FEATURES)
+        if not wanted and not (folder / name).exists():
+            continue
+        try:
+            tables[name] = read_table(folder / name)
+        except InputError as error:
+            problems.append(f"{error}; {remedies.get(name, 'remove it or make it again')}")
+            continue
+        problems += [text + fix for text in form_problems(tables[name])]
+    if "wav.scp" not in tables:
+        return problems
+    bad = _bad_utterances(folder)
+    for name, table in tables.items():
+        left_out = set() if name in REQUIRED else bad
+        problems += [text + fix for text in _id_problems(table, tables["wav.scp"], left_out)]
+    problems += _wav_problems(tables["wav.scp"], audio, fix)
+    if "utt2spk" in tables:
+        problems += _speaker_problems(folder, tables["utt2spk"], labels_inside, fix)
+    problems += _length_problems(tables, fix)
+    for name in ("feats.scp", "wav_ark.scp"):
+        if name in tables:
+            problems += _ark_problems(tables[name])
+    if (folder / "trials").exists():
+        problems += _trial_problems(folder / "trials", set(tables["wav.scp"].keys), fix)
+    if manifests:
+        problems += manifest_problems(
+            folder, tables["wav.scp"], tables.get("utt2dur"), labels_inside, fix
+        )
+    return problems
+
+
+def _bad_utterances(folder: Path) -> set[str]:
+    """Return the ids that stage 1 has left out with a reason: they need no features."""
+    path = folder / "bad_utterances"
+    if not path.exists():
+        return set()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {line.split("\t")[0] for line in lines}
+
+
+def _id_problems(table: Table, wav: Table, left_out: set[str]) -> list[str]:
+    """Compare the ids of a table with those of ``wav.scp``, of which it may lack ``left_out``."""
+    if table.keys == wav.keys:
+        return []
+    problems = []
+    here, there = set(table.keys), set(wav.keys)
+    extra = [i for i, key in enumerate(table.keys) if key not in there]
+    if extra:
+        problems.append(table.at(extra[0]) + ": wav.scp has no such utterance" + more(extra))
+    absent = [i for i, key in enumerate(wav.keys) if key not in here and key not in left_out]
+    if absent:
+        problems.append(
+            f"{table.path}: lacks utterance '{wav.keys[absent[0]]}' "
+            f"(wav.scp, line {absent[0] + 1}){more(absent)}"
+        )
+    return problems
+
+
+def _wav_problems(wav: Table, audio: bool, fix: str) -> list[str]:
+    problems = []
+    pipes = [i for i, value in enumerate(wav.values) if value.rstrip().endswith("|")]
+    if pipes:
+        problems.append(
+            wav.at(pipes[0]) + f": is a command, not a file{more(pipes)}; data files are never "
+            "executed here: run the commands yourself and put the files they make into wav.scp"
+        )
+    if audio:
+        missing = [i for i, path in enumerate(wav.values) if not is_filled_file(path)]
+        missing = sorted(set(missing) - set(pipes))
+        if missing:
+            problems.append(
+                wav.at(missing[0]) + f": there is no such audio file, or it is empty"
+                f"{more(missing)}; mount the disk or correct the path, or leave them out:"
+                + fix.removeprefix("; run")
+            )
+    return problems
+
+
+def is_filled_file(path: str) -> bool:
+    """Tell whether the path is a file with something in it."""
+    try:  # one system call a file: this runs a million times
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    return status.st_size > 0 and stat.S_ISREG(status.st_mode)
+
+
+def _speaker_problems(folder: Path, utt2spk: Table, labels_inside: bool, fix: str) -> list[str]:
+    problems = []
+    if not labels_inside and utt2spk.keys != utt2spk.values:
+        named = [
+            i for i, utterance in enumerate(utt2spk.keys) if utterance != utt2spk.values[i].rstrip()
+        ]
+        if named:
+            labels = folder.parent / "labels" / folder.name
+            problems.append(
+                utt2spk.at(named[0]) + f": names a speaker; here each utterance maps to itself"
+                f"{more(named)}; keep the true labels apart: mkdir -p {labels} && "
+                f"mv {utt2spk.path} {labels}/, then utils/fix_data_dir {folder} "
+                "(or allow them: --labels-inside)"
+            )
+    path = folder / "spk2utt"
+    try:
+        spk2utt = read_table(path)
+    except InputError as error:
+        return [*problems, f"{error}{fix}"]
+    problems += [text + fix for text in form_problems(spk2utt)]
+    if utt2spk.keys == spk2utt.keys and utt2spk.values == spk2utt.values == utt2spk.keys:
+        return problems
+    speaker_of = utt2spk.as_dict()
+    listed = 0
+    for index, (speaker, utterances) in enumerate(zip(spk2utt.keys, spk2utt.values, strict=True)):
+        for utterance in utterances.split():
+            listed += 1
+            if speaker_of.get(utterance) != speaker:
+                problems.append(
+                    spk2utt.at(index) + f": utterance '{utterance}' is not of this speaker in "
+                    f"utt2spk{fix}"
+                )
+                return problems
+    if listed != len(speaker_of):
+        problems.append(
+            f"{path}: lists {listed:,} utterances, utt2spk {len(speaker_of):,}; it is not the "
+            f"inverse of utt2spk{fix}"
+        )
+    return problems
+
+
+def _length_problems(tables: dict[str, Table], fix: str) -> list[str]:
+    problems = []
+    lengths: dict[str, dict[str, float]] = {}
+    units = {
+        "utt2dur": (float, "a duration in seconds"),
+        "utt2num_frames": (int, "a number of frames"),
+        "utt2num_samples": (int, "a number of samples"),
+    }
+    for name, (kind, what) in units.items():
+        table = tables.get(name)
+        if table is None:
+            continue
+        numbers = [positive(value, kind) for value in table.values]
+        bad = [i for i, number in enumerate(numbers) if number is None]
+        if bad:
+            problems.append(table.at(bad[0]) + f": is not {what} above 0{more(bad)}{fix}")
+        lengths[name] = dict(zip(table.keys, numbers, strict=True))
+    seconds = lengths.get("utt2dur", {})
+    odd = []
+    for index, (utterance, frames) in enumerate(lengths.get("utt2num_frames", {}).items()):
+        duration = seconds.get(utterance)
+        if duration is None or frames is None:
+            continue
+        covered = frames * FRAME_SHIFT + FRAME_OVERHANG
+        if abs(covered - duration) > max(0.05, 0.02 * duration):
+            odd.append((index, utterance, duration, covered))
+    if odd:
+        index, utterance, duration, covered = odd[0]
+        problems.append(
+            tables["utt2num_frames"].at(index) + f": so many frames of 10 ms cover {covered:.2f} s,"
+            f" but utt2dur has {duration:.2f} s for '{utterance}'{more(odd)}; the features are of "
+            "other audio: run stage 1 (features) again"
+        )
+    return problems
+
+
+def positive(text: str, kind: type) -> float | None:
+    """Return the number that ``text`` writes, or None unless it is finite and above 0."""
+    try:
+        number = kind(text)
+    except ValueError:
+        return None
+    return number if 0 < number < float("inf") else None
+
+
+def _ark_problems(feats: Table) -> list[str]:
+    """Check the few files behind the many lines of ``feats.scp``."""
+    pipes = [i for i, value in enumerate(feats.values) if value.rstrip().endswith("|")]
+    if pipes:
+        return [
+            feats.at(pipes[0]) + f": is a command{more(pipes)}; data files are never executed "
+            "here: run stage 1 (features) again"
+        ]
+    first: dict[str, int] = {}
+    for index, value in enumerate(feats.values):
+        path, _, offset = value.rpartition(":")
+        first.setdefault(path if path and offset.isdecimal() else value, index)
+    return [
+        feats.at(index) + ": there is no such ark file, or it is empty; run stage 1 (features)"
+        for path, index in first.items()
+        if not is_filled_file(path)
+    ]
+
+
+def _trial_problems(path: Path, known: set[str], fix: str) -> list[str]:
+    try:
+        lines = read_lines(path)
+    except InputError as error:
+        return [f"{error}; run stage 0 (data) again, or remove it if there is nothing to score"]
+    problems: list[str] = []
+    malformed, unknown, counts = [], [], {"1": 0, "0": 0}
+    for index, line in enumerate(lines):
+        label, *pair = line.split() or [""]
+        if label not in counts or len(pair) != 2:
+            malformed.append(index)
+            continue
+        counts[label] += 1
+        if pair[0] not in known or pair[1] not in known:
+            unknown.append(index)
+    if malformed:
+        index = malformed[0]
+        problems.append(
+            f"{path}:{index + 1}: '{shorten(lines[index])}': is not '<1|0> <enrol> <test>'"
+            f"{more(malformed)}{fix}"
+        )
+    if unknown:
+        index = unknown[0]
+        name = next(one for one in lines[index].split()[1:] if one not in known)
+        problems.append(
+            f"{path}:{index + 1}: '{shorten(lines[index])}': wav.scp has no utterance '{name}'"
+            f"{more(unknown)}{fix}"
+        )
+    if not malformed and 0 in counts.values():
+        problems.append(
+            f"{path}: has {counts['1']:,} target and {counts['0']:,} non-target trials; an error "
+            "rate needs both: add trials of the other class"
+        )
+    return problems

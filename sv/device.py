@@ -1,0 +1,87 @@
+"""Which device and which arithmetic: decided by what the machine has and by checks, not by hope."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from sv.errors import InputError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device called ``name``; ``auto`` takes a GPU if there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device {name!r} is unknown: use auto, cpu, cuda or cuda:1") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"device {name!r} is not supported: use auto, cpu, cuda or cuda:1")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"device {name!r}: torch sees {torch.cuda.device_count()} GPUs here; use --device cpu"
+        )
+    return device
+
+
+def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
+    """Return the type for autocast, or None for plain float32.
+
+    ``auto`` takes bfloat16 where the hardware computes in it: GPUs since Ampere, processors
+    with AVX512-BF16 or AMX. Elsewhere bfloat16 is emulated and slower than float32.
+    """
+    if precision == "float32":
+        return None
+    if precision == "bfloat16" or _has_bfloat16(device):
+        return torch.bfloat16
+    return None
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(flag in _cpuinfo() for flag in ("avx512_bf16", "amx_bf16"))
+
+
+def tune_float32_products() -> str:
+    """Let float32 matrix products on AMD processors run through oneDNN, if it is as exact.
+
+    ``torch.set_float32_matmul_precision("medium")`` means oneDNN's float32 kernels there, twice
+    as fast as MKL's, but truncated bfloat16 products on Intel with AMX. Products are compared with
+    float64 before the setting is kept; nothing is timed, so that a training which resumes decides
+    the same. Returns the setting.
+    """
+    torch.set_float32_matmul_precision("highest")
+    if "AuthenticAMD" not in _cpuinfo():
+        return "highest"
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 256, 256, generator=generator).unbind()
+    exact = a.double() @ b.double()
+
+    def error() -> float:
+        return float(((a @ b).double() - exact).abs().max())
+
+    strict = error()
+    torch.set_float32_matmul_precision("medium")
+    if error() > 4 * strict:
+        torch.set_float32_matmul_precision("highest")
+    return torch.get_float32_matmul_precision()
+
+
+def _cpuinfo() -> str:
+    path = Path("/proc/cpuinfo")
+    return path.read_text() if path.exists() else ""
+
+
+def describe_hardware(device: torch.device) -> str:
+    """Return one line for tables of results, such as ``2 × AMD EPYC`` or ``NVIDIA H100``."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    models = [line for line in _cpuinfo().splitlines() if line.startswith("model name")]
+    name = models[0].partition(":")[2].strip() if models else platform.machine()
+    return f"{len(os.sched_getaffinity(0))} × {name}"

@@ -1,0 +1,16 @@
+"""Exceptions that end a program with a plain sentence in the place of a traceback."""
+
+
+class InputError(Exception):
+    """Something given to the program cannot be used.
+
+    The message is a plain sentence for the user: it names the file (or option), says what is
+    wrong with it, and what to do. Programs print it without a traceback and exit with status 2.
+    """
+
+
+class LostProcess(OSError):
+    """Another of several processes has gone, so that this one cannot go on.
+
+    Nothing is wrong with the input, so the exit status is 1, as of any failure of the system.
+    """

@@ -1,0 +1,148 @@
+"""Augmentation of log-mel crops, on whole batches and on any device; settings and draws of both
+domains (``sv.features.augment_wave`` does the same to waveforms).
+
+What happens to each crop is drawn elsewhere (``sv.data.views``, on the CPU, a pure function of
+seed, epoch and step) and arrives here as arrays, so that these functions are deterministic and
+the same on a processor and on a GPU. Settings: METHODS of Lepage & Dehak 2024 (a room response
+and one noise file on every crop), ranges of SNR as in Kaldi's VoxCeleb recipe.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+from sv.config import option
+
+FLOOR = torch.finfo(torch.float32).eps
+"""Smallest mel power: the floor of the filterbank itself."""
+
+
+@dataclass
+class AugmentConfig:
+    """What is done to each crop; probabilities are per crop and independent."""
+
+    noise_probability: float = option(
+        1.0, "share of crops that get additive noise, music or babble; 0 needs no noise bank"
+    )
+    room_probability: float = option(1.0, "share of crops that get a room response")
+    noise_snr: list[float] = option([0.0, 15.0], "range of the SNR of noises, dB")
+    music_snr: list[float] = option([5.0, 15.0], "range of the SNR of music, dB")
+    babble_snr: list[float] = option([13.0, 20.0], "range of the SNR of babble, dB")
+    babble_speakers: list[int] = option(
+        [3, 7], "range of the number of other training utterances summed to babble; [0, 0]: none"
+    )
+    speeds: list[float] = option(
+        [1.0],
+        "speeds to draw from, [0.9, 1.0, 1.1] as in Kaldi; needs data.domain wave. All crops of an "
+        "utterance in a batch share one: speed moves the pitch, so it makes another voice",
+    )
+    time_masks: int = option(0, "SpecAugment: stretches of time set to the crop's mean")
+    time_mask_frames: int = option(10, "SpecAugment: longest stretch, frames of 10 ms")
+    band_masks: int = option(0, "SpecAugment: groups of mel bands set to the crop's mean")
+    band_mask_width: int = option(8, "SpecAugment: widest group, mel bands")
+
+    def __post_init__(self):
+        for name in ("noise_probability", "room_probability"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
+        for name in ("time_masks", "time_mask_frames", "band_masks", "band_mask_width"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative")
+        for name in ("noise_snr", "music_snr", "babble_snr", "babble_speakers"):
+            values = getattr(self, name)
+            if len(values) != 2 or values[0] > values[1]:
+                raise ValueError(f"{name} must be [lowest, highest], not {values}")
+        if not self.speeds or not all(0.5 <= speed <= 2.0 for speed in self.speeds):
+            raise ValueError(f"speeds must lie between 0.5 and 2, not {self.speeds}")
+
+
+@dataclass
+class Draws:
+    """What was drawn for a batch of crops; None where nobody gets that augmentation.
+
+    Shapes, with (...) the shape of the batch, for example (views, batch):
+    noise (..., frames, mel) log-mel of the noise, or its samples (..., samples) at any level;
+    snr (...) dB, +inf for none; room (...) index into the room bank, -1 for none;
+    masks (..., frames, mel) true where hidden; speed (...) of waveforms.
+    Of mixtures (``sv.features.mixing``): partner (..., most) position in the batch of each
+    interferer, -1 for none; level (..., most) dB of the target against it.
+    """
+
+    noise: Tensor | None = None
+    snr: Tensor | None = None
+    room: Tensor | None = None
+    masks: Tensor | None = None
+    speed: Tensor | None = None
+    partner: Tensor | None = None
+    level: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> "Draws":
+        """Move every array to ``device``."""
+        moved = {k: v.to(device, non_blocking=True) for k, v in vars(self).items() if v is not None}
+        return Draws(**moved)
+
+
+class RoomBank:
+    """Energy decays of rooms, ready for convolution along time.
+
+    Parameters
+    ----------
+    decays: (rooms, taps, mel) energy of each room's response in steps of one frame (10 ms) and
+        mel bands, as ``sv.features.banks.energy_decay`` computes it.
+    """
+
+    def __init__(self, decays: Tensor):
+        self.decays = decays
+
+    def __len__(self) -> int:
+        return len(self.decays)
+
+    def convolve(self, power: Tensor, room: Tensor) -> Tensor:
+        """Convolve mel power (..., frames, mel) along time with the decays of ``room`` (...).
+
+        Crops whose ``room`` is -1 come back as they are. Only the rooms of this batch are
+        transformed, so a bank of any size costs no more memory than its decays.
+        """
+        frames = power.shape[-2]
+        size = next_fast_len(frames + self.decays.shape[1] - 1, real=True)
+        used, which = room.clamp_min(0).unique(return_inverse=True)
+        decays = self.decays[used.to(self.decays.device)].to(power.device)
+        spectrum = torch.fft.rfft(power, n=size, dim=-2)
+        spectrum.mul_(torch.fft.rfft(decays, n=size, dim=-2)[which])
+        wet = torch.fft.irfft(spectrum, n=size, dim=-2)[..., :frames, :]
+        # The transform's rounding is relative to the loudest frame. What the direct sound alone
+        # gives is a lower bound, exact where a quiet frame follows no loud one.
+        wet = torch.maximum(wet, power * decays[which, :1])
+        return torch.where((room >= 0)[..., None, None], wet, power)
+
+
+def mix(power: Tensor, noise: Tensor, snr: Tensor) -> Tensor:
+    """Add ``noise`` to ``power``, both mel power (..., frames, mel), at ``snr`` (...) dB.
+
+    The SNR is exact over the crop: total mel power of the one against that of the other. Powers
+    add because speech and noise are independent: their cross term is zero on average.
+    """
+    ratio = power.sum(dim=(-2, -1)) / noise.sum(dim=(-2, -1)).clamp_min(FLOOR)
+    gain = ratio * 10.0 ** (-snr / 10.0)
+    return torch.addcmul(power, noise, gain[..., None, None])
+
+
+def augment(log_mel: Tensor, draws: Draws, rooms: RoomBank | None = None) -> Tensor:
+    """Apply room, then noise, then masks to log-mel crops (..., frames, mel)."""
+    if draws.room is not None or draws.noise is not None:
+        power = log_mel.exp()
+        if draws.room is not None:
+            power = rooms.convolve(power, draws.room)
+        if draws.noise is not None:
+            power = mix(power, draws.noise.exp(), draws.snr)
+        log_mel = power.clamp_min_(FLOOR).log_()
+    return mask(log_mel, draws.masks)
+
+
+def mask(log_mel: Tensor, masks: Tensor | None) -> Tensor:
+    """Set what ``masks`` hide of log-mel crops (..., frames, mel) to the mean of its band."""
+    if masks is None:
+        return log_mel
+    return torch.where(masks, log_mel.mean(dim=-2, keepdim=True), log_mel)

@@ -1,0 +1,131 @@
+"""Augmentation of waveforms on whole batches and on any device, then their filterbanks.
+
+The same settings and the same draws as in the feature domain (``sv.features.augment``), done to
+samples: speed, a room response by convolution, noise at an SNR; then ``fbank``, then masks. What a
+log-mel spectrum cannot tell (phases, the cross term of speech and noise, reflections within a
+frame) is exact here. It costs more arithmetic and twice the bytes; ``benchmarks/RESULTS.md`` has
+both.
+"""
+
+import math
+from fractions import Fraction
+
+import torch
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+from sv.features.augment import Draws, mask
+from sv.features.filterbank import fbank, frame_sizes
+from sv.wave_arks import FULL_SCALE
+
+SILENCE = torch.finfo(torch.float32).tiny
+
+
+class WaveRooms:
+    """Room responses, ready for convolution with waveforms.
+
+    Parameters
+    ----------
+    responses: (rooms, taps) int16 or floating point; each begins with its direct sound. Their
+        level does not matter: they are used with energy 1, which keeps the power of noise-like
+        sound.
+    sample_rate: Hz.
+    """
+
+    def __init__(self, responses: Tensor, sample_rate: int = 16000):
+        self.responses = responses
+        self.sample_rate = sample_rate
+
+    def __len__(self) -> int:
+        return len(self.responses)
+
+    def convolve(self, waves: Tensor, room: Tensor) -> Tensor:
+        """Convolve waveforms (..., samples) with the responses of ``room`` (...).
+
+        Crops whose ``room`` is -1 come back as they are; the tail beyond the crop is cut off. By
+        overlap-save: the FFT is twice as long as a response or shorter, whatever the crop, and all
+        blocks of all crops are one call. Only the rooms of this batch are transformed.
+        """
+        samples, taps = waves.shape[-1], self.responses.shape[-1]
+        size = 1 << (2 * taps - 1).bit_length()
+        size = min(size, next_fast_len(samples + taps - 1, real=True))
+        block = size - taps + 1
+        blocks = math.ceil(samples / block)
+        used, which = room.clamp_min(0).unique(return_inverse=True)
+        responses = self.responses[used.to(self.responses.device)].to(waves.device, waves.dtype)
+        responses = responses / responses.norm(dim=-1, keepdim=True).clamp_min(SILENCE)
+        padded = torch.nn.functional.pad(waves, (taps - 1, blocks * block - samples))
+        spectrum = torch.fft.rfft(padded.unfold(-1, size, block))  # (..., blocks, bins)
+        spectrum.mul_(torch.fft.rfft(responses, n=size)[which].unsqueeze(-2))
+        wet = torch.fft.irfft(spectrum, n=size)[..., taps - 1 :].flatten(-2)[..., :samples]
+        return torch.where((room >= 0)[..., None], wet, waves)
+
+
+def mix_at_snr(waves: Tensor, noise: Tensor, snr: Tensor) -> Tensor:
+    """Add ``noise`` to ``waves``, both (..., samples), at ``snr`` (...) dB; +inf adds nothing.
+
+    The SNR is exact over the crop, power against power. A constant offset, which no filter of the
+    filterbank hears, does not count as power.
+    """
+    gain = (signal_power(waves) / signal_power(noise).clamp_min(SILENCE)).sqrt() * 10.0 ** (
+        -snr / 20.0
+    )
+    return torch.addcmul(waves, noise, gain[..., None])
+
+
+def signal_power(waves: Tensor) -> Tensor:
+    """Return the mean square about the mean of (..., samples); thirty times as fast as ``var``."""
+    square = torch.linalg.vector_norm(waves, dim=-1).square() / waves.shape[-1]
+    return (square - waves.mean(dim=-1).square()).clamp_min(0.0)
+
+
+def source_samples(samples: int, speed: float) -> int:
+    """Return how many samples played at ``speed`` fill ``samples``."""
+    return math.ceil(samples * Fraction(speed).limit_denominator(100))
+
+
+def change_speed(waves: Tensor, speed: Tensor, samples: int) -> Tensor:
+    """Play waveforms (..., longer) at ``speed`` (...): the first ``samples`` of what comes out.
+
+    Pitch and formants move with the tempo, as with a tape (Ko et al. 2015). ``waves`` must hold
+    ``source_samples(samples, speed)`` samples or more. Speeds are rounded to fractions of at most
+    two digits, so that few filters serve for all.
+    """
+    from torchaudio.functional import resample  # slow to import, and most trainings do without
+
+    out = torch.empty(*waves.shape[:-1], samples, dtype=waves.dtype, device=waves.device)
+    for value in speed.unique().tolist():
+        rows, ratio = speed == value, Fraction(value).limit_denominator(100)
+        chosen = waves[rows][..., : source_samples(samples, value)]
+        if ratio != 1:
+            chosen = resample(chosen, ratio.numerator, ratio.denominator)
+        out[rows] = chosen[..., :samples]
+    return out
+
+
+def augment_waves(
+    waves: Tensor,
+    draws: Draws,
+    rooms: WaveRooms | None = None,
+    *,
+    frames: int,
+    num_mel_bins: int,
+    sample_rate: int = 16000,
+) -> Tensor:
+    """Apply speed, room, noise and masks to waveforms; return log-mel (..., frames, mel).
+
+    waves: (..., samples) int16, or floating point in [-1, 1]; as many samples as ``frames`` take,
+    more where ``draws.speed`` is given. Computed in float32 also under autocast.
+    """
+    with torch.autocast(waves.device.type, enabled=False):
+        waves = waves.float() if waves.is_floating_point() else waves.float() / FULL_SCALE
+        window, shift, _ = frame_sizes(sample_rate)
+        if draws.speed is not None:
+            waves = change_speed(waves, draws.speed, (frames - 1) * shift + window)
+        if draws.room is not None:
+            waves = rooms.convolve(waves, draws.room)
+        if draws.noise is not None:
+            waves = mix_at_snr(waves, draws.noise.float(), draws.snr)
+        shape = waves.shape[:-1]
+        log_mel = fbank(waves.reshape(-1, waves.shape[-1]), sample_rate, num_mel_bins)
+    return mask(log_mel.unflatten(0, shape), draws.masks)

@@ -1,0 +1,51 @@
+"""The filterbank of ``filterbank.py`` as a network layer, for exported models."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sv.features.filterbank import FLOOR, PRE_EMPHASIS, frame_sizes, mel_banks, povey_window
+
+
+class FbankLayer(nn.Module):
+    """Log mel energies of waveforms by one convolution, squares and one product.
+
+    All that ``fbank`` does to a frame before the power spectrum is linear (mean removal,
+    pre-emphasis, window, Fourier transform), so it is one matrix, computed in float64. A
+    convolution by it has no frame loop and no complex numbers, which every inference engine
+    knows, and takes any length. It costs 400 x 514 products a frame instead of an FFT, a
+    thousandth of an encoder's work. Differences from ``fbank`` are those of float32 rounding.
+    """
+
+    def __init__(self, sample_rate: int, num_mel_bins: int):
+        super().__init__()
+        _, self.shift, _ = frame_sizes(sample_rate)
+        self.bins = frame_sizes(sample_rate)[2] // 2 + 1
+        self.register_buffer("frames_to_spectrum", spectrum_matrix(sample_rate)[:, None].float())
+        self.register_buffer("banks", torch.tensor(mel_banks(num_mel_bins, sample_rate).T).float())
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map (batch, samples), at least one frame of 25 ms, to (batch, frames, mel)."""
+        spectrum = F.conv1d(waveform[:, None], self.frames_to_spectrum, stride=self.shift)
+        squares = spectrum.square()
+        power = squares[:, : self.bins] + squares[:, self.bins :]
+        return torch.matmul(power.transpose(1, 2), self.banks).clamp_min(FLOOR).log()
+
+
+def spectrum_matrix(sample_rate: int) -> Tensor:
+    """Return (2 bins, window) float64: frame -> real parts, then imaginary parts of its spectrum.
+
+    D W P M: mean removal M = I - 1/n, pre-emphasis P (the first sample is its own predecessor),
+    window W, Fourier transform D of the frame with zeros up to a power of two.
+    """
+    window, _, fft = frame_sizes(sample_rate)
+    identity = torch.eye(window, dtype=torch.float64)
+    frames = identity - 1.0 / window
+    before = torch.cat((frames[:1], frames[:-1]))
+    frames = povey_window(sample_rate)[:, None] * (frames - PRE_EMPHASIS * before)
+    angle = torch.outer(
+        torch.arange(fft // 2 + 1, dtype=torch.float64), torch.arange(window, dtype=torch.float64)
+    ) * (-2.0 * math.pi / fft)
+    return torch.cat((angle.cos(), angle.sin())) @ frames

@@ -1,0 +1,146 @@
+"""Online mixtures of speakers: the items of a batch interfere with each other.
+
+Who disturbs whom, and how loudly, is drawn with the crops (``sv.data.views``, a pure function of
+seed, epoch and step); here the sounds are added, on whole batches and on any device. In waveforms
+they add as they do in air. In mel power they add up to the cross term of the two, which is zero on
+average: that needs no filterbank in training and is the fast way.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sv.config import option
+from sv.features.augment import FLOOR, Draws, RoomBank, mask, mix
+from sv.features.augment_wave import (
+    SILENCE,
+    WaveRooms,
+    change_speed,
+    mix_at_snr,
+    signal_power,
+)
+from sv.features.filterbank import fbank, frame_sizes
+from sv.wave_arks import FULL_SCALE
+
+
+@dataclass
+class MixingConfig:
+    """Other speakers, utterances of the same batch, over the speaker of a crop."""
+
+    probability: float = option(
+        0.0,
+        "share of crops with interfering speakers. 0: none; 1: the network never hears a speaker "
+        "alone, and gets worse at it",
+    )
+    snr: list[float] = option(
+        [-5.0, 5.0],
+        "range of the level of the target against each interferer, dB; below 0 the interferer is "
+        "the louder one",
+    )
+    interferers: list[int] = option(
+        [1, 1], "fewest and most interfering speakers in a mixture; 1 or 2 as in METHODS of v4"
+    )
+
+    def __post_init__(self):
+        if not 0.0 <= self.probability <= 1.0:
+            raise ValueError(f"probability must be between 0 and 1, not {self.probability}")
+        if len(self.snr) != 2 or self.snr[0] > self.snr[1]:
+            raise ValueError(f"snr must be [lowest, highest], not {self.snr}")
+        low, high = (*self.interferers, 0, 0)[:2]
+        if len(self.interferers) != 2 or not 1 <= low <= high:
+            raise ValueError(
+                f"interferers must be [fewest, most], both at least 1, not {self.interferers}"
+            )
+
+
+def draw_interferers(
+    utterances: np.ndarray, config: MixingConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw who is mixed into each crop, and at which level.
+
+    utterances: (count, batch) of the crops. Returns positions in the batch (count, batch, most),
+    -1 for nobody, and levels of the target against each of them in dB. A crop's interferers are
+    crops of the same row and never of its own utterance; two of them are different items.
+    """
+    count, batch = utterances.shape
+    most = min(config.interferers[1], batch - 1)
+    lottery = rng.random((count, batch, batch))
+    lottery[utterances[:, :, None] == utterances[:, None, :]] = np.inf
+    chosen = np.argsort(lottery, axis=2)[:, :, :most]
+    possible = np.isfinite(np.take_along_axis(lottery, chosen, axis=2))
+    number = rng.integers(config.interferers[0], config.interferers[1] + 1, (count, batch))
+    number[rng.random((count, batch)) >= config.probability] = 0
+    partner = np.where(possible & (np.arange(most) < number[:, :, None]), chosen, -1)
+    level = rng.uniform(*config.snr, partner.shape).astype(np.float32)
+    return partner, level
+
+
+def sources_of(signals: Tensor, power: Tensor, partner: Tensor, level: Tensor) -> Tensor:
+    """Return every source of each mixture at its level: (count, batch, 1 + most, ...).
+
+    signals: (count, batch, ...), mel power, or waveforms if ``power`` is of waveforms.
+    power: (count, batch), in the units of ``signals`` or of their squares.
+    partner, level: (count, batch, most) as ``draw_interferers`` gives them. Source 0 is the target;
+    a source that is not there is zero.
+    """
+    rows = torch.arange(len(signals), device=signals.device)[:, None, None]
+    others, there = partner.clamp_min(0), partner >= 0
+    gain = power[:, :, None] / power[rows, others].clamp_min(SILENCE) * 10.0 ** (-level / 10.0)
+    if signals.dim() == 3:  # waveforms: amplitudes
+        gain = gain.sqrt()
+    gain = torch.where(there, gain, 0.0)
+    gain = gain.view(*gain.shape, *[1] * (signals.dim() - 2))
+    return torch.cat([signals[:, :, None], signals[rows, others] * gain], dim=2)
+
+
+def mix_log_mel(
+    log_mel: Tensor, draws: Draws, rooms: RoomBank | None = None
+) -> tuple[Tensor, Tensor]:
+    """Room for each speaker, then the mixture in mel power, then noise and masks on it.
+
+    log_mel: (count, batch, frames, mel). Returns the log-mel of the mixtures, of the same shape,
+    and of their sources, (count, batch, 1 + most, frames, mel), in their rooms and without noise.
+    """
+    power = log_mel.exp()
+    if draws.room is not None:
+        power = rooms.convolve(power, draws.room)
+    sources = sources_of(power, power.sum(dim=(-2, -1)), draws.partner, draws.level)
+    mixture = sources.sum(dim=2)
+    if draws.noise is not None:
+        mixture = mix(mixture, draws.noise.exp(), draws.snr)
+    mixture = mixture.clamp_min_(FLOOR).log_()
+    return mask(mixture, draws.masks), sources.clamp_min_(FLOOR).log_()
+
+
+def mix_waves(
+    waves: Tensor,
+    draws: Draws,
+    rooms: WaveRooms | None = None,
+    *,
+    frames: int,
+    num_mel_bins: int,
+    sample_rate: int = 16000,
+) -> tuple[Tensor, Tensor]:
+    """As ``mix_log_mel``, with the sums in waveforms (count, batch, samples), int16 or in [-1, 1].
+
+    A source's filterbank is that of the crop alone plus its gain: the window and the power
+    spectrum are linear in it, so no source is transformed twice.
+    """
+    with torch.autocast(waves.device.type, enabled=False):
+        waves = waves.float() if waves.is_floating_point() else waves.float() / FULL_SCALE
+        window, shift, _ = frame_sizes(sample_rate)
+        if draws.speed is not None:
+            waves = change_speed(waves, draws.speed, (frames - 1) * shift + window)
+        if draws.room is not None:
+            waves = rooms.convolve(waves, draws.room)
+        sources = sources_of(waves, signal_power(waves), draws.partner, draws.level)
+        mixture = sources.sum(dim=2)
+        if draws.noise is not None:
+            mixture = mix_at_snr(mixture, draws.noise.float(), draws.snr)
+        shape, size = mixture.shape[:2], mixture.shape[-1]
+        mixture = fbank(mixture.reshape(-1, size), sample_rate, num_mel_bins).unflatten(0, shape)
+        alone = fbank(waves.reshape(-1, size), sample_rate, num_mel_bins).unflatten(0, shape).exp()
+        of_sources = sources_of(alone, signal_power(waves), draws.partner, draws.level)
+    return mask(mixture, draws.masks), of_sources.clamp_min_(FLOOR).log_()

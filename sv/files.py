@@ -1,0 +1,54 @@
+"""Writing files so that a reader never sees half of one, and hashing them."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+
+@contextlib.contextmanager
+def atomic_write(
+    path: str | os.PathLike, mode: str = "w", former: str | os.PathLike | None = None
+) -> Iterator[IO]:
+    """Open a temporary neighbour of ``path``; rename it to ``path`` only if the block succeeds.
+
+    On any exception (a full disk, Ctrl-C) the temporary file is removed and an older ``path``
+    stays as it was. Parent folders are created. Text is UTF-8 with ``\\n`` line ends. With
+    ``former``, the new file is on the disk itself before the old one moves to that name: even a
+    power cut leaves one of the two whole.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    try:
+        with temporary.open(mode, **text) as handle:
+            yield handle
+            if former is not None:
+                handle.flush()
+                os.fsync(handle.fileno())
+        if former is not None and path.exists():
+            path.replace(former)
+        temporary.replace(path)
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a failed write does not say of which file
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def digest(path: str | os.PathLike, algorithm: str = "sha256") -> str:
+    """Return the hexadecimal digest of the file by an algorithm of ``hashlib``."""
+    result = hashlib.new(algorithm)
+    with Path(path).open("rb") as handle:
+        while block := handle.read(1 << 20):
+            result.update(block)
+    return result.hexdigest()
+
+
+def sha256(path: str | os.PathLike, digits: int = 12) -> str:
+    """Return the first ``digits`` hexadecimal digits of the file's SHA-256."""
+    return digest(path)[:digits]

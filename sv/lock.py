@@ -1,0 +1,63 @@
+"""One run at a time on the same results: locks that end with whoever holds them.
+
+The lock is the kernel's, not the file's existence: after ``kill -9`` or a power cut nothing is
+left to remove. The file only says who holds it, and stays.
+"""
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from sv.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+_HELD = (errno.EACCES, errno.EAGAIN)
+
+
+def take(handle: int, path: Path, what: str, *, inherited: bool) -> None:
+    """Lock the open file ``handle`` (its number), whose name is ``path``, and sign it.
+
+    inherited: the lock belongs to the open file: processes that were started with it hold it too,
+    and it ends with the last of them. Else it belongs to this process alone and no child keeps it.
+
+    Raises:
+        InputError: another run holds it; ``what`` names its work in the sentence.
+    """
+    try:
+        (fcntl.flock if inherited else fcntl.lockf)(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            holder = path.read_text(encoding="utf-8", errors="replace").strip() or "unknown"
+            raise InputError(
+                f"{what}: another run is at work on it ({holder}): wait until it has ended, or "
+                "end it"
+            ) from None
+        logger.warning("%s: this file system has no locks (%s): run one at a time", path, error)
+    os.truncate(handle, 0)
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}, {now}\n".encode())
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike, what: str) -> Iterator[None]:
+    """Hold the lock ``path`` for the block, by this process alone.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A handle of its own: workers that are forked meanwhile and outlive us must not keep the lock.
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        take(handle, path, what, inherited=False)
+        yield
+    finally:
+        os.close(handle)

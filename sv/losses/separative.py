@@ -1,0 +1,101 @@
+"""Losses of contrastive separative coding: separation, and prediction of a global speaker vector.
+
+After Wang, Lam, Su and Yu, "Contrastive Separative Coding for Self-Supervised Representation
+Learning", ICASSP 2021 (arXiv 2103.00816). Its abstract is what we have; the formulas are our
+reading of it, and docs/csc.md says where.
+"""
+
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+COMPRESSION = 0.3
+"""Exponent of power in the separation loss: loudness, roughly; peaks do not decide alone."""
+
+
+def pit_loss(
+    estimates: Tensor, sources: Tensor, mixture: Tensor, *, compression: float = COMPRESSION
+) -> tuple[Tensor, Tensor]:
+    """Permutation-invariant error of separated log-mel power (Yu et al., ICASSP 2017).
+
+    With p the ``compression``, X the mixture, Ŝ the estimates and S the sources, all mel power:
+    L = mean over the batch of min_π Σ_s Σ_tf (Ŝ_s^p − S_π(s)^p)² / Σ_tf X^2p.
+
+    Parameters
+    ----------
+    estimates, sources: (batch, n, frames, mel) log power; sources that are not there are at the
+        floor of the filterbank, and match an estimate that is silent.
+    mixture: (batch, frames, mel) log power.
+
+    Returns
+    -------
+    The loss, 0 for perfect separation, and (batch, n): for each source, the number of the estimate
+    that the best permutation gives it. Computed in float32 at least.
+    """
+    if estimates.shape != sources.shape or estimates.shape[2:] != mixture.shape[1:]:
+        raise ValueError(
+            f"estimates {(*estimates.shape,)} and sources {(*sources.shape,)} must both be "
+            f"(batch, n, frames, mel), the mixture (batch, frames, mel), not {(*mixture.shape,)}"
+        )
+    with torch.autocast(estimates.device.type, enabled=False):
+        dtype = torch.promote_types(estimates.dtype, torch.float32)
+        loud = (compression * estimates.to(dtype)).exp().flatten(2)
+        true = (compression * sources.to(dtype)).exp().flatten(2)
+        energy = (2 * compression * mixture.to(dtype)).exp().sum(dim=(1, 2))
+        # error[b, s, e] of estimate e as source s
+        error = (true[:, :, None] - loud[:, None]).square().sum(dim=3)
+        n = estimates.shape[1]
+        orders = torch.tensor(list(permutations(range(n))), device=estimates.device)
+        total = error[:, torch.arange(n, device=orders.device), orders].sum(dim=2)  # (batch, n!)
+        best, which = total.min(dim=1)
+    return (best / energy).mean(), orders[which]
+
+
+def cross_attention(
+    queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Global speaker vectors: g_i = Σ_j softmax_j(q_iᵀ k_j / √d) v_j over the allowed j.
+
+    queries: (M, d); keys: (R, d); values: (R, D). allowed: (M, R) bool; the current condition of
+    a speaker is not: its vector would predict itself. Returns (M, D), and (M,) bool: whether
+    anything was allowed; rows for which nothing was are zero.
+    """
+    dtype = torch.promote_types(values.dtype, torch.float32)
+    logits = (queries.to(dtype) @ keys.to(dtype).T) / queries.shape[1] ** 0.5
+    some = allowed.any(dim=1)
+    logits = logits.masked_fill(~allowed, float("-inf")).masked_fill(~some[:, None], 0.0)
+    weights = logits.softmax(dim=1) * allowed
+    return weights @ values.to(dtype), some
+
+
+def csl_scores(v: Tensor, g: Tensor, alpha: Tensor | float, beta: Tensor | float) -> Tensor:
+    """log f(v_i, g_j) = −α‖v_i − g_j‖² + β: (M, N) for v (M, D) and g (N, D)."""
+    dtype = torch.promote_types(v.dtype, torch.float32)
+    v, g = v.to(dtype), g.to(dtype)
+    square = v.square().sum(1)[:, None] + g.square().sum(1)[None] - 2 * (v @ g.T)
+    return beta - alpha * square.clamp_min(0.0)
+
+
+def separative_loss(scores: Tensor, own: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+    """L = −mean_i log[f(v_i, g_own(i)) / Σ_j f(v_i, g_j)] and its bound on mutual information.
+
+    Parameters
+    ----------
+    scores: (M, N) log f of every v with every g: ``csl_scores``, or cosines over a temperature.
+    own: (M,) column of the vector that each v is to predict.
+    candidates: (M, N) bool, the j of the sum; the own one always counts, whatever is said here.
+
+    Returns
+    -------
+    The loss, and the bound I(v; g) ≥ mean_i log n_i − L in nats, n_i being the number of
+    candidates of i (van den Oord et al. 2018, arXiv 1807.03748): never more than log n, however
+    well the vectors are told apart. β cancels in the ratio: it gets no gradient from this loss.
+    """
+    candidates = candidates.clone()
+    candidates[torch.arange(len(own), device=own.device), own] = True
+    positive = scores.gather(1, own[:, None])[:, 0]
+    total = scores.masked_fill(~candidates, float("-inf")).logsumexp(dim=1)
+    loss = (total - positive).mean()
+    chance = candidates.sum(dim=1).to(scores.dtype).log().mean()
+    return loss, chance - loss.detach()

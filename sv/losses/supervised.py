@@ -1,0 +1,133 @@
+"""Losses that need speaker labels: AAM-Softmax, SupCon, and H-SCL with its hard negatives."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sv.losses.margins import MarginState, get_margin
+
+
+def aam_softmax(
+    embeddings: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    *,
+    scale: float = 30.0,
+    margin: float = 0.2,
+    sub_centers: int = 1,
+) -> Tensor:
+    """Additive angular margin softmax: cross-entropy of s·cos θ, with s·cos(θ_y + m) for the label.
+
+    Source: Deng et al., "ArcFace", CVPR 2019, eq. 3; sub-centres: Deng et al., "Sub-center
+    ArcFace", ECCV 2020, eq. 2 and 3. The margin as in `sv.losses.margins.additive_angular`.
+
+    Parameters
+    ----------
+    embeddings: (N, D), any length: L2-normalised here, as are the rows of ``weight``.
+    weight: (classes, D); with sub-centres (classes·sub_centers, D), those of a class together.
+    labels: (N,) class indices.
+    scale: s = 1/τ; 30. Too low and the loss stays high even for perfect embeddings.
+    margin: m in radians; 0.2.
+    sub_centers: centres a class; the nearest one counts, so that outliers may have their own.
+    """
+    if sub_centers < 1 or len(weight) % sub_centers:
+        raise ValueError(
+            f"weight has {len(weight)} rows, not a multiple of sub_centers={sub_centers}"
+        )
+    with torch.autocast(embeddings.device.type, enabled=False):
+        dtype = torch.promote_types(embeddings.dtype, torch.float32)
+        embeddings, weight = F.normalize(embeddings.to(dtype)), F.normalize(weight.to(dtype))
+        cosine = embeddings @ weight.T
+        if sub_centers > 1:
+            cosine = cosine.unflatten(1, (-1, sub_centers)).amax(dim=2)
+        target = cosine.gather(1, labels[:, None])
+        shifted = get_margin("aam").shift(target, margin, None, MarginState())
+        logits = cosine.mul(scale).scatter(1, labels[:, None], scale * shifted)
+        return F.cross_entropy(logits, labels)
+
+
+def supcon(
+    z: Tensor, labels: Tensor, *, temperature: float | Tensor, anchors: slice | None = None
+) -> Tensor:
+    """Supervised contrastive loss: every item of the same speaker is a positive.
+
+    −mean_i (1/|P(i)|) Σ_{p∈P(i)} log[ e^{cos_ip/τ} / Σ_{a≠i} e^{cos_ia/τ} ], over the items i that
+    have a positive. Source: Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020, eq. 2.
+
+    Parameters
+    ----------
+    z: (N, D) embeddings of any length: L2-normalised here.
+    labels: (N,) speakers. Any number of items a speaker; ``ValueError`` if no two share one.
+    temperature: τ > 0; a tensor (`LearnableTemperature`) receives a gradient. 0.1 to start with.
+    anchors: with several processes, z and labels are the joined batch and this says which rows are
+        this process's own: only they are anchors. The mean over processes of equal size is the
+        loss of one process with the joined batch.
+    """
+    with torch.autocast(z.device.type, enabled=False):
+        cosine, positive, itself, share = _pairs(z, labels, anchors)
+        logits = cosine / temperature
+        log_total = logits.masked_fill(itself, -torch.inf).logsumexp(dim=1)
+        attraction = (logits * positive).sum(dim=1)
+        return (share * (positive.sum(dim=1) * log_total - attraction)).sum()
+
+
+def h_scl(
+    z: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float | Tensor,
+    beta: float,
+    anchors: slice | None = None,
+) -> Tensor:
+    """Supervised contrastive loss whose negatives weigh the more the harder they are (H-SCL).
+
+    With c_ij = e^{2cos_ij/τ}, weights w_ij = c_ij^β without gradient, n_i negatives and their
+    weighted mean S_i = Σ w_ij c_ij / Σ w_ij:
+    −mean_i (1/|P(i)|) Σ_{p∈P(i)} log[ c_ip / (c_ip + n_i S_i) ], over the items i with a positive.
+
+    Source: Jiang et al., "Supervised Contrastive Learning with Hard Negative Samples", 2022
+    (arXiv 2209.00078), as released with Masztalski et al., Interspeech 2025 (arXiv 2507.17540),
+    hence the factor 2, and n_i = 2N − 2 for two items of each of N speakers. More positives than
+    one are averaged, each with its own denominator; that part is ours.
+
+    Parameters
+    ----------
+    z, labels, temperature, anchors: as for `supcon`; at least two speakers, else ``ValueError``.
+    beta: 0.1. 0 weighs all negatives alike; large looks at the hardest one only.
+    """
+    if bool((labels == labels[0]).all()):
+        raise ValueError("all items have the same label: there are no negatives")
+    with torch.autocast(z.device.type, enabled=False):
+        cosine, positive, itself, share = _pairs(z, labels, anchors)
+        log_c = 2.0 * cosine / temperature
+        negatives = ~(positive | itself)
+        log_w = (beta * log_c.detach()).masked_fill(~negatives, -torch.inf)
+        log_s = (log_w + log_c).logsumexp(dim=1) - log_w.logsumexp(dim=1)
+        log_rest = negatives.sum(dim=1).to(cosine.dtype).log() + log_s
+        terms = F.softplus(log_rest[:, None] - log_c)
+        return (share * (terms * positive).sum(dim=1)).sum()
+
+
+def _pairs(
+    z: Tensor, labels: Tensor, anchors: slice | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return for A anchors and N items: cosines, who is a positive, who is the anchor itself, all
+    (A, N), and what one positive pair of an anchor counts (A,), zero where there is none.
+    """
+    if z.ndim != 2 or labels.shape != z.shape[:1]:
+        raise ValueError(
+            f"z must be (N, D) and labels (N,), not {(*z.shape,)} and {(*labels.shape,)}"
+        )
+    own = slice(None) if anchors is None else anchors
+    z = F.normalize(z.to(torch.promote_types(z.dtype, torch.float32)))
+    index = torch.arange(len(z), device=z.device)
+    itself = index[own, None] == index
+    positive = (labels[own, None] == labels) & ~itself
+    _, speaker, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
+    positives = (sizes[speaker] - 1).to(z.dtype)  # of every item, also those of other processes
+    having = (positives > 0).sum()
+    if not having:
+        raise ValueError("no two items have the same label: there are no positives")
+    processes = len(z) / len(itself)
+    share = torch.where(positives > 0, processes / (having * positives), 0.0)[own]
+    return z[own] @ z.T, positive, itself, share

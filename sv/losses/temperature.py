@@ -1,0 +1,31 @@
+"""A temperature that is learned."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class LearnableTemperature(nn.Module):
+    """τ = e^θ with θ learned, kept in a range.
+
+    Masztalski et al. (Interspeech 2025, arXiv 2507.17540) learn τ from 0.1. Without a lower limit
+    it can fall until the loss overflows. The parameter itself is put back into the range, not its
+    value only, so that its gradient never vanishes at the limits. Give it no weight decay: that
+    would pull τ to 1.
+    """
+
+    def __init__(self, initial: float = 0.1, lowest: float = 0.01, highest: float = 1.0):
+        super().__init__()
+        if not 0 < lowest <= initial <= highest:
+            raise ValueError(
+                f"temperature {initial} must lie between {lowest} and {highest}, both above 0"
+            )
+        self.range = (math.log(lowest), math.log(highest))
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(initial)))
+
+    def forward(self) -> Tensor:
+        """Return τ, a scalar with gradient."""
+        with torch.no_grad():
+            self.log_temperature.clamp_(*self.range)
+        return self.log_temperature.exp()

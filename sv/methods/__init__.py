@@ -1,0 +1,40 @@
+"""Frameworks, self-supervised and (where ``needs_labels``) supervised, one a file.
+
+A method is a ``sv.methods.base.Method``: networks, the crops that it wants, and
+``training_step(views) -> (loss, stats)``. A line in ``METHODS`` makes it known to configurations.
+"""
+
+from torch import nn
+
+from sv.methods.base import Facts, Method
+from sv.methods.classify import Classify, ClassifyConfig
+from sv.methods.csc import CSC, CSCConfig, SupervisedCSC, SupervisedCSCConfig
+from sv.methods.dino import DINO, DINOConfig
+from sv.methods.moco import MoCo, MoCoConfig
+from sv.methods.simclr import SimCLR, SimCLRConfig
+from sv.methods.supcon import HSCL, HSCLConfig, SupCon, SupConConfig
+from sv.methods.swav import SwAV, SwAVConfig
+from sv.methods.vicreg import VICReg, VICRegConfig
+
+METHODS: dict[str, tuple[type[Method], type]] = {
+    "simclr": (SimCLR, SimCLRConfig),
+    "moco": (MoCo, MoCoConfig),
+    "dino": (DINO, DINOConfig),
+    "vicreg": (VICReg, VICRegConfig),
+    "swav": (SwAV, SwAVConfig),
+    "supcon": (SupCon, SupConConfig),
+    "h_scl": (HSCL, HSCLConfig),
+    "aam": (Classify, ClassifyConfig),
+    "csc": (CSC, CSCConfig),
+    "csc_supervised": (SupervisedCSC, SupervisedCSCConfig),
+}
+"""``method.name`` → (module, settings)."""
+
+
+def build_method(encoder: nn.Module, config, facts: Facts | None = None) -> Method:
+    """Return the method that ``config`` describes, around ``encoder``.
+
+    facts: what is known of the training set; nothing by default.
+    """
+    method, _ = METHODS[config.name]
+    return method(encoder, config, facts or Facts())

@@ -1,0 +1,135 @@
+"""What every method is to the training loop, and what it gets to see of a batch."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sv.data.views import CropGroup, DataConfig
+from sv.positives import SSPS
+
+Stats = dict[str, Tensor | float]
+"""Scalars to log, and under ``embeddings`` (N, D) what the watch over collapse looks at."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a method may know of the training set when it is built.
+
+    utterances: how many there are, for memories with an entry for each.
+    speakers: how many there are, for classifiers; 0 where training has no labels.
+    """
+
+    utterances: int = 0
+    speakers: int = 0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where training stands: ``epoch`` epochs (a fraction inside one) of ``epochs`` are done."""
+
+    epoch: float = 0.0
+    epochs: int = 1
+
+    @property
+    def share(self) -> float:
+        """Share of the training that is done, 0 to 1."""
+        return self.epoch / max(1, self.epochs)
+
+
+@dataclass
+class Sources:
+    """What the mixtures of a group of crops were made of.
+
+    log_mel: (count, batch, n, frames, mel) of each source in its room, at its level, on the scale
+        of the normalised mixture; source 0 is the target. A source that is not there is silent.
+    items: (count, batch, n) position in the batch of the crop that each source is, -1 for none.
+    """
+
+    log_mel: Tensor
+    items: Tensor
+
+
+@dataclass
+class Views:
+    """A batch as a method sees it: on the device, augmented and normalised.
+
+    crops: name of a ``CropGroup`` → (count, batch, frames, mel).
+    utterances: (batch,) or (count, batch) indices into the training set.
+    labels: the speakers of ``utterances`` as numbers, in the same shape; None without labels.
+    moment: where training stands.
+    sources: name of a ``CropGroup`` that asks for them → what its mixtures were made of.
+    """
+
+    crops: dict[str, Tensor]
+    utterances: Tensor
+    labels: Tensor | None = None
+    moment: Moment = field(default_factory=Moment)
+    sources: dict[str, Sources] = field(default_factory=dict)
+
+
+class Method(nn.Module):
+    """A framework: networks, and one step of training them.
+
+    A subclass sets ``config``, is built as ``Method(encoder, config, facts)``, and everything that
+    it must remember is a parameter, a buffer or ``get_extra_state``, so that resuming is exact.
+    """
+
+    needs_labels = False
+    """Whether ``training_step`` wants ``views.labels``: true of supervised methods only."""
+
+    def __init__(self, encoder: nn.Module, config: Any):
+        super().__init__()
+        self.config = config
+        self.encoder = encoder
+        # Set by the training loop where positives come from other recordings.
+        self.positives: SSPS | None = None
+
+    @property
+    def positive_shape(self) -> tuple[int, ...]:
+        """Shape of the positive of one item, as given to ``substitute``."""
+        return (self.encoder.embedding_dim,)
+
+    def crop_groups(self, data: DataConfig) -> list[CropGroup]:
+        """Return the crops that a step needs: by default two random ones of each utterance."""
+        return [CropGroup("views", 2, data.crop_seconds)]
+
+    def training_step(self, views: Views) -> tuple[Tensor, Stats]:
+        """Return the loss of a batch and figures to log."""
+        raise NotImplementedError
+
+    def start_epoch(self, moment: Moment) -> Stats:
+        """Do what an epoch begins with, such as clustering; return figures to log of it.
+
+        Called before the first step of an epoch, and not again when training resumes inside it.
+        """
+        return {}
+
+    def after_step(self, moment: Moment) -> None:
+        """Do what follows an update of the weights, such as moving an average of them."""
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is saved and tested: the encoder, or a teacher."""
+        return self.encoder
+
+    def substitute(self, positives: Tensor, views: Views) -> Tensor:
+        """Return the positives (batch, *positive_shape), from other recordings where SSPS has any.
+
+        A method calls this once a step, between what makes the positives and its loss.
+        """
+        if self.positives is None:
+            return positives
+        reference = self._reference(views.crops["reference"][0])
+        return self.positives.substitute(positives, views.utterances, reference)
+
+    @torch.no_grad()
+    def _reference(self, crops: Tensor) -> Tensor:
+        """Embed crops as in a test; batch norm neither uses nor learns what they are like."""
+        network = self.evaluated
+        training = network.training
+        network.eval()
+        embeddings = network(crops)
+        network.train(training)
+        return embeddings

@@ -1,0 +1,219 @@
+"""Contrastive separative coding: embeddings that hold up when another person speaks.
+
+Every utterance of a batch is mixed with others of the batch, under several interfering conditions.
+The encoder separates each mixture and embeds each source; from the embeddings of a speaker's other
+conditions cross-attention makes a global speaker vector; the embedding of the current condition
+is to be nearer to it than to the global vectors of everybody else in the batch.
+
+After Wang et al., ICASSP 2021 (arXiv 2103.00816), of which we have the abstract: see docs/csc.md.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sv.config import option
+from sv.data.views import CropGroup, DataConfig
+from sv.errors import InputError
+from sv.losses.separative import cross_attention, csl_scores, pit_loss, separative_loss
+from sv.losses.temperature import LearnableTemperature
+from sv.methods.base import Facts, Method, Stats, Views
+from sv.methods.figures import pair_cosines
+
+GROUP = "mixtures"
+SILENT = -50.0
+"""Log power of a source that is not there."""
+
+
+@dataclass
+class CSCConfig:
+    """Settings of contrastive separative coding; those of the mixtures are in ``mixing``."""
+
+    name: str = field(default="csc", metadata={"help": "the method"})
+    conditions: int = option(
+        3,
+        "K: mixtures of each utterance in a step, each of another crop with other interferers. At "
+        "least 2; attention has something to choose from 3 on; time grows in proportion",
+    )
+    contrast_weight: float = option(
+        1.0, "λ of L_separation + λ L_CSL. Too low: the embeddings tell sources apart, not speakers"
+    )
+    separation: bool = option(
+        True, "train the masks to separate; false: an ablation, they serve the contrast alone"
+    )
+    attention: bool = option(
+        True, "cross-attention over a speaker's other conditions; false: an ablation, their mean"
+    )
+    contrast: Literal["csl", "infonce"] = option(
+        "csl", "csl: exp(-α‖v-g‖² + β), α and β learned; infonce: cosine over a learned temperature"
+    )
+    unit_length: bool = option(
+        True,
+        "csl: of vectors of unit length, as cosine scoring sees them; false: as they come, where "
+        "length may tell voices apart that no cosine does",
+    )
+    alpha: float = option(
+        10.0, "csl: the first α. Too high: only the hardest contrast counts, and training is rough"
+    )
+    temperature: float = option(0.1, "infonce: the first temperature")
+
+    def __post_init__(self):
+        if self.conditions < 2:
+            raise ValueError(f"conditions must be at least 2, not {self.conditions}")
+        if self.contrast_weight < 0 or self.alpha <= 0:
+            raise ValueError("contrast_weight must not be negative, and alpha above 0")
+
+
+class CSC(Method):
+    """The separative encoder, cross-attention, and the two losses."""
+
+    def __init__(self, encoder: nn.Module, config: CSCConfig, facts: Facts | None = None):
+        super().__init__(encoder, config)
+        if getattr(encoder, "sources", 1) < 2:
+            raise InputError(
+                f"{config.name} separates speakers: it needs model.name separative and "
+                "model.sources of 2 or more"
+            )
+        dim = encoder.embedding_dim
+        if config.attention:
+            self.query = nn.Linear(dim, dim, bias=False)
+            self.key = nn.Linear(dim, dim, bias=False)
+        if config.contrast == "csl":
+            self.log_alpha = nn.Parameter(torch.tensor(config.alpha).log())
+            self.beta = nn.Parameter(torch.zeros(()))
+        else:
+            self.temperature = LearnableTemperature(config.temperature)
+
+    @property
+    def positive_shape(self) -> tuple[int, ...]:
+        """SSPS replaces positives that this method does not have."""
+        raise InputError("ssps and csc do not go together: --set ssps.enabled=false")
+
+    def crop_groups(self, data: DataConfig) -> list[CropGroup]:
+        """Return the mixtures of each utterance, of which the sources are wanted too."""
+        if data.normalise == "mean_var":
+            raise InputError(
+                "csc adds powers, which data.normalise mean_var distorts: use mean or none"
+            )
+        return [CropGroup(GROUP, self.config.conditions, data.crop_seconds, sources=True)]
+
+    def training_step(self, views: Views) -> tuple[Tensor, Stats]:
+        """Return L_separation + λ L_CSL and figures to log."""
+        mixtures, truth = views.crops[GROUP], views.sources[GROUP]
+        conditions, batch = mixtures.shape[:2]
+        sources = self._as_many(truth.log_mel, SILENT)
+        items = self._as_many(truth.items, -1)
+        found = self.encoder.separate(mixtures.flatten(0, 1))
+        separation, order = pit_loss(
+            found.log_mel, sources.flatten(0, 1), mixtures.flatten(0, 1).to(sources.dtype)
+        )
+        rows = torch.arange(len(order), device=order.device)[:, None]
+        voices = found.embeddings[rows, order].unflatten(0, (conditions, batch))
+        contrast, stats = self.contrast(voices, items, self.identities(views))
+        loss = self.config.contrast_weight * contrast
+        if self.config.separation:
+            loss = loss + separation
+        targets = voices[:, :, 0].detach()
+        return loss, {
+            "separation_loss": separation.detach(),
+            "contrast_loss": contrast.detach(),
+            **stats,
+            **pair_cosines(targets[0], targets[1]),
+            "embeddings": targets.flatten(0, 1),
+        }
+
+    def identities(self, views: Views) -> Tensor:
+        """Return who each item of the batch is (batch,): here the utterance, without labels."""
+        return torch.arange(views.crops[GROUP].shape[1], device=views.crops[GROUP].device)
+
+    def contrast(self, voices: Tensor, items: Tensor, identity: Tensor) -> tuple[Tensor, Stats]:
+        """Return L_CSL, or InfoNCE, of every source that is there, and figures to log.
+
+        voices: (conditions, batch, sources, dim) embeddings, source 0 being the target.
+        items: (conditions, batch, sources) place in the batch of each source, -1 for none.
+        identity: (batch,) who is who.
+        """
+        there = items >= 0
+        conditions, batch = items.shape[:2]
+        condition = torch.arange(conditions, device=items.device)
+        of_voice = condition[:, None, None].expand_as(items)[there]
+        who = identity[items[there]]
+        v = voices[there].float()
+        if self.config.contrast == "infonce" or self.config.unit_length:
+            v = F.normalize(v)
+        first = torch.zeros_like(there)
+        first[:, :, 0] = True
+        is_target = first[there]
+        bank = v[is_target]  # (conditions * batch, dim): every item under every condition
+        bank_who, bank_condition = identity.repeat(conditions), of_voice[is_target]
+        # The current condition may not be looked at: it would give the answer away.
+        allowed = (who[:, None] == bank_who) & (of_voice[:, None] != bank_condition)
+        g = self.global_vectors(v, bank, allowed)
+        scores = self.scores(v, g)
+        # Everybody in the batch is the contrast, through the global vector of the same condition.
+        candidates = (who[:, None] != who) & (of_voice[:, None] == of_voice) & is_target
+        loss, bound = separative_loss(scores, torch.arange(len(v), device=v.device), candidates)
+        stats = {"mi_bound": bound, "mi_ceiling": float(torch.tensor(batch).log())}
+        if self.config.contrast == "csl":
+            stats["alpha"] = self.log_alpha.detach().exp()
+        return loss, stats
+
+    def global_vectors(self, v: Tensor, bank: Tensor, allowed: Tensor) -> Tensor:
+        """Return the global speaker vector (M, dim) of each v (M, dim) out of ``bank`` (R, dim).
+
+        The values are the embeddings themselves, so that v and g live in one space.
+        """
+        if self.config.attention:
+            g, _ = cross_attention(self.query(v), self.key(bank), bank, allowed)
+        else:
+            g, _ = cross_attention(torch.zeros_like(v), bank, bank, allowed)
+        unit = self.config.contrast == "infonce" or self.config.unit_length
+        return F.normalize(g) if unit else g
+
+    def scores(self, v: Tensor, g: Tensor) -> Tensor:
+        """Return log f of every v with every g."""
+        if self.config.contrast == "infonce":
+            return v @ g.to(v.dtype).T / self.temperature()
+        return csl_scores(v, g, self.log_alpha.exp(), self.beta)
+
+    def _as_many(self, x: Tensor, nothing: float) -> Tensor:
+        """Fill dimension 2 with sources that are not there, up to the encoder's number."""
+        missing = self.encoder.sources - x.shape[2]
+        if missing < 0:
+            raise InputError(
+                f"mixtures have up to {x.shape[2]} speakers and model.sources is "
+                f"{self.encoder.sources}: set it to {x.shape[2]}, or lower mixing.interferers"
+            )
+        filler = x.new_full((*x.shape[:2], missing, *x.shape[3:]), nothing)
+        return torch.cat([x, filler], dim=2)
+
+
+class SupervisedCSC(CSC):
+    """CSC with true speakers: conditions of all utterances of a speaker are of one identity.
+
+    SUPERVISED, an ablation: it tells how much of the error comes from speakers whose utterances
+    repel each other. Batches are of distinct speakers, with two utterances each: one condition of
+    each, so ``conditions`` must be 2.
+    """
+
+    needs_labels = True
+
+    def identities(self, views: Views) -> Tensor:
+        """Return the true speakers (batch,)."""
+        return views.labels if views.labels.dim() == 1 else views.labels[0]
+
+
+@dataclass
+class SupervisedCSCConfig(CSCConfig):
+    """As ``csc``, but SUPERVISED: identity is the true speaker."""
+
+    name: str = field(default="csc_supervised", metadata={"help": "the method; it needs labels"})
+    conditions: int = option(2, "mixtures of each speaker: 2, one of each of two utterances")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.conditions != 2:
+            raise ValueError(f"csc_supervised has 2 conditions, not {self.conditions}")

@@ -1,0 +1,207 @@
+"""DINO: a student learns what a teacher, its own moving average, says of other crops."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from sv.config import option
+from sv.data.views import CropGroup, DataConfig
+from sv.distributed import all_reduce_mean, gather
+from sv.errors import InputError
+from sv.losses import dino_loss, sinkhorn, update_center, view_cross_entropy
+from sv.methods.base import Facts, Method, Moment, Stats, Views
+from sv.methods.checks import check_sizes
+from sv.methods.figures import output_use, pair_cosines
+from sv.methods.momentum import follow, follower
+from sv.models.heads import DinoHead
+
+
+@dataclass
+class DINOConfig:
+    """Caron et al. 2021 (arXiv 2104.14294), defaults as run for speakers in arXiv 2505.14561."""
+
+    name: str = field(default="dino", metadata={"help": "the method"})
+    global_crops: int = option(2, "long crops, seen by student and teacher")
+    global_seconds: float = option(
+        4.0, "length of a long crop; the short ones are data.crop_seconds. Longer: a better teacher"
+    )
+    local_crops: int = option(
+        4, "short crops, seen by the student only. More: more to learn a step, in more time"
+    )
+    hidden: list[int] = option(
+        [2048, 2048], "sizes of the head between embedding and bottleneck; batch norm, GELU after"
+    )
+    bottleneck: int = option(256, "length of the unit vector before the last layer")
+    outputs: int = option(
+        65536,
+        "K, directions of the last layer. Far more than the training set has speakers; a small "
+        "corpus learns sooner with 1024 to 4096. The loss of knowing nothing is ln K",
+    )
+    student_temp: float = option(0.1, "τ of the student's softmax")
+    teacher_temp: float = option(
+        0.04,
+        "τ of the teacher's softmax, below the student's. Too high: its outputs become uniform, "
+        "the loss stays at ln K; too low: it is certain of nothing in particular, and unstable",
+    )
+    teacher_temp_start: float = option(
+        0.04, "τ of the teacher at the start of its warm-up; lower it if the loss does not fall"
+    )
+    teacher_temp_epochs: float = option(0.0, "epochs of warm-up from teacher_temp_start; 0: none")
+    centering: Literal["mean", "sinkhorn"] = option(
+        "mean",
+        "what keeps one output from taking all: mean, a centre is taken off; sinkhorn, every "
+        "output gets an equal share of each batch. With neither, training collapses",
+    )
+    center_momentum: float = option(
+        0.9, "of the centre. Too high: it lags behind a teacher that changes, outputs collapse"
+    )
+    momentum: float = option(
+        0.996,
+        "of the teacher at the start, 1 at the end by a cosine. Too low: both chase each other "
+        "and collapse; too high: the teacher stays untrained, a short training wants 0.99 or less",
+    )
+    teacher_statistics: Literal["batch", "running"] = option(
+        "batch",
+        "what the teacher's batch norms use for its targets: batch, those of its crops; running, "
+        "averages. References and tests always use the averages",
+    )
+    frozen_epochs: float = option(
+        1.0, "epochs in which the last layer does not learn. More if the loss rises at the start"
+    )
+
+    def __post_init__(self):
+        check_sizes("hidden", self.hidden)
+        if self.outputs < 2 or self.bottleneck < 1:
+            raise ValueError("outputs must be at least 2 and bottleneck at least 1")
+        if min(self.student_temp, self.teacher_temp, self.teacher_temp_start) <= 0:
+            raise ValueError("student_temp, teacher_temp and teacher_temp_start must be above 0")
+        if not (0 <= self.momentum <= 1 and 0 <= self.center_momentum <= 1):
+            raise ValueError("momentum and center_momentum must be from 0 to 1")
+        if self.global_crops < 1 or self.local_crops < 0:
+            raise ValueError("global_crops must be at least 1, local_crops not negative")
+        if self.global_crops + self.local_crops < 2:
+            raise ValueError("one crop has no other to learn from: set local_crops or global_crops")
+
+
+class DINO(Method):
+    """Student and teacher, an encoder and a head each; the teacher is what is evaluated."""
+
+    def __init__(self, encoder: nn.Module, config: DINOConfig, facts: Facts | None = None):
+        super().__init__(encoder, config)
+        sizes = [encoder.embedding_dim, *config.hidden, config.bottleneck]
+        self.head = DinoHead(sizes, config.outputs)
+        self.teacher_encoder = follower(encoder)
+        self.teacher_head = follower(self.head)
+        self.register_buffer("center", torch.zeros(1, config.outputs))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+
+    def crop_groups(self, data: DataConfig) -> list[CropGroup]:
+        """Return long crops for both networks and short ones for the student."""
+        c = self.config
+        if c.global_seconds < data.crop_seconds:
+            raise InputError(
+                f"method.global_seconds is {c.global_seconds}, shorter than data.crop_seconds, "
+                f"{data.crop_seconds}: the teacher should hear more than the student; change one"
+            )
+        groups = [CropGroup("global", c.global_crops, c.global_seconds)]
+        return groups + [CropGroup("local", c.local_crops, data.crop_seconds)] * (c.local_crops > 0)
+
+    def train(self, mode: bool = True) -> "DINO":
+        """Set the student's mode; the teacher leaves evaluation mode for its targets only."""
+        super().train(mode)
+        self.teacher_encoder.eval()
+        self.teacher_head.eval()
+        return self
+
+    @property
+    def positive_shape(self) -> tuple[int, ...]:
+        """What the teacher's last layer maps to outputs, of every long crop.
+
+        The outputs themselves, 2 × 65,536 numbers, would take 13 GB for 25,000 utterances; the
+        bottleneck takes 51 MB and always meets the newest last layer.
+        """
+        return (self.config.global_crops, self.config.bottleneck)
+
+    def training_step(self, views: Views) -> tuple[Tensor, Stats]:
+        """Return the loss and figures to log; then the centre moves."""
+        c = self.config
+        # A weight without gradient is left alone by every optimiser, decay included.
+        self.head.last.requires_grad_(views.moment.epoch >= c.frozen_epochs)
+        bottleneck = self.teacher_bottleneck(views.crops["global"])
+        bottleneck = self.substitute(bottleneck, views)
+        positive = self.teacher_outputs(bottleneck)
+        # Crops of one length are a batch; different lengths are never padded to one.
+        groups = [views.crops[name] for name in ("global", "local") if name in views.crops]
+        embeddings = [self.encoder(crops.flatten(0, 1)) for crops in groups]
+        student = self.head(torch.cat(embeddings))
+        temperature = self.teacher_temperature(views.moment)
+        if c.centering == "sinkhorn":
+            targets = sinkhorn(positive, epsilon=temperature, join=gather)
+            loss = view_cross_entropy(
+                student, targets, temperature=c.student_temp, n_targets=c.global_crops
+            )
+        else:
+            targets = ((positive - self.center) / temperature).softmax(dim=1)
+            loss = dino_loss(
+                student,
+                positive,
+                self.center,
+                student_temp=c.student_temp,
+                teacher_temp=temperature,
+                n_global=c.global_crops,
+            )
+            mean = all_reduce_mean(positive.mean(dim=0, keepdim=True))
+            self.center.copy_(update_center(self.center, mean, c.center_momentum))
+        use = output_use(targets)
+        first, second = embeddings[0].detach().unflatten(0, (c.global_crops, -1))[[0, -1]]
+        return loss, {
+            "chance": math.log(c.outputs),
+            "kl": loss.detach() - use["output_entropy"],
+            **use,
+            **pair_cosines(first, second),
+            "embeddings": embeddings[0].detach(),
+        }
+
+    @torch.no_grad()
+    def teacher_bottleneck(self, crops: Tensor) -> Tensor:
+        """Return (batch, count, bottleneck) of crops (count, batch, frames, mel)."""
+        measure = self.training and self.config.teacher_statistics == "batch"
+        for part in (self.teacher_encoder, self.teacher_head):
+            part.train(measure)
+        found = self.teacher_head.bottleneck(self.teacher_encoder(crops.flatten(0, 1)))
+        for part in (self.teacher_encoder, self.teacher_head):
+            part.eval()
+        return found.unflatten(0, crops.shape[:2]).transpose(0, 1)
+
+    @torch.no_grad()
+    def teacher_outputs(self, bottleneck: Tensor) -> Tensor:
+        """Return logits (count * batch, outputs), crop by crop, of (batch, count, bottleneck)."""
+        return self.teacher_head.last(bottleneck.transpose(0, 1).flatten(0, 1)).float()
+
+    def teacher_temperature(self, moment: Moment) -> float:
+        """Return the teacher's τ: linear from its start over the epochs of warm-up."""
+        c = self.config
+        if moment.epoch >= c.teacher_temp_epochs:
+            return c.teacher_temp
+        share = moment.epoch / c.teacher_temp_epochs
+        return c.teacher_temp_start + share * (c.teacher_temp - c.teacher_temp_start)
+
+    def teacher_momentum(self, moment: Moment) -> float:
+        """Return the teacher's momentum: from ``momentum`` to 1 by half a cosine."""
+        return 1.0 - (1.0 - self.config.momentum) * 0.5 * (1.0 + math.cos(math.pi * moment.share))
+
+    def after_step(self, moment: Moment) -> None:
+        """Let the teacher follow the student."""
+        momentum = self.teacher_momentum(moment)
+        self.steps += 1
+        steps = self.steps if self.config.teacher_statistics == "running" else None
+        follow(self.teacher_encoder, self.encoder, momentum, steps)
+        follow(self.teacher_head, self.head, momentum, steps)
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The teacher's encoder, an average of many students."""
+        return self.teacher_encoder

@@ -1,0 +1,111 @@
+"""MoCo: like SimCLR, with negatives from a queue of keys that a slow copy of the encoder made."""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sv.config import option
+from sv.distributed import gather, own_rows, world_size
+from sv.losses import moco_nce
+from sv.methods.base import Facts, Method, Moment, Stats, Views
+from sv.methods.contrastive import ContrastiveConfig, chance
+from sv.methods.figures import pair_cosines
+from sv.methods.momentum import follow, follower
+from sv.methods.queue import Queue, check_queue
+from sv.methods.shuffle import shuffled_forward
+from sv.models.heads import mlp
+from sv.sync_norm import is_synchronised
+
+
+@dataclass
+class MoCoConfig(ContrastiveConfig):
+    """He et al. 2020 as run for speakers by Lepage & Dehak, Odyssey 2024 (arXiv 2404.14913)."""
+
+    name: str = field(default="moco", metadata={"help": "the method"})
+    queue_size: int = option(
+        32768,
+        "keys kept as negatives. More: harder negatives, from older networks. It may not exceed "
+        "the training set; with a small one stay below a half, or crops of the same utterance "
+        "become negatives",
+    )
+    momentum: float = option(
+        0.999,
+        "of the key encoder. Too low: keys in the queue disagree and the loss jumps; too high: "
+        "the keys hardly learn within the training, so a short one wants 0.99",
+    )
+    symmetric: bool = option(
+        False, "both crops are query and key in turn; twice the time, twice the positives"
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.queue_size < 1:
+            raise ValueError(f"queue_size must be at least 1, not {self.queue_size}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be from 0 to below 1, not {self.momentum}")
+
+
+class MoCo(Method):
+    """Encoder and optional projector, their momentum copies, a queue, and InfoNCE."""
+
+    def __init__(self, encoder: nn.Module, config: MoCoConfig, facts: Facts | None = None):
+        super().__init__(encoder, config)
+        check_queue("queue_size", config.queue_size, facts)
+        self.projector = mlp([encoder.embedding_dim, *config.projector])
+        self.margin = config.build_margin()
+        self.key_encoder = follower(encoder)
+        self.key_projector = follower(self.projector)
+        self.queue = Queue(config.queue_size, (config.projector or [encoder.embedding_dim])[-1])
+
+    @property
+    def positive_shape(self) -> tuple[int, ...]:
+        """A key, or the keys of both crops."""
+        dim = self.queue.rows.shape[1]
+        return (2, dim) if self.config.symmetric else (dim,)
+
+    def training_step(self, views: Views) -> tuple[Tensor, Stats]:
+        """Return the loss and figures to log; then the keys of the batch enter the queue."""
+        crops = views.crops["views"]
+        both = slice(None) if self.config.symmetric else slice(0, 1)
+        queries, keys = crops[both].flatten(0, 1), crops.flip(0)[both].flatten(0, 1)
+        everyones = self.keys(keys)
+        own = own_rows(len(keys)) or slice(None)
+        positive = self._substitute_keys(everyones[own], views)
+        embeddings = self.encoder(queries)
+        anchor = self.projector(embeddings)
+        progress = views.moment.share
+        margin = self.margin(gather(anchor.detach()), gather(positive), progress)
+        loss = moco_nce(
+            anchor, positive, self.queue.rows, temperature=self.config.temperature, **margin
+        )
+        self.queue.put(everyones)
+        return loss + self.margin.penalty(anchor), {
+            **pair_cosines(anchor, positive),
+            "chance": chance(self.config, self.margin, anchor, len(self.queue.rows), progress),
+            "embeddings": embeddings.detach(),
+        }
+
+    def _substitute_keys(self, keys: Tensor, views: Views) -> Tensor:
+        """Let SSPS choose other keys; those of an utterance's two crops stay together."""
+        per_item = keys.unflatten(0, (-1, len(views.utterances))).transpose(0, 1)
+        per_item = self.substitute(per_item.reshape(-1, *self.positive_shape), views)
+        return per_item.view(len(views.utterances), -1, keys.shape[1]).transpose(0, 1).flatten(0, 1)
+
+    @torch.no_grad()
+    def keys(self, crops: Tensor) -> Tensor:
+        """Return unit-length keys (processes * n, dim) of the crops (n, frames, mel) of all."""
+
+        def forward(x: Tensor) -> Tensor:
+            return self.key_projector(self.key_encoder(x))
+
+        if is_synchronised(self.key_encoder):  # batch norms know all crops anyhow
+            return F.normalize(gather(forward(crops)).float())
+        seed = int(self.queue.position) if world_size() > 1 else 0
+        return F.normalize(shuffled_forward(forward, crops, seed).float())
+
+    def after_step(self, moment: Moment) -> None:
+        """Let the key encoder follow."""
+        follow(self.key_encoder, self.encoder, self.config.momentum)
+        follow(self.key_projector, self.projector, self.config.momentum)

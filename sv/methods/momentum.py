@@ -1,0 +1,34 @@
+"""Networks that follow another by a moving average: MoCo's key encoder, DINO's teacher."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+def follower(module: nn.Module) -> nn.Module:
+    """Return a copy of ``module`` that has no gradients."""
+    return copy.deepcopy(module).requires_grad_(False)
+
+
+@torch.no_grad()
+def follow(
+    target: nn.Module, source: nn.Module, momentum: float, steps: Tensor | None = None
+) -> None:
+    """Move the weights of ``target``: θ' ← momentum · θ' + (1 − momentum) · θ.
+
+    steps: with the number of steps done, a scalar where the network is, the running statistics of
+        batch norms follow as well, for a target in evaluation mode, which never measures its own.
+        They begin far from any data, hence faster at first: with
+        min(momentum, (1 + steps) / (10 + steps)).
+    """
+    for average, weight in zip(target.parameters(), source.parameters(), strict=True):
+        average.lerp_(weight, 1.0 - momentum)
+    if steps is None:
+        return
+    share = 1.0 - ((1.0 + steps) / (10.0 + steps)).clamp_max(momentum)
+    for average, value in zip(target.buffers(), source.buffers(), strict=True):
+        if average.is_floating_point():
+            average.lerp_(value, share.to(average.dtype))
+        else:
+            average.copy_(value)  # a count of batches

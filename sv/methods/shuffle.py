@@ -1,0 +1,35 @@
+"""Shuffled batches for a network whose batch norms must not tell positives from negatives."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sv import distributed
+
+
+def shuffled_forward(network: Callable[[Tensor], Tensor], crops: Tensor, seed: int) -> Tensor:
+    """Return the outputs of ``network`` for the crops of all processes, dealt out anew.
+
+    A batch norm measures the crops of its own process. If the two crops of an utterance were
+    always in batches of the same company, those statistics would give the pair away (He et al.
+    2020, section 3.3). So each process gets a random share of all crops, and the outputs are put
+    back in order.
+
+    Parameters
+    ----------
+    crops: (batch, frames, mel), as many in every process.
+    seed: of the deal, the same in every process.
+
+    Returns
+    -------
+    (processes * batch, dim), in order of processes; with one process simply the outputs.
+    """
+    if distributed.world_size() == 1:
+        return network(crops)
+    everything = distributed.gather(crops)
+    order = torch.randperm(len(everything), generator=torch.Generator().manual_seed(seed))
+    order = order.to(crops.device)
+    mine = order.view(-1, len(crops))[distributed.rank()]
+    shuffled = distributed.gather(network(everything[mine]))
+    return torch.empty_like(shuffled).index_copy_(0, order, shuffled)

@@ -1,0 +1,121 @@
+"""Supervised contrastive training: all crops of a speaker attract, those of others repel.
+
+SupCon (Khosla et al., NeurIPS 2020) and H-SCL (Jiang et al. 2022), as Masztalski et al.
+(Interspeech 2025, arXiv 2507.17540) train them for speakers: no projector, a temperature that is
+learned, two utterances of each speaker in a batch. Which speakers meet in a batch is decided by
+``sv.hard_negatives``.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sv.config import option
+from sv.distributed import gather, own_rows
+from sv.losses import LearnableTemperature, h_scl, supcon
+from sv.methods.base import Facts, Method, Stats, Views
+
+HARDEST = 0.01
+"""Share of an anchor's negatives whose mean cosine is logged."""
+
+
+@dataclass
+class SupConConfig:
+    """SupCon with the published settings."""
+
+    name: str = field(default="supcon", metadata={"help": "the method"})
+    temperature: float = option(
+        0.1, "τ to begin with: small looks at the hardest negatives only, large treats all alike"
+    )
+    learn_temperature: bool = option(True, "let training choose τ, within the range below")
+    lowest_temperature: float = option(
+        0.01, "τ stays above it; without a limit it may fall until the loss overflows"
+    )
+    highest_temperature: float = option(1.0, "τ stays below it")
+
+    def __post_init__(self):
+        if not 0 < self.lowest_temperature <= self.temperature <= self.highest_temperature:
+            raise ValueError(
+                f"temperature {self.temperature} must lie between lowest_temperature "
+                f"{self.lowest_temperature} and highest_temperature {self.highest_temperature}, "
+                "all above 0"
+            )
+
+
+@dataclass
+class HSCLConfig(SupConConfig):
+    """H-SCL: the same, with negatives that weigh more the harder they are."""
+
+    name: str = field(default="h_scl", metadata={"help": "the method"})
+    beta: float = option(
+        0.1, "β: how much more hard negatives weigh; 0: not at all, 1: nearly only the hardest"
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.beta < 0:
+            raise ValueError(f"beta must not be negative, it is {self.beta}")
+
+
+class SupCon(Method):
+    """The encoder, a temperature, and the SupCon loss on all crops of a batch."""
+
+    needs_labels = True
+
+    def __init__(self, encoder: nn.Module, config: SupConConfig, facts: Facts | None = None):
+        super().__init__(encoder, config)
+        self.temperature = LearnableTemperature(
+            config.temperature, config.lowest_temperature, config.highest_temperature
+        )
+        self.temperature.requires_grad_(config.learn_temperature)
+
+    def training_step(self, views: Views) -> tuple[Tensor, Stats]:
+        """Return the loss and figures to log."""
+        own = self.encoder(views.crops["views"].flatten(0, 1))
+        z, labels, temperature = gather(own), gather(crop_labels(views)), self.temperature()
+        loss = self.loss(z, labels, temperature=temperature, anchors=own_rows(len(own)))
+        stats = contrast(z.detach(), labels)
+        stats |= {"temperature": temperature.detach(), "chance": math.log(len(z) - 1)}
+        return loss, {**stats, "embeddings": own.detach()}
+
+    def loss(self, z: Tensor, labels: Tensor, **how) -> Tensor:
+        """Return the loss of embeddings (N, D) of speakers (N,)."""
+        return supcon(z, labels, **how)
+
+
+class HSCL(SupCon):
+    """As SupCon, with the H-SCL loss."""
+
+    def loss(self, z: Tensor, labels: Tensor, **how) -> Tensor:
+        """Return the loss of embeddings (N, D) of speakers (N,)."""
+        return h_scl(z, labels, beta=self.config.beta, **how)
+
+
+def crop_labels(views: Views) -> Tensor:
+    """Return the speaker of every crop of the group ``views``, in the order of its crops: (N,)."""
+    count = len(views.crops["views"])
+    return views.labels.expand(count, -1).reshape(-1)
+
+
+@torch.no_grad()
+def contrast(z: Tensor, labels: Tensor) -> Stats:
+    """Return mean cosines of positives and of negatives, and of the hardest 1 % of negatives.
+
+    z: (N, D). The hardest are those of each anchor (one at least), so that easy anchors count too.
+    """
+    with torch.autocast(z.device.type, enabled=False):
+        z = F.normalize(z.float())
+        cosines = z @ z.T
+    alike = labels[:, None] == labels
+    positives = alike & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+    negatives = cosines.masked_fill(alike, -torch.inf)
+    count = max(1, math.ceil(HARDEST * (len(z) - 2)))
+    hardest = negatives.topk(count, dim=1).values
+    return {
+        "positive_cosine": cosines[positives].mean(),
+        "negative_cosine": cosines[~alike].mean(),
+        "hardest_cosine": hardest[hardest.isfinite()].mean(),
+    }

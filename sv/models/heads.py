@@ -1,0 +1,76 @@
+"""Small networks between an encoder and a loss; thrown away after training."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def _relu() -> nn.Module:
+    return nn.ReLU(inplace=True)
+
+
+def mlp(
+    sizes: Sequence[int], norm: bool = True, activation: Callable[[], nn.Module] = _relu
+) -> nn.Sequential:
+    """Return linear layers of these ``sizes``, with batch norm and ReLU between them.
+
+    ``mlp([512, 2048, 256])`` is the usual projector of SimCLR and VICReg: 512 -> 2048 -> 256, no
+    non-linearity after the last layer. ``norm=False`` leaves the batch norms out. One size gives
+    the identity: the loss then works on the embeddings themselves.
+    """
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        if layers:
+            layers += [nn.BatchNorm1d(inputs)] if norm else []
+            layers += [activation()]
+        layers.append(nn.Linear(inputs, outputs))
+    return nn.Sequential(*layers)
+
+
+class UnitLinear(nn.Module):
+    """A linear layer without bias whose rows have length 1: weight norm with the norm fixed at 1.
+
+    For inputs of unit length the outputs are cosines to ``outputs`` directions.
+    """
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)  # as torch does for nn.Linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, inputs)`` to ``(batch, outputs)``."""
+        return F.linear(x, F.normalize(self.weight))
+
+
+class DinoHead(nn.Module):
+    """An MLP with batch norm and GELU, a bottleneck of unit length, and many output directions.
+
+    Caron et al. 2021 (arXiv 2104.14294), with the batch norms of the recipe for speakers:
+    512 -> 2048 -> 2048 -> 256 -> L2 -> 65,536.
+
+    Parameters
+    ----------
+    sizes: from the embedding to the bottleneck.
+    outputs: directions of the last layer.
+    """
+
+    def __init__(self, sizes: Sequence[int], outputs: int):
+        super().__init__()
+        self.mlp = mlp(sizes, activation=nn.GELU)
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        self.last = UnitLinear(sizes[-1], outputs)
+
+    def bottleneck(self, embeddings: Tensor) -> Tensor:
+        """Map ``(batch, embedding_dim)`` to ``(batch, bottleneck)``, rows of unit length."""
+        return F.normalize(self.mlp(embeddings).float())
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Map ``(batch, embedding_dim)`` to ``(batch, outputs)``."""
+        return self.last(self.bottleneck(embeddings))

@@ -1,0 +1,62 @@
+"""Padding frames without a trace: the few operations that mix frames, aware of a mask.
+
+Activations are ``(batch, channels, bands, frames)`` everywhere (a TDNN has one band). A mask is
+``(batch, 1, 1, frames)``, True on real frames, or None when all frames are real, which costs
+nothing. Rule for every encoder: whatever mixes frames (a convolution wider than one frame, a mean,
+an attention) takes the mask; whatever works frame by frame may leave rubbish, finite, there.
+"""
+
+import torch
+from torch import Tensor
+
+
+def frame_mask(lengths: Tensor | None, frames: int) -> Tensor | None:
+    """Return the mask ``(batch, 1, 1, frames)`` of ``lengths`` (batch,), each at least 1."""
+    if lengths is None:
+        return None
+    positions = torch.arange(frames, device=lengths.device)
+    return (positions < lengths[:, None])[:, None, None, :]
+
+
+def check_features(features: Tensor, mel_bins: int) -> None:
+    """Raise a ValueError unless ``features`` are ``(batch, frames, mel_bins)``."""
+    if features.ndim != 3 or features.shape[2] != mel_bins:
+        raise ValueError(
+            f"the encoder was built for features (batch, frames, {mel_bins} mel bands), "
+            f"not {tuple(features.shape)}"
+        )
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return ``x`` in float32 if it is less precise (autocast), else as it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return ``x`` with zeros in the padding, as a convolution sees beyond an utterance's end."""
+    return x if mask is None else x.masked_fill(~mask, 0.0)
+
+
+def strided(mask: Tensor | None, stride: int) -> Tensor | None:
+    """Return the mask after a convolution with this stride in time and "same" padding.
+
+    Its output frame j is centred on input frame ``j * stride``, and exists if that one does.
+    """
+    return mask if mask is None or stride == 1 else mask[..., ::stride]
+
+
+def mean_over_frames(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the mean of ``x`` over real frames: ``(batch, channels, bands, 1)``.
+
+    A sum and a small division, not ``Tensor.mean``: the gradient of that one writes out a tensor of
+    the size of ``x`` (in another memory layout, too), the gradient of a sum is a view.
+    """
+    frames = x.shape[3] if mask is None else mask.sum(3, keepdim=True)
+    return zero_padding(x, mask).sum(3, keepdim=True) / frames
+
+
+def softmax_over_frames(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return weights that are positive, zero in the padding, and sum to one over the frames."""
+    if mask is not None:
+        x = x.masked_fill(~mask, float("-inf"))
+    return x.softmax(3)

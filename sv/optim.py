@@ -1,0 +1,87 @@
+"""Optimisers and learning rates; schedules are in epochs, so they mean the same on any machine."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from sv.config import option
+
+
+@dataclass
+class OptimConfig:
+    """How the weights are updated."""
+
+    name: Literal["adam", "adamw", "sgd"] = option("adam", "adam, adamw or sgd")
+    lr: float = option(
+        0.001, "learning rate after warm-up. Too high: the loss jumps or stays at chance"
+    )
+    weight_decay: float = option(0.0, "decay of the weights (not of biases and norms)")
+    momentum: float = option(0.9, "momentum of sgd")
+    schedule: Literal["step", "cosine", "constant"] = option(
+        "step", "step: × factor every step_epochs; cosine: down to zero at the last epoch"
+    )
+    step_epochs: float = option(5.0, "epochs between two steps of the step schedule")
+    step_factor: float = option(0.95, "what a step multiplies the learning rate with")
+    warmup_epochs: float = option(0.0, "epochs over which the rate rises linearly from zero")
+    clip_norm: float = option(
+        0.0, "largest norm of the gradient; longer ones are scaled down. 0: no clipping"
+    )
+
+    def __post_init__(self):
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr must be a number above 0, not {self.lr}")
+        if self.step_epochs <= 0:
+            raise ValueError(f"step_epochs must be above 0, not {self.step_epochs}")
+
+
+def learning_rate(config: OptimConfig, epoch: float, epochs: int) -> float:
+    """Return the learning rate at a moment of training.
+
+    Parameters
+    ----------
+    epoch: epochs done so far, a fraction inside an epoch.
+    epochs: epochs of the whole training.
+    """
+    rate = config.lr
+    if config.schedule == "step":
+        # The small number keeps 4.999999 of rounding from missing its step.
+        rate *= config.step_factor ** math.floor(epoch / config.step_epochs + 1e-9)
+    elif config.schedule == "cosine":
+        start = config.warmup_epochs
+        done = min(1.0, max(0.0, epoch - start) / max(1e-9, epochs - start))
+        rate *= 0.5 * (1.0 + math.cos(math.pi * done))
+    if epoch < config.warmup_epochs:
+        rate = config.lr * epoch / config.warmup_epochs
+    return rate
+
+
+def build_optimizer(config: OptimConfig, module: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimiser for the trainable weights of ``module``."""
+    groups = [
+        {"params": list(weights), "weight_decay": decay}
+        for weights, decay in _by_decay(config, module)
+    ]
+    groups = [group for group in groups if group["params"]]
+    if config.name == "sgd":
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
+    kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+    return kind(groups, lr=config.lr)
+
+
+def _by_decay(
+    config: OptimConfig, module: nn.Module
+) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
+    """Matrices decay; biases and the scales of norms, which are vectors, do not."""
+    trainable = [weight for weight in module.parameters() if weight.requires_grad]
+    yield (weight for weight in trainable if weight.ndim > 1), config.weight_decay
+    yield (weight for weight in trainable if weight.ndim <= 1), 0.0
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group of weights the same learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate

@@ -1,0 +1,99 @@
+"""Said before training: what would fail an hour later."""
+
+from sv.data.index import TrainingIndex
+from sv.data.views import ViewSource
+from sv.data.wave_index import WaveformIndex
+from sv.errors import InputError
+from sv.experiment import Experiment
+from sv.features.augment import RoomBank
+from sv.features.augment_wave import WaveRooms
+from sv.features.filterbank import mel_banks
+
+
+def _check_bands(name: str, bands: int | None, wanted: int) -> None:
+    if bands not in (None, wanted):
+        raise InputError(
+            f"the {name} has {bands} mel bands, the features have {wanted}: make the bank again "
+            f"with --num-mel-bins {wanted}"
+        )
+
+
+def _check_features(
+    settings: Experiment, index: TrainingIndex, source: ViewSource, rooms: RoomBank | None
+) -> None:
+    if settings.model.mel_bins != index.dim:
+        raise InputError(
+            f"the features have {index.dim} mel bands but model.mel_bins is "
+            f"{settings.model.mel_bins}: change one (--set model.mel_bins={index.dim})"
+        )
+    _check_bands("noise bank", source.noises.index.dim if source.noises else None, index.dim)
+    _check_bands("room bank", rooms.decays.shape[-1] if rooms else None, index.dim)
+    if settings.augment.speeds != [1.0]:
+        raise InputError(
+            "augment.speeds changes waveforms, and data.domain is fbank: --set data.domain=wave, "
+            "or --set augment.speeds=[1.0]"
+        )
+
+
+def _check_waves(
+    settings: Experiment, index: WaveformIndex, source: ViewSource, rooms: WaveRooms | None
+) -> None:
+    mel_banks(settings.model.mel_bins, index.sample_rate)  # refuses more bands than there can be
+    noises = source.noises.index if source.noises else None
+    for name, bank in (("noise bank", noises), ("room bank", rooms)):
+        if bank is not None and bank.sample_rate != index.sample_rate:
+            raise InputError(
+                f"the {name} is sampled at {bank.sample_rate} Hz, the waveforms at "
+                f"{index.sample_rate} Hz: make stage 1 again at the rate of the bank"
+            )
+    if settings.ssps.enabled and settings.augment.speeds != [1.0]:
+        raise InputError(
+            "augment.speeds makes other voices of an utterance, and ssps takes positives from "
+            "memory, whatever their speed was: --set augment.speeds=[1.0] or ssps.enabled=false"
+        )
+
+
+def _check_mixtures(settings: Experiment, source: ViewSource) -> None:
+    """Mixtures of more speakers than the encoder separates would fail in the first step."""
+    if not any(group.sources for group in source.groups):
+        return
+    most, sources = 1 + settings.mixing.interferers[1], getattr(settings.model, "sources", 1)
+    if settings.mixing.probability > 0 and most > sources:
+        raise InputError(
+            f"mixtures have up to {most} speakers and model.sources is {sources}: set it to "
+            f"{most}, or lower mixing.interferers"
+        )
+    if settings.mixing.probability == 0:
+        raise InputError(
+            f"{settings.method.name} learns from mixtures, and mixing.probability is 0: "
+            "--set mixing.probability=0.8"
+        )
+
+
+def check(
+    settings: Experiment,
+    index: TrainingIndex,
+    source: ViewSource,
+    rooms: RoomBank | WaveRooms | None,
+) -> None:
+    """Refuse settings that do not fit the data or the banks of augmentation.
+
+    Raises:
+        InputError: says which, and the remedy.
+    """
+    if isinstance(index, WaveformIndex):
+        _check_waves(settings, index, source, rooms)
+    else:
+        _check_features(settings, index, source, rooms)
+    _check_mixtures(settings, source)
+    augmentation = settings.augment
+    if augmentation.room_probability > 0 and not source.rooms:
+        raise InputError(
+            "augment.room_probability is above 0 but there is no room bank: give --banks (made by "
+            "stage 2) or --set augment.room_probability=0"
+        )
+    if augmentation.noise_probability > 0 and not source.noise_kinds():
+        raise InputError(
+            "augment.noise_probability is above 0 but there is no noise bank, and no babble: give "
+            "--banks (made by stage 2) or --set augment.noise_probability=0"
+        )

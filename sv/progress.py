@@ -1,0 +1,57 @@
+"""Progress of long work: a moving bar on a terminal, a line now and then in a log.
+
+The lines look like ``features:  40%|####      | 40/100 [00:10<00:15, 4.0utt/s]``. The job
+launcher (``utils/launch``) reads the ``40/100`` of each job's log to show one bar for all jobs;
+it asks for frequent lines by setting ``SV_PROGRESS_SECONDS``.
+"""
+
+import os
+import sys
+from collections.abc import Iterable
+
+from tqdm import tqdm
+
+LOG_INTERVAL = 60.0
+
+
+class _LogBar(tqdm):
+    """A tqdm that writes whole lines, so that a log file stays readable."""
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        self.fp.write((msg or str(self)) + "\n")
+        self.fp.flush()
+
+    def close(self) -> None:
+        """Say where the work ended; tqdm's own ``close`` would move the cursor."""
+        if not self.disable:
+            self.disable = True
+            self._decr_instances(self)
+            self.display(self.format_meter(**self.format_dict))
+
+
+def progress(
+    iterable: Iterable | None = None,
+    *,
+    total: int | None = None,
+    initial: int = 0,
+    desc: str,
+    unit: str,
+):
+    """Wrap ``iterable`` (or, with ``total`` alone, return a bar to ``update``) to show progress.
+
+    On a terminal this is an ordinary tqdm bar; otherwise a line a minute on stderr, or every
+    ``SV_PROGRESS_SECONDS`` seconds. Both show the time left. ``initial`` counts work that an
+    earlier run has done.
+    """
+    common = {"iterable": iterable, "total": total, "initial": initial, "desc": desc, "unit": unit}
+    if sys.stderr.isatty():
+        return tqdm(**common, leave=False, dynamic_ncols=True)
+    interval = float(os.environ.get("SV_PROGRESS_SECONDS", LOG_INTERVAL))
+    return _LogBar(
+        **common, ascii=" #", mininterval=interval, maxinterval=interval, miniters=1, ncols=100
+    )
+
+
+def silent(iterable: Iterable | None = None, **options):
+    """Do as ``progress``, and show nothing: for processes beside the one that shows it."""
+    return tqdm(iterable, disable=True, **options)

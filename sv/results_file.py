@@ -1,0 +1,121 @@
+"""One row of RESULTS.md: a figure, and everything needed to obtain it again."""
+
+import datetime
+import json
+from pathlib import Path
+
+from sv.errors import InputError
+from sv.files import atomic_write, sha256
+from sv.provenance import git_commit
+from sv.report import SystemResult, cost, percent
+
+UNKNOWN = "-"
+FACTS = {
+    "method": "method",
+    "encoder": "encoder",
+    "epochs": "epochs",
+    "checkpoint_rule": "checkpoint rule",
+    "seed": "seed",
+    "config_hash": "configuration",
+    "git_commit": "commit",
+    "hardware": "hardware",
+    "wall_seconds": "training time",
+}
+"""Key of train.json -> its name for readers."""
+
+
+def read_training(exp: Path) -> dict[str, object]:
+    """Return the content of ``train.json`` of an experiment; {} if there is none."""
+    path = exp / "train.json"
+    if not path.exists():
+        return {}
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}); train again, or delete it") from None
+    if not isinstance(facts, dict):
+        raise InputError(f"{path} should hold a JSON object; train again, or delete it")
+    return facts
+
+
+def training_facts(exp: Path | None) -> dict[str, str]:
+    """Return what is known about a training, as text; ``-`` for what is not.
+
+    Reads ``train.json`` and ``config.yaml`` of the experiment folder, if they are there. Without
+    a training the commit is that of the code now.
+    """
+    facts = {} if exp is None else read_training(exp)
+    if exp is not None and "config_hash" not in facts and (exp / "config.yaml").exists():
+        facts["config_hash"] = sha256(exp / "config.yaml")
+    facts.setdefault("git_commit", git_commit())
+    if isinstance(facts.get("wall_seconds"), (int, float)):
+        facts["wall_seconds"] = duration(facts["wall_seconds"])
+    return {key: UNKNOWN if facts.get(key) is None else str(facts[key]) for key in FACTS}
+
+
+def duration(seconds: float) -> str:
+    """Return ``2:05:09`` (hours) or ``5:09`` (minutes)."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def columns(p_targets: list[float]) -> list[str]:
+    """Return the header. A prior is part of its column's name: costs of two are never mixed."""
+    return [
+        "date",
+        "system",
+        "EER % [95 %]",
+        *(f"minDCF p={p:g} [95 %]" for p in p_targets),
+        "trials (sha256)",
+        *(FACTS[key] for key in FACTS if key not in ("method", "encoder")),
+    ]
+
+
+def row(
+    result: SystemResult, trials: Path, facts: dict[str, str], date: datetime.date | None = None
+) -> list[str]:
+    """Return the cells that belong under ``columns``."""
+    spans = result.intervals
+    return [
+        (date or datetime.date.today()).isoformat(),
+        result.name,
+        percent(result.eer.value, spans.get("eer")),
+        *(cost(point.value, spans.get(p)) for p, point in result.min_dcf.items()),
+        f"{trials.absolute().parent.name}/{trials.name} ({sha256(trials)})",
+        *(facts[key] for key in FACTS if key not in ("method", "encoder")),
+    ]
+
+
+def append_row(path: str | Path, header: list[str], cells: list[str]) -> bool:
+    """Add a row below the last one of the table with this ``header``.
+
+    A table is begun, at the end of the file, when there is none with the same columns (a file
+    that is new, or one with other priors). The rest of the file stays as it is. A row that is
+    there already, from a report made twice, is not added again. Returns whether it was added.
+    """
+    path = Path(path)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else ["# Results"]
+    head = _line(header)
+    if _line(cells) in lines:
+        return False
+    at = max((i for i, line in enumerate(lines) if _cells(line) == _cells(head)), default=-1)
+    if at < 0:
+        lines += ["", head, "|" + "---|" * len(header)]
+        at = len(lines)
+    else:
+        while at < len(lines) and lines[at].lstrip().startswith("|"):
+            at += 1
+    lines.insert(at, _line(cells))
+    with atomic_write(path) as handle:
+        handle.write("\n".join(lines) + "\n")
+    return True
+
+
+def _line(cells: list[str]) -> str:
+    safe = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+    return "| " + " | ".join(safe) + " |"
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]

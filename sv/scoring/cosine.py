@@ -1,0 +1,91 @@
+"""Cosine scores of a trial list, with optional centring."""
+
+import numpy as np
+
+from sv.errors import InputError
+from sv.scoring.backend import Backend
+from sv.scoring.pairs import (
+    Embeddings,
+    Prepared,
+    check_dimension,
+    inner_products,
+    prepare_sides,
+    score_sides,
+    shown,
+)
+from sv.scoring.trials import Trials
+
+SHOWN = 5
+
+# Rows of length one: their inner products are cosines.
+cosine_of_pairs = inner_products
+
+
+def unit_rows(ids: list[str], vectors: np.ndarray, mean: np.ndarray | None = None) -> np.ndarray:
+    """Return ``vectors`` (n, dim), less ``mean`` (dim,) if given, with rows of length one.
+
+    float32. Raises ``InputError`` that names the ids whose vector is zero, infinite or NaN.
+    """
+    return _to_unit_rows(ids, np.array(vectors, dtype=np.float32), mean)
+
+
+def _to_unit_rows(ids: list[str], vectors: np.ndarray, mean: np.ndarray | None) -> np.ndarray:
+    """As ``unit_rows``, in the place of ``vectors`` (float32)."""
+    if mean is not None:
+        check_dimension(vectors, mean)
+        vectors -= mean
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    if len(bad):
+        raise InputError(
+            f"{len(bad)} of {len(ids)} embeddings are zero, infinite or NaN: "
+            f"{shown((ids[i] for i in bad), SHOWN)}; look at their audio (silence?), and at the "
+            "model if there are many"
+        )
+    vectors /= lengths[:, None]
+    return vectors
+
+
+class Cosine(Backend):
+    """The cosine of two embeddings, less the mean of a training set if ``center``.
+
+    ``fit`` needs no labels. Learned: ``mean_`` (dim,) float32, or None without ``center``.
+    """
+
+    def __init__(self, center: bool = False):
+        self.center = center
+
+    def fit(self, vectors: np.ndarray) -> "Cosine":
+        """Take the mean of ``vectors`` (n, dim); a training set, never the test set."""
+        # In float64: a float32 sum over a million vectors would round.
+        mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+        self.mean_ = mean if self.center else None
+        return self
+
+    def transform(self, vectors: np.ndarray, ids: list[str] | None = None) -> np.ndarray:
+        """Return unit rows (n, dim) float32, whose inner products are the scores."""
+        ids = ids if ids is not None else [f"row {n}" for n in range(len(vectors))]
+        return unit_rows(ids, vectors, getattr(self, "mean_", None))
+
+    def prepare(self, ids: list[str], vectors: np.ndarray) -> Prepared:
+        """As ``transform``, in the place of ``vectors``, and in the form that ``pairs`` scores."""
+        vectors = np.asarray(vectors, dtype=np.float32)
+        return Prepared(_to_unit_rows(ids, vectors, getattr(self, "mean_", None)))
+
+
+def score_trials(
+    trials: Trials,
+    embeddings: Embeddings,
+    enrol_embeddings: Embeddings | None = None,
+    mean: np.ndarray | None = None,
+    sources: tuple[str, str] = ("the embeddings", "the enrolment embeddings"),
+) -> np.ndarray:
+    """Return the cosine (trials,) float32 of every trial.
+
+    ``embeddings`` and ``enrol_embeddings``: (ids, array (n, dim)); without the second, both
+    sides come from the first. ``mean`` (dim,) is subtracted from every vector first. ``sources``
+    name the two sets in messages. Raises ``InputError`` for utterances without embedding.
+    """
+    backend = Cosine(center=mean is not None)
+    backend.mean_ = mean
+    return score_sides(prepare_sides(trials, backend, embeddings, enrol_embeddings, sources))

@@ -1,0 +1,35 @@
+"""Trials that are hard on purpose: impostors who sound alike, by the word of a held-out model."""
+
+import numpy as np
+
+from sv.errors import InputError
+
+
+def nearest_impostors(
+    vectors: np.ndarray, speakers: np.ndarray, groups: np.ndarray, enrol: np.ndarray
+) -> np.ndarray:
+    """Return non-target pairs (T', 2), as many for each enrolment as ``enrol`` names it.
+
+    The impostors of an utterance are those of another speaker in its own group whose vectors have
+    the largest cosines with it; a pair stands once, whichever side it was found from. Fewer than T
+    pairs come out where a group has too few.
+
+    vectors: (N, D), rows of length one. speakers, groups: (N,) numbers. enrol: (T,) places.
+    """
+    pairs: dict[tuple[int, int], None] = {}  # a set that keeps its order
+    names, wanted = np.unique(enrol, return_counts=True)
+    for row, count in zip(names.tolist(), wanted.tolist(), strict=True):
+        (eligible,) = np.nonzero((groups == groups[row]) & (speakers != speakers[row]))
+        nearest = eligible[np.argsort(-(vectors[eligible] @ vectors[row]), kind="stable")]
+        for other in nearest.tolist():
+            if count == 0:
+                break
+            if (row, other) not in pairs and (other, row) not in pairs:
+                pairs[row, other] = None
+                count -= 1
+    if not pairs:
+        raise InputError(
+            "no impostor is left: every group has one speaker only; leave out a --same, which says "
+            "what impostors must have in common"
+        )
+    return np.array(list(pairs))

@@ -1,0 +1,156 @@
+"""A scoring system as the command line gives it: embeddings, back-end and cohort.
+
+``sv.bin.score`` and ``sv.bin.normalize_scores`` share these options, so that a cohort is scored
+by the very back-end that scored the trials.
+"""
+
+from argparse import ArgumentParser, Namespace
+
+import numpy as np
+
+from sv.errors import InputError
+from sv.kaldi_io import load_vectors, read_scp
+from sv.scoring.baseline import evenly_spaced
+from sv.scoring.cosine import Cosine
+from sv.scoring.pairs import Embeddings, PairBackend, Prepared, Sides, prepare_sides, shown
+from sv.scoring.plda import PLDA
+from sv.scoring.trials import Trials
+from sv.scoring.two_covariance import group_sums
+
+
+def add_system_options(p: ArgumentParser) -> None:
+    """Add the options that say which embeddings are compared, and how."""
+    p.add_argument(
+        "--embeddings", required=True, help="scp:FILE.scp or ark:FILE.ark, one vector an utterance"
+    )
+    p.add_argument(
+        "--enrol-embeddings",
+        help="take the vectors of the enrolment side from here; without it both sides come from "
+        "--embeddings",
+    )
+    p.add_argument(
+        "--center-on",
+        metavar="scp:TRAIN.scp",
+        help="subtract the mean of these embeddings from every vector first; take a training set, "
+        "never the test set. Labels are not needed. It often helps where training and test "
+        "differ in channel or language. With --plda it takes the place of the mean of PLDA's own "
+        "training set",
+    )
+    p.add_argument(
+        "--plda",
+        metavar="FILE",
+        help="score by this model of sv.bin.plda, as log-likelihood ratios, instead of the cosine",
+    )
+
+
+def load_backend(args: Namespace) -> tuple[PairBackend, dict]:
+    """Return the back-end and the facts about it for ``score_info``."""
+    backend: Cosine | PLDA
+    training = load_vectors(args.center_on)[1] if args.center_on else None
+    if args.plda:
+        backend = PLDA.load(args.plda)
+        info = {"backend": "plda", "plda": args.plda, "labels": backend.labels_}
+        if training is not None:
+            backend.mean_ = training.mean(axis=0, dtype=np.float64)
+    else:
+        backend = Cosine() if training is None else Cosine(center=True).fit(training)
+        info = {"backend": "cosine", "labels": "none"}
+    info["embeddings"] = args.embeddings
+    if training is not None:
+        info["centred_on"] = args.center_on
+    return backend, info
+
+
+def load_sides(args: Namespace, backend: PairBackend, trials: Trials) -> Sides:
+    """Return both sides of the trials, prepared."""
+    return prepare_sides(
+        trials,
+        backend,
+        load_vectors(args.embeddings),
+        load_vectors(args.enrol_embeddings) if args.enrol_embeddings else None,
+        sources=(args.embeddings, args.enrol_embeddings or ""),
+    )
+
+
+# ---------------------------------------------------------------- the cohort
+
+
+def add_cohort_options(p: ArgumentParser) -> None:
+    """Add the options that say which cohort scores are normalised by."""
+    p.add_argument(
+        "--cohort",
+        required=True,
+        metavar="scp:TRAIN.scp",
+        help="embeddings of other people than those of the trials: a training set, never the test "
+        "set. By default each utterance is a member of the cohort and no label is used",
+    )
+    p.add_argument(
+        "--cohort-utt2cluster",
+        metavar="FILE",
+        help="the members are the means of these clusters (of stage 4), still without labels; "
+        "for a large training set a smaller and cleaner cohort",
+    )
+    p.add_argument(
+        "--cohort-utt2spk",
+        metavar="FILE",
+        help="the members are the means of true speakers: for supervised recipes, and marked as "
+        "such in the output. Never in a self-supervised one",
+    )
+    p.add_argument(
+        "--cohort-size",
+        type=int,
+        default=20000,
+        help="how many utterances of --cohort, spread over the list, are its members; 0 for all. "
+        "Time grows with it; below a few thousand the top 300 are no longer a selection. Clusters "
+        "and speakers are always taken all",
+    )
+
+
+def load_cohort(
+    args: Namespace, backend: PairBackend, trials: Trials
+) -> tuple[Prepared, dict[str, str | int]]:
+    """Return the prepared cohort and the facts about it.
+
+    Raises ``InputError`` if the trials use an utterance of it: the score of a trial would be
+    compared with itself.
+    """
+    if args.cohort_utt2cluster and args.cohort_utt2spk:
+        raise InputError("give one of --cohort-utt2cluster and --cohort-utt2spk, not both")
+    ids, vectors = load_vectors(args.cohort)
+    own = set(trials.names).intersection(ids)
+    if own:
+        raise InputError(
+            f"{args.cohort}: {len(own)} utterances of the cohort are in the trials "
+            f"{trials.path} too: {shown(sorted(own), 5)}; take a training set as cohort"
+        )
+    members, labels, groups = "utterances", "none", None
+    for path, name in ((args.cohort_utt2cluster, "clusters"), (args.cohort_utt2spk, "speakers")):
+        if path:
+            members, labels = f"means of {name}", name
+            groups = labels_of(ids, path, args.cohort)
+    if groups is None:
+        chosen = evenly_spaced(list(range(len(ids))), args.cohort_size)
+        ids, vectors = [ids[row] for row in chosen], vectors[chosen]
+    else:
+        ids, vectors = group_means(vectors, groups)
+    info = {"cohort": args.cohort, "members": members, "size": len(ids), "labels": labels}
+    return backend.prepare(ids, vectors), info
+
+
+def labels_of(ids: list[str], path: str, source: str) -> np.ndarray:
+    """Return the label (n,) of each of ``ids`` by the file ``path``: utt2spk or utt2cluster."""
+    table = read_scp(path)
+    missing = [name for name in ids if name not in table]
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing)} of {len(ids)} utterances of {source} have no label: "
+            f"{shown(missing, 5)}; give the labels of the same set"
+        )
+    return np.array([table[name] for name in ids])
+
+
+def group_means(vectors: np.ndarray, groups: np.ndarray) -> Embeddings:
+    """Return the names of the groups and the mean of the vectors of each: (groups, dim) float32."""
+    names, rows, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    means = group_sums(vectors, rows, len(names)) / counts[:, None]
+    return names.tolist(), means.astype(np.float32)

@@ -1,0 +1,448 @@
+"""The only training loop, for all methods.
+
+A step: crops of a batch → device → augmentation → normalisation → ``method.training_step`` →
+gradients → update. Around it: a learning rate that depends on epochs alone, a checkpoint every
+epoch and on SIGTERM, a log line an epoch, and a watch that stops training which learns nothing.
+
+Resuming is exact: batches are pure functions of (seed, epoch, step), and everything else that
+changes is in the checkpoint. A killed training that is started again ends with the same bits.
+
+With several processes each takes its share of every batch, gradients and figures are averaged, and
+the first one writes (see `sv.distributed`). All else is the same in all of them, decisions too.
+"""
+
+import dataclasses
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from sv import checkpoint, distributed
+from sv.data.batches import Batches, RandomBatches
+from sv.data.index import TrainingIndex
+from sv.data.views import Batch, NoiseBank, ViewSource
+from sv.device import autocast_dtype, tune_float32_products
+from sv.diagnosis import Oracle
+from sv.errors import InputError
+from sv.experiment import Experiment
+from sv.features.augment import RoomBank
+from sv.features.augment_wave import WaveRooms
+from sv.front_end import FrontEnd
+from sv.identity import differences, fingerprint, fingerprint_noises, fingerprint_rooms
+from sv.methods import build_method
+from sv.methods.base import Facts, Moment, Sources, Views
+from sv.models import build_encoder
+from sv.monitor import CollapseWatch, check_finite, check_weights, effective_rank
+from sv.optim import build_optimizer, learning_rate, set_learning_rate
+from sv.positives import SSPS
+from sv.preflight import check
+from sv.progress import progress, silent
+from sv.provenance import git_commit
+from sv.sync_norm import synchronise
+from sv.train_log import TrainLog
+
+REQUEUE = 99
+"""Exit status after SIGTERM or SIGUSR1: GridEngine starts such a job again; Slurm can be told."""
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+CHECK_EVERY = 10
+"""Steps between two looks at the loss; each look waits for the device."""
+
+
+class Interrupted(SystemExit):
+    """A signal asked training to stop; the state is on disk."""
+
+    def __init__(self):
+        super().__init__(REQUEUE)
+
+
+class Trainer:
+    """A method in training.
+
+    Parameters
+    ----------
+    settings: of the whole experiment.
+    index: the training set.
+    exp: the folder for checkpoints and logs.
+    noises, rooms: banks for augmentation; None where augmentation needs none.
+    batches: what batches are made of; by default every utterance once an epoch, in random order.
+    labels: (N,) speaker of each utterance as a number from 0; for supervised methods only.
+    oracle: true labels for figures in the log; the weights are the same with and without.
+    base: experiment folder of a complete training to go on from (SSPS, and its baseline).
+    device: where the network lives.
+    """
+
+    def __init__(
+        self,
+        settings: Experiment,
+        index: TrainingIndex,
+        exp: str | Path,
+        *,
+        noises: NoiseBank | None = None,
+        rooms: RoomBank | WaveRooms | None = None,
+        batches: Batches | None = None,
+        labels: np.ndarray | None = None,
+        oracle: Oracle | None = None,
+        base: str | Path | None = None,
+        device: torch.device | str = "cpu",
+    ):
+        self.settings = settings
+        self.exp = Path(exp)
+        self.device = torch.device(device)
+        self.oracle = oracle
+        self.base = None if base is None else Path(base)
+        self.dtype = autocast_dtype(settings.train.precision, self.device)
+        if self.device.type == "cpu":
+            tune_float32_products()
+        torch.backends.cudnn.deterministic = True  # or resuming would not be exact
+        torch.manual_seed(settings.train.seed)
+        self.labels = None if labels is None else torch.from_numpy(labels).long()
+        facts = Facts(len(index), 0 if labels is None else int(labels.max()) + 1)
+        encoder = build_encoder(settings.model)
+        self.method = build_method(encoder, settings.method, facts)
+        processes = distributed.world_size()
+        if processes > 1 and settings.train.sync_batch_norm:
+            synchronise(self.method)
+        self.method.to(self.device)
+        self.optimizer = build_optimizer(settings.optim, self.method)
+        groups = self.method.crop_groups(settings.data)
+        if settings.ssps.enabled:
+            self.method.positives = self._ssps(len(index), encoder.embedding_dim)
+            groups = [*groups, self.method.positives.crop_group()]
+        size, seed = settings.train.batch_size, settings.train.seed
+        if size % processes:
+            raise InputError(
+                f"train.batch_size is {size}, of all {processes} processes together: make it a "
+                f"multiple of {processes}"
+            )
+        self.source = ViewSource(
+            index,
+            groups,
+            batches or RandomBatches(len(index), size, seed),
+            settings.augment,
+            seed=seed,
+            noises=noises,
+            rooms=len(rooms) if rooms is not None else 0,
+            mel_bands=settings.model.mel_bins,
+            mixing=settings.mixing,
+            own=distributed.own_rows(size // processes),
+        )
+        check(settings, index, self.source, rooms)
+        self.front_end = FrontEnd.of(settings, index, rooms)
+        self.steps = self.source.batches.steps
+        self.identity = {
+            "settings": settings.identity(),
+            "training set": fingerprint(index),
+            "noise bank": fingerprint_noises(noises),
+            "room bank": fingerprint_rooms(rooms),
+            "precision": "float32" if self.dtype is None else "bfloat16",
+            "base": "" if base is None else checkpoint.digest(checkpoint.state_path(base)),
+            "composition of batches": getattr(self.source.batches, "fingerprint", ""),
+        }
+        self.commits = [git_commit()]  # now, not at the end: the code in memory is this one
+        self.watch = CollapseWatch()
+        self.epoch = self.step = 0
+        self.totals: dict[str, Tensor | float] = {}
+        self.seconds = {"total": 0.0, "epoch": 0.0, "wait": 0.0}
+        self.signalled = False
+
+    def _ssps(self, utterances: int, dim: int) -> SSPS:
+        shape, seed = self.method.positive_shape, self.settings.train.seed
+        return SSPS(self.settings.ssps, utterances, dim, shape, seed).to(self.device)
+
+    def fit(self) -> None:
+        """Train until the last epoch, from the checkpoint in ``exp`` if there is one."""
+        first = distributed.is_first()
+        distributed.barrier()  # the first one may be clearing the folder
+        found = self._restore()
+        if distributed.from_first(found) != found:
+            raise InputError(f"{self.exp} is not the same folder for all processes: share one")
+        if not found:
+            if self.base is not None:
+                self._begin_from_base()
+            if first:
+                self.settings.save(self.exp / "config.yaml")
+            else:  # or all would draw alike, for items that differ
+                torch.manual_seed(self.settings.train.seed + distributed.rank())
+            self._save_model()
+        distributed.spread(self.method)
+        total = self.settings.train.epochs * self.steps
+        done = self.epoch * self.steps + self.step
+        if distributed.from_first(done == total and (self.exp / "train.json").exists()):
+            return  # complete: its summary stays as it is
+        self.log = TrainLog(self.exp, after_epoch=self.epoch) if first else None
+        handlers = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
+        try:
+            shown = progress if first else silent
+            with shown(total=total, initial=done, desc="training", unit="step") as bar:
+                batches = self._batches()
+                for _ in range(done, total):
+                    start = time.perf_counter()
+                    batch = next(batches)
+                    self.seconds["wait"] += time.perf_counter() - start
+                    self._one_step(batch)
+                    self.seconds["epoch"] += time.perf_counter() - start
+                    bar.update(1)
+                    if self.step == self.steps:
+                        bar.set_postfix_str(self._end_of_epoch(), refresh=False)
+                    if distributed.any_of(self.signalled):
+                        self._save_state()
+                        distributed.barrier()  # whoever ends may make a launcher stop the others
+                        raise Interrupted
+        finally:
+            if first:
+                self.log.close()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        if first:
+            self.log.summarise(self)
+
+    def _on_signal(self, number: int, frame) -> None:
+        self.signalled = True
+
+    def _batches(self) -> Iterator[Batch]:
+        """Yield the remaining batches; those that depend on the network follow it now and then."""
+        epochs, every = self.settings.train.epochs, self._refresh_every
+        while self.epoch < epochs:
+            if every and self.step == 0 and self.epoch > 0 and self.epoch % every == 0:
+                self.source.batches.refresh(self.method.evaluated, self.epoch)
+            until = min(epochs, (self.epoch // every + 1) * every) if every else epochs
+            yield from self._batches_until(until)
+
+    @property
+    def _refresh_every(self) -> int:
+        """Epochs after which batches are made of something new; 0: never."""
+        return getattr(self.source.batches, "refresh_every", 0)
+
+    def _batches_until(self, epochs: int) -> Iterator[Batch]:
+        """Yield the batches up to an epoch, read by processes that know how they are composed."""
+        remaining = [
+            (epoch, step)
+            for epoch in range(self.epoch, epochs)
+            for step in range(self.step if epoch == self.epoch else 0, self.steps)
+        ]
+        workers = min(self.settings.train.workers, len(remaining))
+        loader = DataLoader(
+            self.source,
+            batch_size=None,
+            sampler=remaining,
+            num_workers=workers,
+            worker_init_fn=_ignore_signals,
+            generator=torch.Generator(),  # or it would draw from the one that the state restores
+        )
+        try:
+            yield from loader
+        except InputError as error:  # a reader's traceback is around what it has to say
+            raise InputError(
+                str(error).strip().splitlines()[-1].split("InputError: ")[-1]
+            ) from None
+
+    def _one_step(self, batch: Batch) -> None:
+        self.method.train()
+        moment = self._moment()
+        if self.step == 0:
+            for name, value in self._start_epoch(moment).items():
+                self.totals[name] = value * self.steps
+        rate = learning_rate(self.settings.optim, moment.epoch, moment.epochs)
+        set_learning_rate(self.optimizer, rate)
+        views = self._prepare(batch, moment)
+        enabled = self.dtype is not None
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled):
+            loss, stats = self.method.training_step(views)
+        stats |= self._positive_stats(views)
+        if self.step % CHECK_EVERY == 0 or self.step + 1 == self.steps:
+            check_finite(distributed.all_reduce_mean(loss).item(), self.epoch, self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        distributed.average_gradients(self.method.parameters())
+        if self.settings.optim.clip_norm > 0:
+            torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.settings.optim.clip_norm)
+        self.optimizer.step()
+        if not self.settings.train.sync_batch_norm:
+            # Else what a network in evaluation makes (references, clusters of speakers) would be
+            # of another network in each process, and only the first one's is in the state.
+            distributed.average_statistics(self.method)
+        self.step += 1
+        self.method.after_step(self._moment())
+        if self.step == self.steps:
+            embeddings = distributed.gather(stats["embeddings"])
+            self.totals["rank"] = effective_rank(embeddings) * self.steps
+        for name, value in {"loss": loss.detach(), **stats}.items():
+            if name != "embeddings":
+                self.totals[name] = self.totals.get(name, 0.0) + value
+
+    def _start_epoch(self, moment: Moment) -> dict:
+        """Let the method and its positives prepare an epoch; return figures of it."""
+        figures = self.method.start_epoch(moment)
+        if self.method.positives is not None:
+            figures |= self.method.positives.start_epoch(self.epoch)
+            if self.oracle is not None:
+                figures |= self.oracle.of_clusters(self.method.positives)
+        return figures
+
+    def _positive_stats(self, views: Views) -> dict:
+        """Return how many anchors found a positive, and what true labels say of those."""
+        ssps = self.method.positives
+        if ssps is None or not ssps.sampling:
+            return {}
+        figures = {"coverage": ssps.coverage}
+        if self.oracle is not None:
+            figures |= self.oracle.of_positives(ssps, views.utterances)
+        return figures
+
+    def _moment(self) -> Moment:
+        return Moment(self.epoch + self.step / self.steps, self.settings.train.epochs)
+
+    def _prepare(self, batch: Batch, moment: Moment) -> Views:
+        """Bring a batch to the device and make the network's input of it."""
+        crops, sources = {}, {}
+        for name, group in batch.crops.items():
+            if group.sources:
+                crops[name], of_sources = self.front_end.mixtures(group, self.device)
+                target = torch.arange(group.draws.partner.shape[1]).expand(*crops[name].shape[:2])
+                items = torch.cat([target[:, :, None], group.draws.partner], dim=2)
+                sources[name] = Sources(of_sources, items.to(self.device))
+            else:
+                crops[name] = self.front_end(group, self.device)
+        labels = None if self.labels is None else self.labels[batch.utterances].to(self.device)
+        return Views(crops, batch.utterances.to(self.device), labels, moment, sources)
+
+    def _end_of_epoch(self) -> str:
+        totals = distributed.mean_of(self.totals)
+        means = {name: total / self.steps for name, total in totals.items()}
+        if self.oracle is not None:
+            means |= self.oracle.accuracy(means)
+        if hasattr(self.source.batches, "figures"):
+            means |= self.source.batches.figures(self.epoch)
+        count = sum(group.count for group in self.source.groups)
+        crops = self.steps * self.settings.train.batch_size * count
+        row = {
+            "epoch": self.epoch + 1,
+            **means,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "seconds": self.seconds["epoch"],
+            "crops_per_second": crops / max(1e-9, self.seconds["epoch"]),
+            "data_wait": self.seconds["wait"] / max(1e-9, self.seconds["epoch"]),
+        }
+        self.seconds["total"] += self.seconds["epoch"]
+        self.seconds["epoch"] = self.seconds["wait"] = 0.0
+        self.epoch, self.step, self.totals = self.epoch + 1, 0, {}
+        if distributed.is_first():
+            self.log.epoch(row)
+        self.watch.end_of_epoch(means)
+        self._save_model()
+        self._save_state()
+        self._forget_old_models()
+        return f"loss {means['loss']:.3f}, wait {row['data_wait']:.0%}"
+
+    def _save_model(self) -> None:
+        check_weights(self.method, self.epoch)
+        if not distributed.is_first():
+            return
+        checkpoint.save(
+            checkpoint.epoch_path(self.exp, self.epoch),
+            {
+                "encoder": self.method.evaluated.state_dict(),
+                "model": dataclasses.asdict(self.settings.model),
+                "normalise": self.settings.data.normalise,
+                "epochs": [self.epoch],
+            },
+        )
+
+    def _forget_old_models(self) -> None:
+        if not distributed.is_first():
+            return
+        for epoch in checkpoint.epochs_at_hand(self.exp):
+            if 0 < epoch <= self.epoch - self.settings.train.keep:
+                checkpoint.epoch_path(self.exp, epoch).unlink()
+
+    def _save_state(self) -> None:
+        check_weights(self.method, self.epoch)
+        totals = distributed.mean_of(self.totals)
+        random = distributed.gather(torch.get_rng_state()[None])
+        on_gpu = self.device.type == "cuda"
+        cuda = distributed.gather(torch.cuda.get_rng_state(self.device)[None]) if on_gpu else None
+        if not distributed.is_first():
+            return
+        checkpoint.save_state(
+            self.exp,
+            {
+                "identity": self.identity,
+                "commits": self.commits,
+                "epoch": self.epoch,
+                "step": self.step,
+                "method": self.method.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "batches": self.source.batches.state_dict() if self._refresh_every else {},
+                "totals": totals,
+                "seconds": self.seconds,
+                "watch": self.watch.state_dict(),
+                "random": random,  # a row for each process
+                "random_cuda": cuda,
+            },
+        )
+
+    def _begin_from_base(self) -> None:
+        """Take weights, optimiser and epoch from the last state of another experiment."""
+        path = checkpoint.state_path(self.base)
+        state = checkpoint.load(path)
+        changed = differences(
+            {**state["identity"], "settings": {"model": state["identity"]["settings"]["model"]}},
+            {**self.identity, "settings": {"model": self.identity["settings"]["model"]}},
+        )
+        changed = [text for text in changed if text.startswith(("model.", "the training set"))]
+        if changed:
+            raise InputError(f"{path} cannot be the base: {'; '.join(changed)}")
+        if state["step"] or state["epoch"] >= self.settings.train.epochs:
+            raise InputError(
+                f"{path} has done {state['epoch']} epochs and {state['step']} steps: finish it, "
+                f"and set train.epochs ({self.settings.train.epochs}) to more, base included"
+            )
+        found = self.method.load_state_dict(state["method"], strict=False)
+        wrong = [*found.missing_keys, *found.unexpected_keys]
+        wrong = [name for name in wrong if not name.startswith("positives.")]
+        if wrong:
+            raise InputError(
+                f"{path} is of another method or head ({wrong[0]} does not fit): give the settings "
+                "of the base"
+            )
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.commits = list(dict.fromkeys([*state["commits"], *self.commits]))
+        self.epoch, self.seconds = state["epoch"], state["seconds"]
+
+    def _restore(self) -> bool:
+        """Go back to the state that an earlier run left; False if there is none."""
+        state = checkpoint.load_state(self.exp)
+        if state is None:
+            return False
+        changed = differences(state["identity"], self.identity)
+        if changed:
+            raise InputError(
+                f"{checkpoint.state_path(self.exp)} belongs to another training: "
+                f"{'; '.join(changed)}. Choose another --out, or start over with --restart true"
+            )
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.watch.load_state_dict(state["watch"])
+        if self._refresh_every:
+            self.source.batches.load_state_dict(state["batches"])
+        self.commits = list(dict.fromkeys([*state["commits"], *self.commits]))
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.totals, self.seconds = state["totals"], state["seconds"]
+        row = distributed.rank() % len(state["random"])  # as many processes as before, or not
+        torch.set_rng_state(state["random"][row].clone())  # torch 2.11 refuses views
+        if state["random_cuda"] is not None:
+            torch.cuda.set_rng_state(state["random_cuda"][row].clone(), self.device)
+        return True
+
+
+def _ignore_signals(worker: int) -> None:
+    """Let a signal to the whole process group end training by the main process, in order."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,73 @@
+"""What training writes down: a JSON line an epoch, TensorBoard, and a summary at the end."""
+
+import contextlib
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch.utils.tensorboard import SummaryWriter
+
+from sv.device import describe_hardware
+from sv.files import atomic_write
+
+if TYPE_CHECKING:
+    from sv.train import Trainer
+
+logger = logging.getLogger(__name__)
+
+
+class TrainLog:
+    """``train.jsonl`` and ``tensorboard/`` of one experiment.
+
+    Lines of epochs after ``after_epoch``, left by a training that was killed between its log and
+    its checkpoint, are dropped: those epochs run again.
+    """
+
+    def __init__(self, exp: Path, after_epoch: int):
+        self.path = exp / "train.jsonl"
+        kept = [row for row in _rows(self.path) if row["epoch"] <= after_epoch]
+        with atomic_write(self.path) as handle:
+            handle.writelines(json.dumps(row) + "\n" for row in kept)
+        self.board = SummaryWriter(str(exp / "tensorboard"), purge_step=after_epoch + 1)
+
+    def epoch(self, row: dict[str, float]) -> None:
+        """Write the figures of one epoch."""
+        with self.path.open("a") as handle:
+            handle.write(json.dumps(row) + "\n")
+        for name, value in row.items():
+            self.board.add_scalar(name, value, row["epoch"])
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
+        logger.info(figures)
+
+    def close(self) -> None:
+        """Flush TensorBoard."""
+        self.board.close()
+
+    def summarise(self, trainer: "Trainer") -> None:
+        """Write ``train.json``: what a row in a table of results says about a training."""
+        settings = trainer.settings
+        summary = {
+            "method": settings.method.name,
+            "encoder": settings.model.name,
+            "epochs": trainer.epoch,
+            "seed": settings.train.seed,
+            "wall_seconds": round(trainer.seconds["total"], 1),
+            "hardware": describe_hardware(trainer.device),
+            "precision": "float32" if trainer.dtype is None else "bfloat16",
+            "config_hash": settings.digest,
+            "git_commit": ", ".join(trainer.commits),
+            "labels_used": "none" if trainer.labels is None else "speakers",
+            "train_utterances": len(trainer.source.index),
+        }
+        with atomic_write(self.path.with_name("train.json")) as handle:
+            json.dump(summary, handle, indent=1)
+
+
+def _rows(path: Path) -> list[dict]:
+    """Return the lines of a log; one that a full disk cut short is left out."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        with contextlib.suppress(json.JSONDecodeError):
+            rows.append(json.loads(line))
+    return rows
