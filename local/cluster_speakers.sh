@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Stage 4 of v3, for any corpus: by the average of the last networks of a base experiment, a
+# voiceprint of each training speaker, in <exp>/voiceprints.{ark,scp}, and clusters of them, in
+# <exp>/clusters (`utt2cluster` names speakers there).
+#
+# Usage: cluster_speakers.sh [options] <data> <labels> <exp>
+set -euo pipefail
+
+k=50           # clusters; 50 published for 5,894 speakers and batches of 650
+utterances=10  # of each speaker, at most
+seconds=3      # of each utterance
+last=10        # how many of the last epochs to average
+seed=0         # of the choice of utterances and crops, and of the first centroids
+force=false    # run it even if complete
+
+. "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
+data=$1 labels=$2 exp=$3
+read -r -a launch <<< "${cmd:-launch}"
+
+average.sh --last "$last" --force "$force" "$exp"
+what=(--title "voiceprints by $exp" --done "$exp/.voiceprints.done" --input "$exp/final.pt"
+  --input "$data/feats.scp" --input "$data/utt2num_frames" --input "$labels"
+  --output "$exp/voiceprints.scp" --output "$exp/voiceprints.ark"
+  --key "$utterances $seconds $seed")
+status=0
+once check "${what[@]}" --force "$force" || status=$?
+if [ "$status" -eq 0 ]; then
+  LAUNCH_TITLE="voiceprints by $exp" "${launch[@]}" "$exp/log/voiceprints.log" \
+    python -m sv.bin.voiceprints --model "$exp/final.pt" --data "$data" --labels "$labels" \
+    --out "$exp/voiceprints" --utterances "$utterances" --seconds "$seconds" --seed "$seed"
+  once mark "${what[@]}"
+elif [ "$status" -ne 3 ]; then
+  exit 2
+fi
+cluster.sh --k "$k" --seed "$seed" --force "$force" "$exp/voiceprints.scp" "$exp/clusters"

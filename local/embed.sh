@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Stage 6 for any corpus: one vector for each utterance of a data directory, in
+# <exp>/embeddings/<name of data>.{ark,scp}.
+#
+# Usage: embed.sh [options] <model> <data> <exp>
+set -euo pipefail
+
+nj=1         # pieces, and jobs that work on them
+ngpu=0       # GPUs, a process for each, on each machine; 0: one process, a GPU if any
+nnodes=1     # machines with --ngpu GPUs each
+processes=   # processes on each machine, if not one for each GPU; several leave --nj no work
+force=false  # run it even if complete
+
+. "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
+model=$1 data=$2 exp=$3
+read -r -a launch <<< "${cmd:-launch}"
+name=$(basename -- "$data")
+out=$exp/embeddings/$name
+
+what=(--title "embeddings of $data in $exp" --done "$exp/embeddings/.$name.done"
+  --input "$model" --input "$data/feats.scp" --input "$data/utt2num_frames"
+  --output "$out.scp" --output "$out.ark")
+. begin.sh "${what[@]}" --force "$force"
+
+utterances=$(wc -l < "$data/feats.scp")
+nj=$((nj < utterances ? nj : utterances))
+. in_processes.sh
+in_processes sv.bin.embed "$exp" "embed.$name"
+[ "${job[1]}" = python ] || nj=1 # several processes divide the work themselves
+if [ "$nj" -le 1 ]; then
+  LAUNCH_TITLE="embeddings of $data by $model" "${launch[@]}" "${job[@]}" \
+    --model "$model" --data "$data" --out "$out"
+else
+  LAUNCH_TITLE="embeddings of $data by $model" "${launch[@]}" "JOB=1:$nj" \
+    "$exp/log/embed.$name.JOB.log" python -m sv.bin.embed --model "$model" --data "$data" \
+    --job JOB --num-jobs "$nj" --out "$out.pieces/JOB"
+  python -m sv.bin.merge_embeddings --pieces "$out.pieces" --num "$nj" --out "$out"
+  rm -rf -- "$out.pieces"
+fi
+once mark "${what[@]}"

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Stage 1 for any corpus: wav.scp -> filterbank arks, feats.scp and utt2num_frames. The set is
+# split into pieces of equal duration; an interrupted run goes on with the pieces that are missing.
+# With --wave true also 16-bit waveform arks, wav_ark.scp and utt2num_samples, which training reads
+# where data.domain is wave.
+#
+# Usage: extract_features.sh [options] <data> <fbank>
+set -euo pipefail
+
+nj=2                 # pieces, and jobs that work on them
+sample_rate=16000    # Hz; audio at another rate is resampled
+num_mel_bins=80      # mel bands
+compression=CM2      # how arks are stored: CM2 16 bit, CM or CM3 8 bit, FM float
+wave=false           # keep the waveforms too, 115 MB an hour at 16 kHz
+exclude=             # FILE: utterances to leave out, as sv doctor lists them
+max_bad=0.01         # share of bad utterances that is left out without stopping
+force=false          # run it even if complete, and every piece of it
+
+. "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
+data=$1 fbank=$2
+read -r -a launch <<< "${cmd:-launch}"
+
+# Audio may be replaced under the same name: sizes and dates are part of what features are made of.
+[ -e "$data/wav.scp" ] || { echo "extract_features.sh: $data/wav.scp: run stage 0 first" >&2; exit 2; }
+audio=$(cut -d ' ' -f 2- -- "$data/wav.scp" | tr '\n' '\0' |
+  xargs -0 stat -L -c '%s %Y' -- 2>&1 | sha256sum) || true # missing files are named below
+
+key="$sample_rate $num_mel_bins $compression $max_bad $audio"
+[ "$wave" = false ] || key+=" wave"
+what=(--title "features of $data" --done "$fbank/.features.done" --input "$data/wav.scp"
+  --input "$data/utt2dur" --output "$data/feats.scp" --output "$data/utt2num_frames"
+  --key "$key")
+[ "$wave" = false ] || what+=(--output "$data/wav_ark.scp" --output "$data/utt2num_samples")
+leave_out=()
+if [ -n "$exclude" ]; then
+  what+=(--input "$exclude")
+  leave_out=(--exclude "$exclude")
+fi
+. begin.sh "${what[@]}" --force "$force"
+
+# Features of an earlier run lack its bad utterances, which would pass for a mistake.
+rm -f "$data"/{feats.scp,utt2num_frames,wav_ark.scp,utt2num_samples,bad_utterances}
+validate_data_dir --no-feats --no-audio "$data" # audio is looked at below, file by file
+nj=$(split_scp --weights "$data/utt2dur" "$nj" "$data/wav.scp" "$fbank/split$nj/wav.JOB.scp")
+LAUNCH_TITLE="features of $data" "${launch[@]}" "JOB=1:$nj" "$fbank/log/features.JOB.log" \
+  python -m sv.bin.extract_features --scp "$fbank/split$nj/wav.JOB.scp" --out "$fbank" --name JOB \
+  --sample-rate "$sample_rate" --num-mel-bins "$num_mel_bins" --compression "$compression" \
+  --wave "$wave" --force "$force" ${leave_out[@]+"${leave_out[@]}"}
+python -m sv.bin.merge_features --data "$data" --pieces "$fbank" --num "$nj" --max-bad "$max_bad" \
+  --wave "$wave" ${leave_out[@]+"${leave_out[@]}"}
+validate_data_dir --no-audio "$data"
+once mark "${what[@]}"

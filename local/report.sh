@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Stage 8 for any corpus: a table of error rates of one experiment or more on the same trials, and
+# in <exp>/report of the first one report.html, report.json and the pictures. True labels in
+# labels/<name> beside the data directory, where there are any, make the intervals right.
+# The first experiment also becomes a model directory to use and to copy, <exp>/model, calibrated
+# on these trials.
+#
+# Usage: report.sh [options] <data> <exp> ...
+set -euo pipefail
+
+trials=              # FILE: trial list, if not <data>/trials
+name=                # of the scores, as for score.sh; the report goes to <exp>/report/<name>
+p_target="0.01 0.05" # priors of a target trial for minDCF
+train=               # DIR: training set to compare with the trials, if not train beside <data>
+results=             # FILE: append a row for the first experiment to this table
+out=                 # DIR: write the report there, and no model: a comparison of experiments
+
+. "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
+data=$1 exp=$2
+shift
+[[ $exp == /* ]] || exp=$PWD/$exp # the report's place is printed for somebody in another folder
+report=${out:-$exp/report${name:+/$name}}
+set=$(basename -- "$data")
+name=${name:-$set}
+labels=$(dirname -- "$data")/labels/$set
+train=${train:-$(dirname -- "$data")/train}
+trials=${trials:-$data/trials}
+read -r -a p_targets <<< "$p_target"
+
+options=()
+for system in "$@"; do options+=("$system/scores/$name"); done
+for table in utt2spk utt2group utt2session; do
+  [ ! -e "$labels/$table" ] || options+=("--$table" "$labels/$table")
+done
+[ ! -e "$train/utt2spk" ] || options+=(--train-data "$train")
+[ -z "$results" ] || options+=(--results "$results")
+
+python -m sv.bin.report --trials "$trials" --p-target "${p_targets[@]}" \
+  --out "$report" --scores "${options[@]}"
+
+if [ -z "$out" ] && [ -e "$exp/final.pt" ]; then
+  options=(--exp "$exp" --out "$exp/model")
+  [ ! -e "$train/utt2dur" ] || options+=(--train-data "$train")
+  embeddings=$exp/embeddings/$set.scp
+  [ ! -e "$embeddings" ] || options+=(--embeddings "$embeddings" --trials "$trials")
+  python -m sv.bin.package "${options[@]}"
+fi

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Before stage 0, on request: a copy of a folder of audio in which every utterance has a recording
+# condition of its own (room, band, noise), drawn from its name. Results must say so.
+#
+# Usage: simulate_channels.sh [options] <corpus> <out>
+set -euo pipefail
+
+trials=auto      # FILE|auto|none: trial list; auto is <corpus>/trials if it exists
+noise=generated  # DIR|generated|none: noises
+rir=generated    # DIR|generated|none: room responses
+seed=0           # another one draws other conditions
+nj=2             # jobs
+force=false      # run it even if complete
+
+. "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
+corpus=$1 out=$2
+read -r -a launch <<< "${cmd:-launch}"
+if [ ! -e "$corpus" ]; then
+  echo "simulate_channels.sh: $corpus: there is no such corpus folder; check --corpus" >&2
+  exit 2
+fi
+[ "$noise" != none ] || noise=generated
+[ "$rir" != none ] || rir=generated
+[ "$trials" != auto ] || trials=$corpus/trials
+options=(--noise "$noise" --rir "$rir" --seed "$seed")
+[ ! -f "$trials" ] || options+=(--trials "$trials")
+
+what=(--title "simulated channels of $corpus" --done "$out/.channels.done" --input "$corpus"
+  --key "${options[*]}")
+. begin.sh "${what[@]}" --force "$force"
+# Another seed or other noises make other files of the same names.
+if [ -e "$out/.options" ] && [[ $force = true || $(cat "$out/.options") != "${options[*]}" ]]; then
+  rm -rf -- "$out"
+fi
+mkdir -p "$out"
+echo "${options[*]}" > "$out/.options"
+LAUNCH_TITLE="simulated channels" "${launch[@]}" "JOB=1:$nj" "$out/.log/channels.JOB.log" \
+  python -m sv.bin.simulate_channels --corpus "$corpus" --out "$out" "${options[@]}" \
+  --job JOB --num-jobs "$nj"
+once mark "${what[@]}"

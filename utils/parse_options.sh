@@ -1,0 +1,130 @@
+# shellcheck shell=bash
+# Options for shell scripts: every lower-case variable that a script sets above the line that
+# sources this file is an option `--name value`; dashes in the option stand for underscores.
+#
+#   #!/usr/bin/env bash
+#   # One sentence on what the script does.
+#   #
+#   # Usage: example.sh [options] <data> <out>
+#   set -euo pipefail
+#   stop_stage=8  # last stage to run
+#   corpus=       # DIR: folder of audio
+#   force=false   # run it even if complete
+#   . parse_options.sh
+#
+# --help shows the comment at the top, then each variable with its default and its own comment.
+# An option whose default is true or false takes only these; one whose default is a whole number
+# takes whole numbers. A comment that begins with `FILE:` or `DIR:` makes a value given by the user
+# absolute, from the folder of the caller, or of the script if it is only there; `DIR|generated:`
+# also takes the bare word. As many arguments must be left as the Usage line has `<...>` (at least
+# as many, if the line ends in dots). Works under `set -euo pipefail`.
+
+_options_script=${BASH_SOURCE[1]}
+_options_self=${_options_script##*/}
+
+_options_error() {
+  echo "$_options_self: $1" >&2
+  exit 2
+}
+
+# Prints "name<TAB>comment" for each option; a comment may go on in indented comment lines.
+_options_list() {
+  awk '
+    /parse_options\.sh/ && !/^#/ { exit }
+    /^[a-z][a-z0-9_]*=/ {
+      if (name != "") print name "\t" text
+      name = $0; sub(/=.*/, "", name)
+      text = $0; if (!sub(/^.*[ \t]#[ \t]+/, "", text)) text = ""
+      next
+    }
+    name != "" && /^[ \t]+#/ { line = $0; sub(/^[ \t]+#[ \t]*/, "", line); text = text " " line; next }
+    name != "" { print name "\t" text; name = "" }
+    END { if (name != "") print name "\t" text }
+  ' "$_options_script"
+}
+
+# Variables of these functions begin with an underscore: a script may have options like `name`.
+_options_help() {
+  local _name _text
+  awk 'NR == 1 && /^#!/ { next } !/^#/ { exit } { sub(/^# ?/, ""); print }' "$_options_script"
+  printf '\nOptions:\n'
+  while IFS=$'\t' read -r _name _text; do
+    printf '  --%-18s %s (default: %s)\n' "${_name//_/-}" "$_text" "${!_name:-none}"
+  done < <(_options_list)
+  printf '  --%-18s %s\n' help "show this text"
+}
+
+# Prints the known option that is nearest to the given one, by edit distance.
+_options_nearest() {
+  _options_list | cut -f 1 | tr _ - | awk -v given="$1" '
+    function least(a, b) { return a < b ? a : b }
+    function distance(a, b,   i, j, d) {
+      for (i = 0; i <= length(a); i++) d[i, 0] = i
+      for (j = 0; j <= length(b); j++) d[0, j] = j
+      for (i = 1; i <= length(a); i++)
+        for (j = 1; j <= length(b); j++)
+          d[i, j] = least(least(d[i-1, j], d[i, j-1]) + 1,
+                          d[i-1, j-1] + (substr(a, i, 1) != substr(b, j, 1)))
+      return d[length(a), length(b)]
+    }
+    { d = distance(given, $0); if (NR == 1 || d < best) { best = d; nearest = $0 } }
+    END { print nearest }'
+}
+
+_options_is_path() { # comment, value
+  local _kinds="|${1%%:*}|"
+  [[ $1 == *:* && $_kinds =~ \|(FILE|DIR)\| && -n $2 && $2 != /* && $_kinds != *"|$2|"* ]]
+}
+
+_options_set() { # option as typed, its name, its value
+  local _name=${2//-/_} _value=$3 _text _default _here
+  _text=$(_options_list | awk -F '\t' -v name="$_name" '$1 == name { print "x" $2 }')
+  if [ -z "$_text" ]; then
+    _options_error "no option $1 (nearest: --$(_options_nearest "$2")); --help lists them all"
+  fi
+  _default=${!_name}
+  if [[ $_default =~ ^(true|false)$ && ! $_value =~ ^(true|false)$ ]]; then
+    _options_error "--$2 takes true or false, not '$_value'"
+  elif [[ $_default =~ ^-?[0-9]+$ && ! $_value =~ ^-?[0-9]+$ ]]; then
+    _options_error "--$2 takes a whole number, not '$_value'"
+  elif _options_is_path "${_text#x}" "$_value"; then
+    _here=$(CDPATH='' cd -- "$(dirname -- "$_options_script")" && pwd)
+    if [ ! -e "$_value" ] && [ -e "$_here/$_value" ]; then
+      _value=$_here/$_value
+    else
+      _value=$PWD/$_value
+    fi
+  fi
+  printf -v "$_name" '%s' "$_value"
+}
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help | -h) _options_help; exit 0 ;;
+    --) shift; break ;;
+    --*=*) _options_name=${1%%=*}; _options_set "$_options_name" "${_options_name#--}" "${1#*=}"; shift ;;
+    --*)
+      # An unknown option is named as such even when nothing follows it.
+      if [ $# -lt 2 ]; then
+        if _options_list | cut -f 1 | tr _ - | grep -qx -- "${1#--}"; then
+          _options_error "$1 needs a value"
+        fi
+        _options_set "$1" "${1#--}" ""
+      fi
+      _options_set "$1" "${1#--}" "$2"
+      shift 2
+      ;;
+    -?*) _options_error "no option $1: options begin with two dashes; --help lists them all" ;;
+    *) break ;;
+  esac
+done
+
+_options_usage=$(sed -n 's/^# Usage: //p' "$_options_script" | head -n 1)
+_options_wanted=$(grep -o '<[^>]*>' <<< "$_options_usage" | wc -l || true)
+if [ $# -lt "$_options_wanted" ] || { [ $# -gt "$_options_wanted" ] && [[ $_options_usage != *... ]]; }; then
+  echo "$_options_self: expected $_options_wanted argument(s), got $#${1:+: $*}" >&2
+  echo "usage: $_options_usage   (--help says more)" >&2
+  exit 2
+fi
+unset -f _options_error _options_list _options_help _options_nearest _options_is_path _options_set
+unset _options_script _options_self _options_name _options_usage _options_wanted

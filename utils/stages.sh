@@ -1,0 +1,19 @@
+# shellcheck shell=bash
+# For the run.sh of a recipe: `. stages.sh` (path.sh puts it on the PATH), then
+#   if stage 3 "pretrain"; then ...; fi
+# is true for the stages from $stage to $stop_stage and prints a header with the time so far.
+
+# shellcheck disable=SC2154 # the recipe sets stage and stop_stage
+[ "$stage" -le "$stop_stage" ] || {
+  echo "${0##*/}: --stage $stage is after --stop-stage $stop_stage: nothing to do" >&2
+  exit 2
+}
+
+SECONDS=0 # the making of the environment, before this, is not the recipe's time
+elapsed() { printf '%d:%02d' $((SECONDS / 60)) $((SECONDS % 60)); }
+
+stage() { # number, title
+  if [ "$stage" -gt "$1" ] || [ "$stop_stage" -lt "$1" ]; then return 1; fi
+  echo
+  echo "== stage $1: $2 ($(elapsed) so far)"
+}
