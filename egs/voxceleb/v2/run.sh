@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SSPS on VoxCeleb2 dev, without labels: a base of SimCLR, MoCo, DINO, VICReg or SwAV, then more
+# epochs with positives from other recordings and, with --baseline true, as many without them;
+# VoxCeleb1-O, E and H (cleaned). Layouts, sizes, licences: ../README.md.
+#
+# Usage: run.sh --voxceleb1 DIR --voxceleb2 DIR [--method simclr|moco|dino|vicreg|swav] [options]
+set -euo pipefail
+
+stage=0                   # first stage to run
+stop_stage=8              # last stage to run
+voxceleb1=                # DIR: VoxCeleb1, dev and test
+voxceleb2=                # DIR: VoxCeleb2, dev; m4a is converted by ffmpeg
+musan=corpus/musan        # DIR: noises, music and speech
+rirs=corpus/RIRS_NOISES   # DIR: room responses
+trials=corpus/trials      # DIR: veri_test2.txt, list_test_all2.txt, list_test_hard2.txt
+counts=published          # FILE|published|any: counts that the corpora and lists must have
+download=false            # fetch trials, MUSAN and RIRS_NOISES if they are not there
+lists="o e h"             # trial lists
+nj=2                      # parallel jobs
+ngpu=0                    # GPUs that train, a process for each, on each machine; 0: one if any
+nnodes=1                  # machines that train, with --ngpu GPUs each
+method=simclr             # settings: conf/<method>.yaml
+epochs=120                # of both phases together; published: 100 and 20 (DINO: 80 and 20)
+set=                      # settings over those of both phases: "train.batch_size=128"
+further=                  # settings of stage 5, with SSPS and without
+ssps=                     # settings over those with SSPS alone: "ssps.nearest=2"
+baseline=false            # also go on without SSPS, for as many epochs
+k=25000                   # clusters of stage 4, then merged to 7,500, for pseudo-labels
+seed=0                    # of the first weights and of the order of training
+last=10                   # epochs to average for the final model, at most
+name=                     # the experiments are exp/<name>{base,ssps,baseline}
+force=false               # run stages even if they are complete
+
+. "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/parse_options.sh"
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+. ./cmd.sh
+. ./path.sh
+. stages.sh
+devices=(--ngpu "$ngpu" --nnodes "$nnodes")
+exp=exp/${name:-$method-$seed-}
+base=${exp}base
+systems=("${exp}ssps")
+[ "$baseline" = false ] || systems+=("${exp}baseline")
+
+if stage 0 "data: find the parts of VoxCeleb, convert m4a, write data directories and trials"; then
+  ../local/prepare.sh --voxceleb1 "$voxceleb1" --voxceleb2 "$voxceleb2" --trials "$trials" \
+    --lists "$lists" --counts "$counts" --download "$download" --nj "$nj" --force "$force" data
+fi
+
+if stage 1 "features: 80-dimensional filterbanks"; then
+  for data in data/train data/voxceleb1; do
+    extract_features.sh --nj "$nj" --force "$force" "$data" "fbank/${data#data/}"
+  done
+fi
+
+if stage 2 "augmentation banks: MUSAN and RIRS_NOISES"; then
+  prepare_noises.sh --download "$download" --force "$force" "$musan" "$rirs" data
+  make_banks.sh --noise data/musan --rir data/rirs --force "$force" banks
+fi
+
+if stage 3 "pretrain: $method, without labels"; then
+  train.sh --config "conf/$method.yaml" --set "$set" --seed "$seed" "${devices[@]}" \
+    --force "$force" data/train banks "$base"
+fi
+
+if stage 4 "cluster the training set by the base"; then
+  average.sh --last "$last" --force "$force" "$base"
+  embed.sh "${devices[@]}" --force "$force" "$base/final.pt" data/train "$base"
+  cluster.sh --k "$k" --merge 7500 --labels data/labels/train/utt2spk "${devices[@]}" \
+    --force "$force" "$base/embeddings/train.scp" "$base/clusters"
+fi
+
+if stage 5 "train: go on with positives from other recordings"; then
+  for system in "${systems[@]}"; do
+    more="$further train.epochs=$epochs"
+    [ "$system" = "${exp}baseline" ] || more+=" ssps.enabled=true $ssps"
+    train.sh --config "conf/$method.yaml" --set "$set $more" --seed "$seed" --base "$base" \
+      --oracle data/labels/train "${devices[@]}" --force "$force" data/train banks "$system"
+  done
+fi
+
+if stage 6 "embed VoxCeleb1"; then
+  for system in "${systems[@]}" "$base"; do
+    average.sh --last "$last" --force "$force" "$system"
+    embed.sh --force "$force" "$system/final.pt" data/voxceleb1 "$system"
+  done
+fi
+
+if stage 7 "score the trials: cosine"; then
+  while read -r list; do # of stage 0
+    options=(--trials "data/trials/$list" --name "$list" --force "$force")
+    for system in "${systems[@]}" "$base"; do score.sh "${options[@]}" data/voxceleb1 "$system"; done
+  done < data/trials/lists
+fi
+
+if stage 8 "report"; then
+  while read -r list; do
+    report.sh --trials "data/trials/$list" --name "$list" --results exp/RESULTS.md \
+      data/voxceleb1 "${systems[@]}" "$base"
+  done < data/trials/lists
+fi
+echo "complete after $(elapsed)"
