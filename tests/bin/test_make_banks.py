@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import soundfile
+
+from sv.bin import make_banks
+from sv.errors import InputError
+from sv.features import fbank
+from sv.features.banks import load_noises, load_rooms
+
+
+def write(path, samples):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, 16000)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    rng = np.random.default_rng(0)
+    root = tmp_path / "my noises"
+    write(root / "noise" / "a.wav", 0.1 * rng.standard_normal(24000))
+    write(root / "music" / "x" / "b.flac", 0.1 * rng.standard_normal(32000))
+    write(root / "speech" / "c.wav", 0.1 * rng.standard_normal(32000))
+    write(root / "noise" / "too short.wav", 0.1 * rng.standard_normal(8000))
+    decay = np.exp(-np.arange(8000) / 1000)
+    write(tmp_path / "my rooms" / "hall.wav", 0.3 * decay * rng.standard_normal(8000))
+    return tmp_path
+
+
+def test_banks_from_folders(corpus, tmp_path):
+    make_banks.main(
+        ["--noise", str(corpus / "my noises"), "--rir", str(corpus / "my rooms")]
+        + ["--out", str(tmp_path / "banks"), "--num-mel-bins", "40"]
+    )
+    noises, rooms = load_noises(tmp_path / "banks"), load_rooms(tmp_path / "banks")
+    assert {kind: len(rows) for kind, rows in noises.rows.items()} == {
+        "noise": 1,
+        "music": 1,
+        "speech": 1,
+    }
+    assert noises.index.ids(int(noises.rows["music"][0])) == "music-x-b"
+    assert noises.index.dim == 40 and noises.index.frames.max() == 198
+    assert len(rooms) == 1 and rooms.decays.shape == (1, 50, 40)
+
+
+def test_generated_banks_are_deterministic(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_banks, "GENERATED_NOISES", 6)
+    monkeypatch.setattr(make_banks, "GENERATED_ROOMS", 4)
+    for out in ("one", "two"):
+        make_banks.main(["--out", str(tmp_path / out)])
+    for name in ("noise/feats.ark", "rooms/feats.ark"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    noises = load_noises(tmp_path / "one")
+    assert len(noises.rows["noise"]) == 4 and len(noises.rows["music"]) == 2
+    assert len(load_rooms(tmp_path / "one")) == 4
+
+
+def test_waveforms_are_kept_where_asked(corpus, tmp_path):
+    command = ["--noise", str(corpus / "my noises"), "--rir", str(corpus / "my rooms")]
+    command += ["--out", str(tmp_path / "banks")]
+    make_banks.main([*command, "--wave", "true"])
+    noises = load_noises(tmp_path / "banks", "wave")
+    features = load_noises(tmp_path / "banks")
+    assert {kind: len(rows) for kind, rows in noises.rows.items()} == {
+        "noise": 1,
+        "music": 1,
+        "speech": 1,
+    }
+    for row in range(3):
+        assert noises.index.ids(row) == features.index.ids(row)
+        every = np.array([row]), np.array([0])
+        wave = noises.index.read_windows(*every, int(noises.index.frames[row]))[0]
+        log_mel = features.index.read_windows(*every, int(features.index.frames[row]))[0]
+        np.testing.assert_allclose(fbank(wave / 32768), log_mel, atol=2e-3)
+    rooms = load_rooms(tmp_path / "banks", "wave")
+    assert rooms.responses.shape == (1, 8000) and rooms.sample_rate == 16000
+    assert rooms.responses.int().abs().max() >= 32767
+    assert rooms.responses[0].int().abs().argmax() <= 16  # the direct sound
+    make_banks.main(command)  # without: those of the earlier run are gone
+    with pytest.raises(InputError, match="no waveforms"):
+        load_noises(tmp_path / "banks", "wave")
+    assert not (tmp_path / "banks" / "rooms" / "wav.ark").exists()
+
+
+def test_none_leaves_a_bank_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_banks, "GENERATED_ROOMS", 2)
+    make_banks.main(["--noise", "none", "--out", str(tmp_path)])
+    assert load_noises(tmp_path) is None and len(load_rooms(tmp_path)) == 2
+
+
+def test_a_bank_that_is_switched_off_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_banks, "GENERATED_ROOMS", 2)
+    monkeypatch.setattr(make_banks, "GENERATED_NOISES", 2)
+    make_banks.main(["--out", str(tmp_path)])
+    make_banks.main(["--rir", "none", "--out", str(tmp_path)])
+    assert load_rooms(tmp_path) is None and load_noises(tmp_path) is not None
+
+
+def test_bad_files_are_listed_and_left_out_or_stop_the_stage(corpus, tmp_path):
+    noises = corpus / "my noises"
+    (noises / "broken.wav").write_text("no audio")
+    command = ["--noise", str(noises), "--rir", "none", "--out", str(tmp_path / "banks")]
+    with pytest.raises(InputError, match="1 of 5 .* are bad"):
+        make_banks.main(command)
+    assert load_noises(tmp_path / "banks") is None
+    make_banks.main([*command, "--max-bad", "0.5"])
+    assert len(load_noises(tmp_path / "banks").index) == 3
+    assert "broken.wav" in (tmp_path / "banks" / "bad_noise").read_text()
+
+
+def test_folders_that_cannot_be_used(corpus, tmp_path):
+    for folder, message in [("nowhere", "missing|no such|not exist"), ("empty", "no audio")]:
+        (corpus / "empty").mkdir(exist_ok=True)
+        with pytest.raises(InputError, match=message):
+            make_banks.main(["--noise", str(corpus / folder), "--out", str(tmp_path / "b")])
+    only_short = corpus / "short"
+    write(only_short / "a.wav", np.sin(np.arange(8000.0)) * 0.1)
+    with pytest.raises(InputError, match="as long as 1 s"):
+        make_banks.main(["--noise", str(only_short), "--out", str(tmp_path / "b")])
+    assert not (tmp_path / "b" / "noise" / "feats.scp").exists()

@@ -1,0 +1,235 @@
+"""Stages 7 and 8 from the command line: files in, files out, plain words for what is wrong."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sv.bin import embed_mean, report, score
+from sv.errors import InputError
+from sv.kaldi_io import ArkWriter, load_vectors
+from sv.scoring import metrics
+
+SPEAKERS, EACH, DIM = 8, 4, 16
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A trial list, embeddings in which speakers are apart, and true speakers."""
+    generator = np.random.default_rng(0)
+    voices = generator.standard_normal((SPEAKERS, DIM))
+    ids = [f"s{s}-u{u}" for s in range(SPEAKERS) for u in range(EACH)]
+    with ArkWriter(tmp_path / "e.ark", tmp_path / "e.scp") as writer:
+        for name in ids:
+            noise = 1.5 * generator.standard_normal(DIM)
+            writer.write(name, (voices[int(name[1])] + noise).astype(np.float32))
+    pairs = [(a, b) for a in ids for b in ids if a < b]
+    (tmp_path / "trials").write_text("".join(f"{int(a[:2] == b[:2])} {a} {b}\n" for a, b in pairs))
+    (tmp_path / "utt2spk").write_text("".join(f"{name} {name[:2]}\n" for name in ids))
+    return tmp_path
+
+
+def run_score(world, *extra, trials="trials", output="exp/scores/test"):
+    score.main(
+        ["--trials", str(world / trials), "--embeddings", f"scp:{world}/e.scp"]
+        + ["--output", str(world / output), *map(str, extra)]
+    )
+    return world / output
+
+
+def test_from_trials_to_report(world, capsys):
+    scores = run_score(world)
+    lines = [line.split() for line in scores.read_text().splitlines()]
+    trials = [line.split() for line in (world / "trials").read_text().splitlines()]
+    assert [line[:2] for line in lines] == [trial[1:] for trial in trials]
+    ids, vectors = load_vectors(f"scp:{world}/e.scp")
+    table = dict(zip(ids, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), strict=True))
+    for enrol, test, value in lines[::50]:
+        assert float(value) == pytest.approx(float(table[enrol] @ table[test]), abs=2e-6)
+
+    (world / "exp" / "train.json").write_text('{"seed": 5, "epochs": 2}')
+    (world / "exp" / "train.jsonl").write_text('{"epoch": 1, "loss": 2}\n{"epoch": 2, "loss": 1}\n')
+    capsys.readouterr()
+    report.main(
+        ["--scores", str(scores), "--trials", str(world / "trials"), "--p-target", "0.01", "0.05"]
+        + ["--utt2spk", str(world / "utt2spk"), "--resamples", "50"]
+        + ["--out", str(world / "report"), "--results", str(world / "RESULTS.md")]
+    )
+    expected = metrics.eer([float(x) for _, _, x in lines], [int(x) for x, _, _ in trials])
+    printed = capsys.readouterr().out
+    assert f"{100 * expected:.2f} [" in printed and "8 speakers" in printed
+    record = json.loads((world / "report" / "report.json").read_text())
+    assert record["eer"] == pytest.approx(expected)
+    assert record["training"]["seed"] == "5"
+    assert record["systems"][0]["name"] == "exp"
+    written = {path.name for path in (world / "report").iterdir()}
+    stems = ("det", "scores", "curves", "map")
+    pictures = {f"{stem}.{form}" for stem in stems for form in ("png", "pdf")}
+    assert written == {"report.json", "report.html"} | pictures
+    assert f"{100 * expected:.2f} [" in (world / "RESULTS.md").read_text()
+
+
+def test_several_systems_and_the_same_command_twice(world, capsys):
+    run_score(world)
+    run_score(world, output="other")
+    (world / "other").write_text(
+        "".join(
+            f"{a} {b} {i % 7}\n"
+            for i, (a, b, _) in enumerate(x.split() for x in (world / "other").open())
+        )
+    )
+    command = ["--scores", f"trained={world}/exp/scores/test", f"chance={world}/other"]
+    command += ["--trials", str(world / "trials"), "--resamples", "50"]
+    outputs = []
+    capsys.readouterr()
+    for _ in range(2):
+        report.main([*command, "--json", str(world / "r.json"), "--results", str(world / "R.md")])
+        outputs.append((capsys.readouterr().out, (world / "r.json").read_text()))
+    first, again = (text.splitlines() for text, _ in outputs)
+    assert first[:-1] == again[:-1] and outputs[0][1] == outputs[1][1]
+    assert first[-1].startswith("one row more") and again[-1].startswith("the row is there already")
+    assert "chance - trained" in outputs[0][0] and "worse" in outputs[0][0]
+    assert "--utt2spk" in outputs[0][0]
+    rows = [line for line in (world / "R.md").read_text().splitlines() if "trained" in line]
+    assert len(rows) == 1  # the same result is not noted twice
+
+
+def test_a_prior_given_twice_counts_once(world, capsys):
+    scores = run_score(world)
+    report.main(
+        ["--scores", str(scores), "--trials", str(world / "trials"), "--resamples", "0"]
+        + ["--p-target", "0.01", "0.010", "--results", str(world / "R.md")]
+    )
+    assert "[95 % intervals]" not in capsys.readouterr().out
+    header, _, row = (world / "R.md").read_text().splitlines()[-3:]
+    assert header.count("minDCF p=0.01 ") == 1 and header.count("|") == row.count("|")
+
+
+def test_intervals_that_do_not_exist_are_not_explained(world, capsys):
+    """One trial of each class: most draws of the speakers lack one of them."""
+    scores = run_score(world)
+    (world / "few").write_text("1 s0-u0 s0-u1\n0 s1-u0 s2-u0\n")
+    report.main(["--scores", str(scores), "--trials", str(world / "few"), "--resamples", "50"])
+    assert "[95 % intervals]" not in capsys.readouterr().out
+
+
+def test_centring_and_separate_enrolment(world):
+    plain = run_score(world).read_text()
+    with ArkWriter(world / "zero.ark", world / "zero.scp") as writer:
+        writer.write("a", np.full(DIM, 2.0, dtype=np.float32))
+        writer.write("b", np.full(DIM, -2.0, dtype=np.float32))
+    zero = f"scp:{world}/zero.scp"
+    assert run_score(world, "--center-on", zero, output="c").read_text() == plain
+    both = f"scp:{world}/e.scp"
+    assert run_score(world, "--enrol-embeddings", both, output="d").read_text() == plain
+    with pytest.raises(InputError, match="not in scp:.*zero.scp"):
+        run_score(world, "--enrol-embeddings", zero, output="x")
+    assert run_score(world, "--center-on", both, output="e").read_text() != plain
+    assert not (world / "x").exists()
+
+
+def test_unlabelled_trials_are_scored_but_not_reported(world):
+    (world / "pairs").write_text("s0-u0 s1-u0\ns0-u0 s0-u1\ns0-u0 s1-u0\n")
+    scores = run_score(world, trials="pairs")
+    assert len(scores.read_text().splitlines()) == 3
+    with pytest.raises(InputError, match="no labels"):
+        report.main(["--scores", str(scores), "--trials", str(world / "pairs")])
+
+
+@pytest.mark.parametrize(
+    ("trials", "words"),
+    [
+        ("1 s0-u0 s0-u1\n0 s0-u0 s9-u9\n", ["1 of 3 utterances", "s9-u9"]),
+        ("1 s0-u0 s0-u1\n1 s0-u0\n", ["line 2", "2 columns"]),
+        ("", ["empty"]),
+    ],
+)
+def test_score_from_the_shell_says_what_is_wrong(world, root, trials, words):
+    """The whole program: no traceback, exit status 2, nothing half-written."""
+    (world / "bad").write_text(trials)
+    command = [sys.executable, "-m", "sv.bin.score", "--trials", str(world / "bad")]
+    command += ["--embeddings", f"scp:{world}/e.scp", "--output", str(world / "out" / "s")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert not (world / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"trials": "1 s0-u0 s0-u1\n1 s0-u0 s0-u2\n"}, "all 2 trials are target"),
+        ({"trials": "1 s0-u0 s0-u1\n0 s0-u0 s9-u2\n"}, "1 of the 2 trials.*no score"),
+        ({"exp/scores/test": "s0-u0 s0-u1 nan\n" * 496}, "495 of the 496 trials.*no score"),
+        ({"utt2spk": "s0-u0 s0\n"}, "31 of 32 utterances.*no speaker"),
+    ],
+)
+def test_report_refuses_what_does_not_fit(world, change, words):
+    run_score(world)
+    for name, text in change.items():
+        (world / name).write_text(text)
+    with pytest.raises(InputError, match=words):
+        report.main(
+            ["--scores", str(world / "exp/scores/test"), "--trials", str(world / "trials")]
+            + ["--utt2spk", str(world / "utt2spk"), "--out", str(world / "report")]
+        )
+    assert not (world / "report").exists()
+
+
+def test_report_refuses_nan_scores_equal_names_and_missing_folders(world):
+    scores = run_score(world)
+    text = scores.read_text().splitlines()
+    (world / "nan").write_text("\n".join([text[0].rsplit(" ", 1)[0] + " nan", *text[1:]]) + "\n")
+    trials = ["--trials", str(world / "trials")]
+    with pytest.raises(InputError, match="1 of 496 scores are NaN"):
+        report.main(["--scores", str(world / "nan"), *trials])
+    with pytest.raises(InputError, match="same name"):
+        report.main(["--scores", f"a={scores}", f"a={scores}", *trials])
+    with pytest.raises(InputError, match="no such folder"):
+        report.main(["--scores", str(scores), *trials, "--exp", str(world / "none")])
+
+
+def test_names_of_systems(tmp_path):
+    assert report.named("a=b/c")[0] == "a"
+    assert report.named(str(tmp_path / "exp/simclr/scores/test"))[0] == "simclr"
+    assert report.named("some/list.txt")[0] == "list"
+    (tmp_path / "x=y").touch()
+    assert report.named(str(tmp_path / "x=y"))[1] == tmp_path / "x=y"
+
+
+def test_mean_filterbank_is_the_mean_less_that_of_the_training_set(tmp_path):
+    generator = np.random.default_rng(0)
+    sets = {}
+    for name, count in (("train", 5), ("test", 3)):
+        sets[name] = [
+            generator.standard_normal((9 + i, 4)).astype(np.float32) for i in range(count)
+        ]
+        folder = tmp_path / name
+        with ArkWriter(folder / "f.ark", folder / "feats.scp", compression=None) as writer:
+            for i, matrix in enumerate(sets[name]):
+                writer.write(f"u{i}", matrix)
+    command = ["--data", str(tmp_path / "test"), "--center-on", str(tmp_path / "train")]
+    embed_mean.main([*command, "--out", str(tmp_path / "emb" / "test")])
+    ids, vectors = load_vectors(tmp_path / "emb" / "test.scp")
+    centre = np.mean([matrix.mean(0) for matrix in sets["train"]], axis=0)
+    expected = [matrix.mean(0) - centre for matrix in sets["test"]]
+    assert ids == ["u0", "u1", "u2"]
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+    embed_mean.main([*command, "--center-utterances", "1", "--out", str(tmp_path / "one")])
+    _, vectors = load_vectors(tmp_path / "one.scp")
+    np.testing.assert_allclose(
+        vectors[0], sets["test"][0].mean(0) - sets["train"][0].mean(0), atol=1e-6
+    )
+
+
+def test_scoring_and_reporting_do_without_torch(root):
+    """Metrics must start fast and run where there is no torch."""
+    code = (
+        "import sys; import sv.bin.score, sv.bin.report, sv.bin.embed_mean, sv.plots; "
+        "sys.exit('torch' in sys.modules or 'sv.train' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0

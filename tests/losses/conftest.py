@@ -1,0 +1,44 @@
+"""How a loss is compared with an equation written out, or with another implementation."""
+
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture
+def assert_same():
+    """Compare values and gradients of two functions of the same float64 inputs."""
+
+    def check(ours, naive, *inputs, rtol=1e-9, atol=1e-12):
+        inputs = [x.detach().clone().requires_grad_() for x in inputs]
+        a, b = ours(*inputs), naive(*inputs)
+        torch.testing.assert_close(a, b, rtol=rtol, atol=0)
+        grads = [torch.autograd.grad(value, inputs, allow_unused=True) for value in (a, b)]
+        for left, right in zip(*grads, strict=True):
+            left, right = (0 * a if g is None else g for g in (left, right))
+            torch.testing.assert_close(left, right.expand_as(left), rtol=1e-7, atol=atol)
+
+    return check
+
+
+@pytest.fixture
+def assert_reference(reference_losses):
+    """Compare a loss of one float32 input, and its gradient, with an independent implementation."""
+
+    def check(loss, name, key="z1", gradient=None):
+        z = torch.tensor(reference_losses[key], requires_grad=True)
+        value = loss(z, {k: torch.tensor(v) for k, v in reference_losses.items()})
+        value.backward()
+        np.testing.assert_allclose(value.item(), reference_losses[name], rtol=1e-5)
+        expected = reference_losses[gradient or f"{name}.grad1"]
+        atol = 1e-5 * np.abs(expected).max()
+        np.testing.assert_allclose(z.grad, expected, rtol=1e-5, atol=atol)
+
+    return check
+
+
+@pytest.fixture
+def draw():
+    """Return a function that draws float64 tensors, the same ones for the same seed."""
+    generator = torch.Generator().manual_seed(3)
+    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)

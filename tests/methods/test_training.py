@@ -1,0 +1,131 @@
+"""Every method through the training program: it learns, resumes exactly, is named on collapse."""
+
+import json
+
+import pytest
+import torch
+
+from sv import checkpoint
+from sv.bin import train
+from sv.errors import InputError
+from sv.monitor import TrainingFailed
+from sv.train import Interrupted, Trainer
+
+SMALL = {
+    "moco": ["method.queue_size=12", "method.temperature=0.1", "method.momentum=0.9"],
+    "dino": [
+        "method.hidden=[16]",
+        "method.bottleneck=8",
+        "method.outputs=16",
+        "method.global_seconds=0.3",
+        "method.momentum=0.9",
+    ],
+    "vicreg": ["method.projector=[16, 16]"],
+    "swav": ["method.projector=[16, 8]", "method.prototypes=12", "method.queue_size=16"],
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, write_features):
+    return write_features(tmp_path_factory.mktemp("data"), [40] * 16)
+
+
+def run(data, out, method, *more):
+    settings = [
+        "model.name=fast_resnet34",
+        "model.mel_bins=8",
+        "model.channels=[16, 16, 16, 16]",
+        "model.embedding_dim=8",
+        "data.crop_seconds=0.2",
+        "augment.room_probability=0",
+        "augment.noise_probability=0",
+        "train.batch_size=8",
+        "train.epochs=2",
+        "train.workers=0",
+        "train.precision=float32",
+        f"method.name={method}",
+        *SMALL.get(method, []),
+        *more,
+    ]
+    flags = [part for text in settings for part in ("--set", text)]
+    train.main(["--data", str(data), "--out", str(out), "--device", "cpu", *flags])
+    return out
+
+
+def model(out, epoch):
+    return checkpoint.load(checkpoint.epoch_path(out, epoch))["encoder"]
+
+
+@pytest.mark.parametrize("method", sorted(SMALL))
+def test_interrupted_and_resumed_gives_the_same_bits(data, tmp_path, monkeypatch, method):
+    whole = run(data, tmp_path / "whole", method)
+    original = Trainer._one_step
+
+    def step(self, batch):
+        original(self, batch)
+        self.signalled = (self.epoch, self.step) == (1, 1)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(Trainer, "_one_step", step)
+        run(data, tmp_path / "resumed", method)
+    resumed = run(data, tmp_path / "resumed", method)
+    states = [checkpoint.load(checkpoint.state_path(out))["method"] for out in (whole, resumed)]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    first, last = model(whole, 0), model(whole, 2)
+    assert any(not torch.equal(first[name], last[name]) for name in first)
+    rows = [json.loads(line) for line in (whole / "train.jsonl").read_text().splitlines()]
+    assert len(rows) == 2 and all(row["positive_cosine"] <= 1 + 1e-6 for row in rows)
+
+
+def test_the_teacher_is_what_is_saved(data, tmp_path):
+    out = run(data, tmp_path, "dino", "train.epochs=1")
+    state = checkpoint.load(checkpoint.state_path(out))["method"]
+    saved = model(out, 1)
+    assert all(torch.equal(saved[name], state[f"teacher_encoder.{name}"]) for name in saved)
+    assert any(not torch.equal(saved[name], state[f"encoder.{name}"]) for name in saved)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "diagnosis"),
+    [
+        ("dino", ["method.teacher_temp=20"], "the outputs are uniform for every crop"),
+        (
+            "dino",
+            ["method.center_momentum=1", "method.momentum=0", "optim.lr=0.05"],
+            "the outputs are the same for every crop",
+        ),
+        ("vicreg", ["method.variance=0", "optim.lr=0.05"], "standard deviation"),
+        ("swav", ["method.epsilon=50", "optim.lr=0.1"], "the loss stays at chance|outputs are"),
+    ],
+)
+def test_a_run_made_to_collapse_is_stopped_with_a_diagnosis(
+    data, tmp_path, method, settings, diagnosis
+):
+    with pytest.raises(TrainingFailed, match=f"training has collapsed: for 3 epochs.*{diagnosis}"):
+        run(data, tmp_path, method, "train.epochs=40", *settings)
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "message"),
+    [
+        ("moco", "method.queue_size=17", "queue_size is 17 but the training set has 16"),
+        ("moco", "method.margin_type=none", None),
+        ("simclr", "method.margin_type=none", None),
+        ("dino", "method.global_seconds=0.1", "global_seconds is 0.1"),
+    ],
+)
+def test_bad_settings_are_said_before_training(data, tmp_path, method, setting, message):
+    more = ["method.margin=0.1"] if message is None else []
+    with pytest.raises(InputError, match=message or "margin is 0.1 but margin_type is none"):
+        run(data, tmp_path / "exp", method, setting, *more)
+    assert not (tmp_path / "exp" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("method", sorted(SMALL))
+def test_positives_from_other_recordings(data, tmp_path, method):
+    ssps = ["enabled=true", "clusters=4", "queue=16", "nearest=1", "reference_seconds=0.3"]
+    out = run(data, tmp_path, method, "train.epochs=3", *(f"ssps.{text}" for text in ssps))
+    rows = [json.loads(line) for line in (out / "train.jsonl").read_text().splitlines()]
+    assert "coverage" not in rows[0]  # it fills the memories
+    assert rows[-1]["coverage"] > 0

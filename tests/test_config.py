@@ -1,0 +1,109 @@
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+
+from sv import config
+from sv.config import option
+from sv.errors import InputError
+
+
+@dataclass
+class Optim:
+    lr: float = option(0.001, "step size")
+    steps: int = option(5, "how many")
+    schedule: Literal["step", "cosine"] = option("step", "shape")
+    clip: float | None = option(None, "norm")
+    sizes: list[int] = option([1, 2], "sizes")
+    fast: bool = option(False, "speed")
+
+
+@dataclass
+class Small:
+    name: str = "small"
+    channels: int = option(8, "width")
+
+
+@dataclass
+class Large:
+    name: str = "large"
+    layers: int = option(3, "depth")
+
+    def __post_init__(self):
+        if self.layers < 1:
+            raise ValueError(f"layers must be at least 1, not {self.layers}")
+
+
+SCHEMA = {"optim": Optim, "model": {"small": Small, "large": Large}}
+
+
+def write(tmp_path, text):
+    path = tmp_path / "a file.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_set_beats_file_beats_default(tmp_path):
+    path = write(tmp_path, "optim:\n  lr: 1e-2\n  steps: 7\n")
+    optim = config.load(SCHEMA, path, ["optim.steps=9"])["optim"]
+    assert (optim.lr, optim.steps, optim.schedule) == (0.01, 9, "step")
+
+
+def test_the_name_of_a_group_chooses_its_keys(tmp_path):
+    path = write(tmp_path, "model: {name: large, layers: 4}")
+    assert config.load(SCHEMA, path)["model"] == Large(layers=4)
+    assert config.load(SCHEMA, None)["model"] == Small()
+
+
+def test_saved_settings_load_as_the_same(tmp_path):
+    groups = config.load(SCHEMA, None, ["optim.sizes=[3]", "optim.clip=3", "model.name=large"])
+    config.save(groups, tmp_path / "out.yaml")
+    assert config.load(SCHEMA, tmp_path / "out.yaml") == groups
+    assert config.digest(config.to_dict(groups)) != config.digest(
+        config.to_dict(config.load(SCHEMA, None))
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("optim: {learning_rate: 1}", "optim.learning_rate.*unknown: known: lr"),
+        ("optim: {step: 1}", "did you mean 'steps'"),
+        ("optm: {lr: 1}", "did you mean 'optim'"),
+        ("optim: {lr: fast}", "optim.lr: expected float, found 'fast'"),
+        ("optim: {steps: 1.5}", "optim.steps: expected int"),
+        ("optim: {steps: true}", "optim.steps: expected int, found True"),
+        ("optim: {fast: 1}", "optim.fast: expected bool"),
+        ("optim: {schedule: cosin}", "did you mean 'cosine'"),
+        ("optim: {sizes: 3}", "expected a list"),
+        ("optim: {sizes: [a]}", "optim.sizes: expected int"),
+        ("optim: 3", "expected indented"),
+        ("- a", "expected groups"),
+        ("optim: {lr: [", "not valid YAML"),
+        ("model: {name: lage}", "did you mean 'large'"),
+        ("model: {name: large, channels: 3}", "model.channels.*unknown"),
+        ("model: {name: large, layers: 0}", "layers must be at least 1"),
+        ("optim: !!python/object/apply:os.getcwd []", "not valid YAML"),
+    ],
+)
+def test_bad_yaml_gets_a_plain_sentence(tmp_path, text, message):
+    with pytest.raises(InputError, match=message) as error:
+        config.load(SCHEMA, write(tmp_path, text))
+    assert "a file.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["lr=1", "optim.lr", "optim.=1", "x.y=1", "optim.lr=["])
+def test_bad_override(text):
+    with pytest.raises(InputError, match="--set"):
+        config.load(SCHEMA, None, [text])
+
+
+def test_missing_file():
+    with pytest.raises(InputError, match="no such configuration file"):
+        config.load(SCHEMA, "nowhere.yaml")
+
+
+def test_every_option_is_described():
+    text = config.describe(SCHEMA)
+    assert "optim.lr = 0.001" in text and "step size" in text
+    assert "name: large" in text and "model.layers = 3" in text

@@ -1,0 +1,311 @@
+"""Models for end users: the directory, its programs, and what is said of bad input."""
+
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import sv
+from sv import model_dir
+from sv.bin import embed, package, verify
+from sv.data.audio import resample, write_audio
+from sv.embed import Embedder
+from sv.errors import InputError
+from sv.features import fbank
+from sv.files import sha256
+from sv.kaldi_io import ArkWriter, load_vectors
+from sv.scoring.calibration import Calibration
+from sv.speaker_model import cosine
+
+RATE = 16000
+
+
+def noise(seconds=1.5, seed=0, rate=RATE):
+    samples = 0.1 * np.random.default_rng(seed).standard_normal(int(seconds * rate))
+    return samples.astype(np.float32)
+
+
+@pytest.fixture(scope="module", params=["ecapa", "fast_resnet34"])
+def exp(request, tmp_path_factory, write_model):
+    """An experiment with a report."""
+    folder = tmp_path_factory.mktemp("exp") / "my exp"
+    write_model(folder / "final.pt", request.param)
+    (folder / "train.json").write_text('{"method": "simclr", "seed": 7}')
+    system = {"eer": 0.1234, "intervals": {"eer": [0.1, 0.15]}, "min_dcf": {"0.01": 0.7}}
+    figures = {"systems": [system], "trials": {"path": "test/trials", "sha256": "abc"}}
+    (folder / "report").mkdir()
+    (folder / "report" / "report.json").write_text(json.dumps(figures))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(exp):
+    """Its model directory, with a calibration."""
+    (exp / "cal.json").write_text('{"scale": 10, "offset": -4, "made_on": "dev/trials"}')
+    command = ["--exp", str(exp), "--out", str(exp / "model")]
+    package.main([*command, "--calibration", str(exp / "cal.json")])
+    return exp / "model"
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    """A copy to damage."""
+    return shutil.copytree(folder, tmp_path / "copy")
+
+
+def test_a_directory_is_whole_and_gives_the_embeddings_of_final_pt(exp, folder):
+    assert {path.name for path in folder.iterdir()} == {
+        "model.safetensors", "config.yaml", "calibration.json", "README.md",
+    }  # fmt: skip
+    features = fbank(noise(), RATE, 8)
+    expected = Embedder.load(exp / "final.pt")(torch.from_numpy(features)[None])[0].numpy()
+    model = sv.load(folder)
+    found = model.embed(noise(), RATE)
+    assert found.shape == (model.dim,) == (12,) and found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(sv.load(exp / "final.pt").embed(noise(), RATE), expected)
+
+
+def test_the_card_says_what_was_trained_measured_and_not(folder):
+    card = (folder / "README.md").read_text()
+    for text in ("# my exp", "| seed | 7 |", "12.34 % [10.00, 15.00]", "test/trials (abc)"):
+        assert text in card
+    for text in ("10.0000 × cosine + (-4.0000)", "dev/trials", "## Limits", "None of them is code"):
+        assert text in card
+
+
+def test_waveforms_of_any_type_rate_and_number_of_channels(folder):
+    model = sv.load(folder)
+    vector = model.embed(noise(), RATE)
+    stereo = np.stack([noise() + 0.05, noise() - 0.05])
+    for same in (torch.from_numpy(noise()), noise().astype(np.float64), stereo, stereo.T):
+        np.testing.assert_allclose(model.embed(same, RATE), vector, rtol=1e-3, atol=1e-4)
+    quantised = np.round(noise() * 32768).astype(np.int16)
+    assert cosine(model.embed(quantised, RATE), vector) > 0.999
+    slow = resample(noise(), RATE, 44100)
+    expected = model.embed(resample(slow, 44100, RATE), RATE)
+    np.testing.assert_array_equal(model.embed(slow, 44100), expected)
+
+
+@pytest.mark.parametrize(
+    ("waveform", "rate", "words"),
+    [
+        (np.zeros(RATE, np.float32), RATE, "digital silence"),
+        (np.full(RATE, 0.5, np.float32), RATE, "digital silence"),
+        (noise(0.05), RATE, "0.05 s are too short"),
+        (np.zeros(0, np.float32), 8000, "0.00 s are too short"),
+        (np.ones(RATE, np.int32), RATE, "int32"),
+        (np.zeros((2, 3, 4), np.float32), RATE, "shape"),
+        (np.full(RATE, np.nan, np.float32), RATE, "no numbers"),
+        (noise(), 0, "sample rate"),
+        (noise(), 16000.5, "sample rate"),
+    ],
+)
+def test_what_is_no_voice_is_refused(folder, waveform, rate, words):
+    with pytest.raises(InputError, match=words):
+        sv.load(folder).embed(waveform, rate)
+
+
+def test_short_recordings_are_warned_of(folder, caplog):
+    sv.load(folder).embed(noise(0.4), RATE, "x.wav")
+    assert "x.wav: only 0.40 s" in caplog.text
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    for seed, name in enumerate(("a", "b", "with blank")):
+        write_audio(tmp_path / f"{name}.wav", noise(seed=seed), RATE)
+    write_audio(tmp_path / "silent.wav", np.zeros(RATE), RATE)
+    return tmp_path
+
+
+def test_verify_with_a_directory(folder, recordings, capsys):
+    pair = [str(recordings / "a.wav"), str(recordings / "b.wav"), "--model", str(folder)]
+    verify.main([*pair, "--json", "--prior", "0.01"])
+    said = json.loads(capsys.readouterr().out)
+    model = sv.load(folder)
+    vectors = [model.embed_file(recordings / f"{name}.wav") for name in "ab"]
+    assert said["cosine"] == pytest.approx(cosine(*vectors))
+    assert said["llr"] == pytest.approx(10 * said["cosine"] - 4)
+    odds = math.exp(said["llr"]) * 0.01 / 0.99
+    assert said["probability"] == pytest.approx(odds / (1 + odds))
+    assert said["same_speaker"] == (odds >= 1)
+    verify.main(pair)
+    assert "probability of the same speaker" in capsys.readouterr().out
+    # Costs move the decision, not the probability; a threshold overrules both.
+    bar = math.exp(said["llr"])
+    for cost, same in ((0.9 * bar, True), (1.1 * bar, False)):
+        verify.main([*pair, "--json", "--c-fa", str(cost)])
+        assert json.loads(capsys.readouterr().out)["same_speaker"] is same
+    verify.main([*pair, "--threshold", "1.5"])
+    assert "different speakers" in capsys.readouterr().out
+
+
+def test_verify_with_final_pt_gives_no_probability(exp, recordings, capsys):
+    model = ["--model", str(exp / "final.pt")]
+    pair = [str(recordings / "a.wav")] * 2
+    verify.main([*pair, *model])
+    assert capsys.readouterr().out == "1.0000\n"
+    verify.main([*pair, *model, "--threshold", "0.9"])
+    assert capsys.readouterr().out == "1.0000  same speaker\n"
+    with pytest.raises(InputError, match=r"silent\.wav: digital silence"):
+        verify.main([pair[0], str(recordings / "silent.wav"), *model])
+    for option in (["--prior", "1"], ["--c-fa", "0"]):
+        with pytest.raises(InputError, match=option[0]):
+            verify.main([*pair, *model, *option])
+
+
+def test_embed_files(folder, recordings, capsys):
+    files = [str(recordings / "a.wav"), str(recordings / "with blank.wav")]
+    out = recordings / "out" / "e.scp"
+    command = ["--model", str(folder), "--out", str(out), "--device", "cpu"]
+    embed.main([*files, *command])
+    ids, vectors = load_vectors(out)
+    assert ids == [files[0], files[1].replace(" ", "_")]
+    np.testing.assert_array_equal(vectors[1], sv.load(folder).embed_file(files[1]))
+    assert "2 embeddings" in capsys.readouterr().out
+    for wrong in ([*files, "--data", "x"], []):
+        with pytest.raises(InputError, match="one of the two"):
+            embed.main([*wrong, *command])
+    out.unlink()
+    for wrong, words in (("silent.wav", "silence"), ("none.wav", "does not exist")):
+        with pytest.raises(InputError, match=words):
+            embed.main([files[0], str(recordings / wrong), *command])
+    with pytest.raises(InputError, match="twice"):
+        embed.main([files[0], files[0], *command])
+    assert not out.exists()
+
+
+# ---------------------------------------------------------------- damaged directories
+
+
+def test_a_missing_file_is_named(copy):
+    (copy / "config.yaml").unlink()
+    with pytest.raises(InputError, match=r"not all of one: config\.yaml missing"):
+        sv.load(copy)
+
+
+def test_folders_that_are_no_models(exp, tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        sv.load(tmp_path / "none")
+    with pytest.raises(InputError, match=r"model\.safetensors and config\.yaml missing"):
+        sv.load(tmp_path)
+    with pytest.raises(InputError, match="sv package --exp"):
+        sv.load(exp)
+
+
+def test_weights_that_are_damaged_in_any_way(copy):
+    path = copy / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 255  # a flipped byte, which safetensors itself would not notice
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="is damaged, or not the file"):
+        sv.load(copy)
+    config = copy / "config.yaml"
+    config.write_text(config.read_text().split("weights:")[0])  # no hash to go by
+    for wrong in (data[:100], b"", b"not safetensors at all", data[:-8]):
+        path.write_bytes(wrong)
+        with pytest.raises(InputError, match="is damaged"):
+            sv.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("mel_bins: 8", "mel_bins: 9", "model.mel_bins is 9 but features.mel_bins is 8"),
+        ("embedding_dim: 12", "embedding_dim: 13", "do not fit the encoder"),
+        ("normalise: mean", "normalise: maen", "did you mean 'mean'"),
+        ("sample_rate", "sample_rat", "did you mean 'sample_rate'"),
+        ("features:", "features: [", "not valid YAML"),
+    ],
+)
+def test_settings_that_do_not_fit(copy, before, after, words):
+    config = copy / "config.yaml"
+    config.write_text(config.read_text().replace(before, after, 1))
+    with pytest.raises(InputError, match=words):
+        sv.load(copy)
+
+
+def test_settings_that_are_no_text(copy):
+    (copy / "config.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="not UTF-8 text"):
+        sv.load(copy)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"scale": 1}', '{"scale": "x", "offset": 0}', '{"scale": NaN, "offset": 0}']
+)
+def test_a_calibration_that_is_none(copy, text):
+    (copy / "calibration.json").write_text(text)
+    with pytest.raises(InputError, match=r"calibration\.json"):
+        sv.load(copy)
+
+
+# ---------------------------------------------------------------- package
+
+
+def test_package_fits_a_calibration(exp, tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 4 == 0
+    # Normal classes of equal spread: the true log-likelihood ratio is affine in the score.
+    values = rng.normal(np.where(labels, 0.5, 0.1), 0.2).clip(-1, 1)
+    with ArkWriter(tmp_path / "e.ark", tmp_path / "e.scp") as writer:
+        for number, value in enumerate(values):
+            writer.write(f"a{number}", np.array([2.0, 0.0], np.float32))
+            other = [value, math.sqrt(1 - value**2)]
+            writer.write(f"b{number}", 3 * np.array(other, np.float32))
+    (tmp_path / "test").mkdir()
+    trials = tmp_path / "test" / "trials"
+    trials.write_text("".join(f"{int(y)} a{n} b{n}\n" for n, y in enumerate(labels)))
+    figures = json.loads((exp / "report" / "report.json").read_text())
+    figures["trials"]["sha256"] = sha256(trials)
+    (tmp_path / "report.json").write_text(json.dumps(figures))
+    command = ["--exp", str(exp), "--out", str(tmp_path / "m")]
+    fit = ["--embeddings", str(tmp_path / "e.scp"), "--trials", str(trials)]
+    package.main([*command, *fit, "--report", str(tmp_path / "report.json")])
+    found = model_dir.read_calibration(tmp_path / "m" / "calibration.json")
+    assert found.scale == pytest.approx(0.4 / 0.04, rel=0.25)
+    assert found.offset == pytest.approx(-(0.5**2 - 0.1**2) / 0.08, rel=0.35)
+    assert found.made_on == f"test/trials ({sha256(trials)}), 400 trials"
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "how good the probabilities are was not measured" in card
+    package.main(command)  # again, without one: nothing of the old folder stays
+    assert not (tmp_path / "m" / "calibration.json").exists()
+    assert "cosines only" in (tmp_path / "m" / "README.md").read_text()
+
+
+def test_package_takes_a_calibration_of_stage_7(exp, tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.arange(100) % 2 == 0
+    columns = labels[:, None] + rng.standard_normal((100, 2))
+    command = ["--exp", str(exp), "--out", str(tmp_path / "m"), "--calibration"]
+    one = Calibration().fit(columns[:, 0], labels)
+    one.save(tmp_path / "one.safetensors")
+    package.main([*command, str(tmp_path / "one.safetensors")])
+    found = model_dir.read_calibration(tmp_path / "m" / "calibration.json")
+    assert found.llr(0.3) == pytest.approx(one.transform(np.array([0.3]))[0])
+    Calibration().fit(columns, labels).save(tmp_path / "two.safetensors")
+    with pytest.raises(InputError, match="fuses 2 columns"):
+        package.main([*command, str(tmp_path / "two.safetensors")])
+
+
+def test_package_refuses_what_it_cannot_use(exp, tmp_path):
+    command = ["--exp", str(exp), "--out", str(tmp_path / "m")]
+    with pytest.raises(InputError, match="together"):
+        package.main([*command, "--trials", "x"])
+    with pytest.raises(InputError, match="not both"):
+        package.main([*command, "--embeddings", "x", "--trials", "y", "--calibration", "z"])
+    with pytest.raises(InputError, match="no such folder"):
+        package.main(["--exp", str(tmp_path / "none"), "--out", str(tmp_path / "m")])
+    with pytest.raises(InputError, match="no such file of calibration"):
+        package.main([*command, "--calibration", "none.json"])
+    with pytest.raises(InputError, match=r"no report\.json"):
+        package.main([*command, "--report", "none.json"])
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "thesis.txt").touch()
+    with pytest.raises(InputError, match="not replaced"):
+        package.main(command)
+    assert [path.name for path in (tmp_path / "m").iterdir()] == ["thesis.txt"]

@@ -1,0 +1,171 @@
+"""The real VoxCeleb recipe, all nine stages, on a miniature tree of the same shape.
+
+The tree is made by egs/voxceleb/local/make_miniature.py: folders and names as distributed, wav and
+(where ffmpeg is installed) m4a, three trial lists, MUSAN and RIRS_NOISES.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile
+import test_recipe
+import yaml
+
+from sv.bin import synthesize
+from sv.experiment import SCHEMA, Experiment
+from sv.methods import METHODS
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = sorted((ROOT / "egs" / "voxceleb" / "v1" / "conf").glob("*.yaml"))
+FFMPEG = shutil.which("ffmpeg")
+TINY = (
+    "data.crop_seconds=1.0 model.channels=[16,16,16,16] model.embedding_dim=32 "
+    "train.epochs=1 train.batch_size=8 train.workers=0"
+)
+
+clone, shell = test_recipe.clone, test_recipe.shell
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """The miniature, of the voices of a small mini corpus."""
+    folder = tmp_path_factory.mktemp("vox") / "my corpora"
+    speech = folder.parent / "spoken"
+    sizes = ["--train-speakers", "8", "--test-speakers", "4", "--sessions", "2"]
+    sizes += ["--utterances", "2"]
+    synthesize.main(["--out", str(speech), *sizes])
+    program = ROOT / "egs" / "voxceleb" / "local" / "make_miniature.py"
+    words = ["--out", folder, "--speech", speech, "--voxceleb2-format", "m4a" if FFMPEG else "wav"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, program, *words], env=environment, check=True)
+    return folder
+
+
+def options(tree):
+    folders = {"voxceleb1": "voxceleb1", "voxceleb2": "voxceleb2", "trials": "trials"}
+    folders |= {"musan": "musan", "rirs": "RIRS_NOISES", "counts": "counts"}
+    return [word for name, folder in folders.items() for word in (f"--{name}", tree / folder)]
+
+
+@pytest.mark.recipe
+def test_all_nine_stages_on_a_miniature_tree(clone, tree):
+    """One test, since a fixture would run the recipe anew in each process of the test run."""
+    recipe = clone / "egs" / "voxceleb" / "v1"
+    words = [*options(tree), "--nj", "1"]
+    printed = shell(recipe / "run.sh", *words, "--last", "1", "--set", TINY, cwd=clone)
+    headers = [line for line in printed.splitlines() if line.startswith("== stage")]
+    assert [header.split()[2] for header in headers] == [f"{number}:" for number in range(9)]
+    assert "layout vox1_dev_wav/wav/<speaker>/<video>/<utterance>.wav" in printed
+    assert "layout dev/aac/<speaker>/<video>/<utterance>." in printed
+    check_results(recipe, printed)
+    check_training_set(recipe, tree)
+
+    again = shell(recipe / "run.sh", *words, "--stop-stage", "2", cwd=clone)
+    # Stage 0; features of two sets; two lists and the banks.
+    assert again.count("complete, skipped") == 6 and "runs again" not in again
+
+    def mistake(*words):
+        words = [*words, "--nj", "1", "--stop-stage", "0"]
+        printed = shell(recipe / "run.sh", *words, cwd=clone, status=2)
+        assert "Traceback" not in printed
+        assert (recipe / "data/trials/lists").read_text() == "vox1-o\nvox1-e\nvox1-h\n"
+        return printed
+
+    printed = mistake(*options(tree), "--train-set", "voxceleb1")
+    assert "vox1-e: training labels and test labels share 3 speakers" in printed
+    printed = mistake(*options(tree)[2:])
+    assert "voxceleb1-dev is needed: give --voxceleb1, its folder" in printed
+    printed = mistake(*options(tree), "--trials", "nowhere")
+    assert "nowhere: there is no such folder of trial lists; give --trials DIR, or" in printed
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize(
+    ("version", "trained", "others"),
+    [
+        ("v1", ["exp/simclr_am_0.1"], []),
+        ("v2", ["exp/simclr-0-base", "exp/simclr-0-ssps"], ["embed.sh", "cluster.sh"]),
+        ("v3", ["exp/supcon-ecapa-0", "exp/supcon-ecapa-chns-0"], []),
+        ("v4", ["exp/csc-0", "exp/simclr_noise-0", "exp/simclr_mixtures-0"], []),
+    ],
+)
+def test_the_machines_and_gpus_reach_every_training(clone, tmp_path, version, trained, others):
+    """Stages 3 to 5, by stage scripts that say what they are given after they have checked it."""
+    copy = tmp_path / "copy"
+    shutil.copytree(clone, copy, ignore=shutil.ignore_patterns("mini", "custom", "data", "exp"))
+    real = copy / "real"
+    shutil.move(copy / "local", real)
+    (copy / "local").mkdir()
+    for name in ("train.sh", "average.sh", "embed.sh", "cluster.sh", "cluster_speakers.sh"):
+        script = copy / "local" / name
+        text = (real / name).read_text().split('/../path.sh"')[0] + '/../path.sh"\n'
+        script.write_text(f'{text}echo "RAN {name} ngpu=${{ngpu:-}} nnodes=${{nnodes:-}} $*"\n')
+        script.chmod(0o755)
+    words = ["--stage", 3, "--stop-stage", 5, "--ngpu", 4, "--nnodes", 2]
+    printed = shell(copy / "egs" / "voxceleb" / version / "run.sh", *words, cwd=copy)
+    ran = [line.split() for line in printed.splitlines() if line.startswith("RAN ")]
+    several = [line for line in ran if line[2:4] == ["ngpu=4", "nnodes=2"]]
+    assert [line[-1] for line in several if line[1] == "train.sh"] == trained
+    assert [line[1] for line in several if line[1] != "train.sh"] == others
+    printed = shell(copy / "egs" / "voxceleb" / version / "run.sh", "--help", cwd=copy)
+    assert "--ngpu" in printed and "--nnodes" in printed
+
+
+def check_results(recipe, printed):
+    report = recipe / "exp" / "simclr_am_0.1" / "report"
+    for name, count in (("vox1-o", 12), ("vox1-e", 42), ("vox1-h", 42)):
+        record = json.loads((report / name / "report.json").read_text())
+        assert record["trials"]["path"].endswith(f"data/trials/{name}")
+        assert f"{count} scores in exp/simclr_am_0.1/scores/{name}" in printed
+    rows = (recipe / "exp" / "RESULTS.md").read_text()
+    assert rows.count("| simclr_am_0.1 |") == 3 and "trials/vox1-o (" in rows
+    resolved = yaml.safe_load((recipe / "exp/simclr_am_0.1/config.yaml").read_text())
+    assert resolved["model"]["mel_bins"] == 40 and resolved["data"]["normalise"] == "mean_var"
+
+
+def check_training_set(recipe, tree):
+    pairs = [line.split() for line in (recipe / "data/train/utt2spk").read_text().splitlines()]
+    assert len(pairs) == 16 and all(key == speaker for key, speaker in pairs)
+    assert {key.partition("-")[0] for key, _ in pairs} == {
+        "id00012",
+        "id00015",
+        "id00016",
+        "id09272",
+    }
+    line = (recipe / "data" / "train" / "wav.scp").read_text().splitlines()[0]
+    path = Path(line.split(" ", 1)[1])
+    if FFMPEG:
+        assert path == recipe / "corpus/voxceleb2-dev/id00012/-a_b-C1dEfG/00001.flac"
+        assert soundfile.info(path).duration > 1.0
+    else:
+        assert path == tree / "voxceleb2/dev/aac/id00012/-a_b-C1dEfG/00001.wav"
+    assert not list((tree / "voxceleb2").rglob("*.flac"))
+
+
+@pytest.mark.skipif(not FFMPEG, reason="ffmpeg is not installed: the tree has wav, not m4a")
+def test_the_miniature_tree_has_m4a(tree):
+    assert len(list((tree / "voxceleb2/dev").rglob("*.m4a"))) == 16
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_configuration_says_what_it_repeats_and_has_known_keys(path):
+    text = path.read_text()
+    assert text.startswith("# ")
+    assert "arXiv" in text or "no published figure" in " ".join(text.replace("#", "").split())
+    raw = yaml.safe_load(text)
+    assert set(raw) <= set(SCHEMA)
+    assert raw["model"]["mel_bins"] == 40 and raw["data"]["crop_seconds"] == 2.0
+    if raw["method"]["name"] not in METHODS:
+        pytest.skip(f"the method {raw['method']['name']} is not in this version")
+    settings = Experiment.load(path)
+    assert settings.augment.noise_probability == settings.augment.room_probability == 1.0
+
+
+def test_the_table_of_the_readme_names_every_configuration():
+    table = (ROOT / "egs" / "voxceleb" / "README.md").read_text()
+    assert [path.name for path in CONFIGS if f"`v1/conf/{path.name}`" not in table] == []
