@@ -1,0 +1,1 @@
+"""Paired measurements of the toolkit against its peers; see ``benchmarks/harness.py``."""
