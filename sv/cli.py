@@ -5,6 +5,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from sv.errors import InputError
 
@@ -73,4 +74,18 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130
-    sys.exit(status or 0)
+    _leave(status or 0)
+
+
+def _leave(status: int) -> NoReturn:
+    """Exit; at once where the failure leaves other processes behind.
+
+    The threads that talk to processes which have gone may abort Python's own way out (status 134),
+    and a status that comes late is taken for that of the process which failed first.
+    """
+    distributed = sys.modules.get("sv.distributed")
+    if status and distributed is not None and distributed.world_size() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
