@@ -31,7 +31,7 @@ what=(--title "simulated channels of $corpus" --done "$out/.channels.done" --inp
 . begin.sh "${what[@]}" --force "$force"
 # Another seed or other noises make other files of the same names.
 if [ -e "$out/.options" ] && [[ $force = true || $(cat "$out/.options") != "${options[*]}" ]]; then
-  rm -rf -- "$out"
+  find "$out" -mindepth 1 -maxdepth 1 ! -name '.channels.done*' -exec rm -rf -- {} +
 fi
 mkdir -p "$out"
 echo "${options[*]}" > "$out/.options"

@@ -1,5 +1,7 @@
 """Recording conditions drawn from names: repeatable, different, and of the promised kind."""
 
+import subprocess
+
 import numpy as np
 import pytest
 
@@ -80,3 +82,14 @@ def test_a_tree_of_the_same_shape_with_its_trials_and_only_what_is_missing_again
     run(corpus)
     assert np.array_equal(first, read_audio(corpus / "out" / made[0]))
     assert (corpus / "out" / made[1]).stat().st_mtime_ns == before
+
+
+def test_the_stage_makes_all_files_anew_when_the_seed_changes(root, corpus):
+    made, script = corpus / "out" / "s1" / "a" / "u1.flac", root / "local" / "simulate_channels.sh"
+    seen = []
+    for seed in ("0", "1", "1"):
+        command = [script, "--nj", "1", "--seed", seed, "in", "out"]
+        done = subprocess.run(command, cwd=corpus, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        seen.append((made.read_bytes(), made.stat().st_mtime_ns))
+    assert seen[0][0] != seen[1][0] and seen[1] == seen[2]
