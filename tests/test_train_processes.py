@@ -148,6 +148,15 @@ def test_a_process_that_dies_ends_the_others(data, tmp_path):
     assert "process 1 of 2 has lost the others" in errors
 
 
+def test_processes_end_in_order_when_their_launcher_is_killed(data, tmp_path):
+    out = tmp_path / "orphans"
+    process = begin(*PROCESSES, 2, *MODULE, *arguments(data, out, 500))
+    wait_for(checkpoint.epoch_path(out, 1).exists, process)
+    process.kill()
+    _, errors = process.communicate(timeout=60)  # which waits for all that hold the pipe
+    assert "Traceback" not in errors and checkpoint.load_state(out) is not None
+
+
 def test_a_process_that_hangs_is_given_up_after_the_time_out(data, tmp_path):
     out = tmp_path / "hangs"
     words = [*arguments(data, out, 500), "--process-timeout", 5]
