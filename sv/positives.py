@@ -52,6 +52,12 @@ class SSPSConfig:
     neighbours: Literal["clusters", "knn"] = option(
         "clusters", "clusters: k-means; knn: the M most similar references, no clusters"
     )
+    mutual: bool = option(
+        False,
+        "with knn: an anchor keeps its own positive unless it is also among the M most similar "
+        "references of the one drawn. Fewer positives, more of them right: for a base that "
+        "confuses many speakers. Not of the paper",
+    )
     positive: Literal["queue", "centroid"] = option(
         "queue", "queue: another utterance's positive; centroid: the chosen cluster's centroid"
     )
@@ -73,6 +79,8 @@ class SSPSConfig:
             )
         if self.neighbours == "knn" and (self.nearest < 1 or self.positive == "centroid"):
             raise ValueError("neighbours = knn wants nearest of at least 1 and positive = queue")
+        if self.mutual and self.neighbours != "knn":
+            raise ValueError("mutual = true wants neighbours = knn")
         if not 0.1 <= self.reference_seconds <= 1000:
             raise ValueError("reference_seconds must be between 0.1 and 1000")
 
@@ -187,7 +195,8 @@ class SSPS(nn.Module):
         if not self.sampling:
             return torch.full_like(utterances, -1)
         if self.config.neighbours == "knn":
-            return self.slot[self._neighbour(utterances, references)]
+            drawn = self._neighbour(utterances, references)
+            return torch.where(drawn >= 0, self.slot[drawn.clamp_min(0)], -1)
         return self._member(self._choose_cluster(utterances), utterances)
 
     def substitute(self, positives: Tensor, utterances: Tensor, references: Tensor) -> Tensor:
@@ -275,13 +284,24 @@ class SSPS(nn.Module):
         return torch.where(count > 0, slots[(first + drawn).clamp_max(len(slots) - 1)], -1)
 
     def _neighbour(self, utterances: Tensor, references: Tensor) -> Tensor:
-        """Draw, for each anchor, one of the M utterances with the most similar references."""
+        """Draw, for each anchor, one of the M utterances with the most similar references.
+
+        −1 where that has to be mutual and is not.
+        """
+        best = self._most_similar(utterances, references)
+        rank = self._draw_rank(len(utterances)).to(best.device).clamp_max(best.shape[1] - 1)
+        drawn = best.gather(1, rank[:, None]).squeeze(1)
+        if not self.config.mutual:
+            return drawn
+        back = self._most_similar(drawn, self.references[drawn])
+        return torch.where((back == utterances[:, None]).any(1), drawn, -1)
+
+    def _most_similar(self, utterances: Tensor, references: Tensor) -> Tensor:
+        """Return the M utterances of the most similar references (batch, M), never the own one."""
         similarity = references.to(self.references.dtype) @ self.references.T
         similarity = similarity.masked_fill_(~self.known, -torch.inf)
         similarity[torch.arange(len(utterances), device=utterances.device), utterances] = -torch.inf
-        best = similarity.topk(min(self.config.nearest, len(self.known) - 1), dim=1).indices
-        rank = self._draw_rank(len(utterances)).to(best.device).clamp_max(best.shape[1] - 1)
-        return best.gather(1, rank[:, None]).squeeze(1)
+        return similarity.topk(min(self.config.nearest, len(self.known) - 1), dim=1).indices
 
     def _draw_rank(self, count: int) -> Tensor:
         """Draw ranks 0…M−1 of the nearest, uniformly or with P(r) ∝ e^(−r)."""

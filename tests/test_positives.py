@@ -102,6 +102,28 @@ def test_knn_draws_among_the_most_similar_references():
     check_uniform(draws(ssps, 8), similarity.topk(3).indices.tolist())
 
 
+def test_mutual_neighbours_alone_are_drawn_if_that_is_asked_for():
+    """0 and 1 are each other's nearest; 2 is nearest to 1, but 1 is nearer to 0; 3 to 2."""
+    angles = torch.tensor([0.0, 10, 25, 55]).deg2rad()
+    vectors = torch.stack([angles.cos(), angles.sin()], dim=1)
+    utterances = torch.arange(4)
+
+    def drawn(nearest, mutual):
+        config = SSPSConfig(True, queue=4, neighbours="knn", nearest=nearest, mutual=mutual)
+        ssps = SSPS(config, 4, 2, (2,))
+        for epoch in range(2):
+            ssps.start_epoch(epoch)
+            if epoch == 0:
+                ssps.remember(utterances, vectors, vectors)
+        found = [ssps.sample(utterances, vectors) for ssps.steps in range(50)]
+        return [set(column.tolist()) for column in torch.stack(found).T]
+
+    assert drawn(1, mutual=False) == [{1}, {0}, {1}, {2}]
+    assert drawn(1, mutual=True) == [{1}, {0}, {-1}, {-1}]
+    assert drawn(2, mutual=False) == [{1, 2}, {0, 2}, {1, 0}, {2, 1}]
+    assert drawn(2, mutual=True) == [{1, 2}, {0, 2}, {1, 0}, {-1}]
+
+
 def test_centroid_variant_returns_the_unit_centroid_of_the_chosen_cluster():
     config = SSPSConfig(enabled=True, clusters=CLUSTERS, nearest=0, positive="centroid")
     ssps, vectors = SSPS(config, N, DIM, (DIM,)), references()
@@ -174,6 +196,7 @@ def test_nothing_is_sampled_before_the_start_and_the_epoch_before_fills():
     [
         ({"clusters": 4, "nearest": 4}, "3 other clusters"),
         ({"neighbours": "knn", "nearest": 0}, "knn"),
+        ({"mutual": True}, "wants neighbours = knn"),
         ({"reference_seconds": 0.0}, "reference_seconds"),
         ({"queue": -1}, "not below 0"),
     ],
