@@ -49,8 +49,10 @@ class SSPSConfig:
         "first epoch that may sample; the epoch before it, or the first that is trained, fills "
         "the memories",
     )
-    neighbours: Literal["clusters", "knn"] = option(
-        "clusters", "clusters: k-means; knn: the M most similar references, no clusters"
+    neighbours: Literal["clusters", "knn", "speakers"] = option(
+        "clusters",
+        "clusters: k-means; knn: the M most similar references, no clusters; speakers: the true "
+        "speakers, an ablation that says what SSPS could gain at most (needs --labels)",
     )
     mutual: bool = option(
         False,
@@ -79,6 +81,8 @@ class SSPSConfig:
             )
         if self.neighbours == "knn" and (self.nearest < 1 or self.positive == "centroid"):
             raise ValueError("neighbours = knn wants nearest of at least 1 and positive = queue")
+        if self.neighbours == "speakers" and (self.nearest or self.positive == "centroid"):
+            raise ValueError("neighbours = speakers wants nearest = 0 and positive = queue")
         if self.mutual and self.neighbours != "knn":
             raise ValueError("mutual = true wants neighbours = knn")
         if not 0.1 <= self.reference_seconds <= 1000:
@@ -95,6 +99,7 @@ class SSPS(nn.Module):
     reference_dim: D, length of a reference.
     positive_shape: shape of one positive, for example (D,).
     seed: of the draws, which are a function of it and of the number of steps done.
+    speakers: (N,) true speakers as numbers, for ``neighbours = speakers`` alone.
     """
 
     def __init__(
@@ -104,6 +109,7 @@ class SSPS(nn.Module):
         reference_dim: int,
         positive_shape: tuple[int, ...],
         seed: int = 0,
+        speakers: Tensor | None = None,
     ):
         super().__init__()
         if config.clusters >= utterances and config.neighbours == "clusters":
@@ -127,6 +133,10 @@ class SSPS(nn.Module):
         clusters = config.clusters if config.neighbours == "clusters" else 0
         self.register_buffer("centroids", torch.zeros(clusters, reference_dim))
         self.register_buffer("near", torch.zeros(clusters, config.nearest, dtype=torch.long))
+        self.groups = clusters  # that ``cluster`` tells apart
+        if config.neighbours == "speakers":
+            self.cluster.copy_(speakers)
+            self.groups = int(speakers.max()) + 1
         self.steps, self.enqueued = 0, 0
         self.filling = self.sampling = False
         self.chosen = torch.empty(0, dtype=torch.long)  # of the last step, for the log
@@ -155,7 +165,7 @@ class SSPS(nn.Module):
         """Cluster the references if an epoch has filled them; return figures about the clusters."""
         self.sampling = self.filling and epoch >= self.config.start_epoch
         self.filling = epoch + 1 >= self.config.start_epoch
-        if not self.sampling or self.config.neighbours == "knn":
+        if not self.sampling or self.config.neighbours != "clusters":
             return {}
         rows = self.known.nonzero().squeeze(1)
         if len(rows) <= self.config.clusters:
@@ -260,7 +270,7 @@ class SSPS(nn.Module):
         Only entries of clusters that this batch asks for are looked at, and sorted by cluster, so
         that members of one are neighbours; no loop over the batch.
         """
-        asked = torch.zeros(len(self.centroids) + 1, dtype=torch.bool, device=cluster.device)
+        asked = torch.zeros(self.groups + 1, dtype=torch.bool, device=cluster.device)
         asked[cluster] = True
         asked[-1] = False  # where −1 went
         held = torch.where(self.queued >= 0, self.cluster[self.queued.clamp_min(0)], -1)

@@ -31,7 +31,7 @@ class Supervision:
         """Return a sentence or two on what batches are made of."""
         batches = self.batches
         if batches is None:
-            return "an ablation: true speakers say which utterances are no negatives"
+            return "an ablation: true speakers say which utterances are no negatives, or positives"
         text = f"{batches.speakers:,} speakers, {batches.batch_size} in a batch"
         if batches.hard:
             largest = batches.clusters.sizes.max()
@@ -65,8 +65,12 @@ def supervise(
     """
     how, name = settings.batches, settings.method.name
     supervised = METHODS[name][0].needs_labels
-    collisions = getattr(settings.method, "drop_collisions", False)
-    if not supervised and not collisions:
+    ablation = None
+    if getattr(settings.method, "drop_collisions", False):
+        ablation = "method.drop_collisions"
+    elif settings.ssps.enabled and settings.ssps.neighbours == "speakers":
+        ablation = "ssps.neighbours = speakers"
+    if not supervised and ablation is None:
         if how.hard_ratio > 0:
             raise InputError(
                 f"batches.hard_ratio is for methods that know the speakers, {name} does not"
@@ -74,8 +78,8 @@ def supervise(
         return None
     if labels is None and not supervised:
         raise InputError(
-            "method.drop_collisions is an ablation that knows the true speakers: give --labels, "
-            "the utt2spk of the training set, or leave it out"
+            f"{ablation} is an ablation that knows the true speakers: give --labels, the utt2spk "
+            "of the training set, or leave it out"
         )
     if labels is None:
         raise InputError(

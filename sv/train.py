@@ -154,7 +154,8 @@ class Trainer:
 
     def _ssps(self, utterances: int, dim: int) -> SSPS:
         shape, seed = self.method.positive_shape, self.settings.train.seed
-        return SSPS(self.settings.ssps, utterances, dim, shape, seed).to(self.device)
+        ssps = SSPS(self.settings.ssps, utterances, dim, shape, seed, self.labels)
+        return ssps.to(self.device)
 
     def fit(self) -> None:
         """Train until the last epoch, from the checkpoint in ``exp`` if there is one."""

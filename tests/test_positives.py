@@ -102,6 +102,15 @@ def test_knn_draws_among_the_most_similar_references():
     check_uniform(draws(ssps, 8), similarity.topk(3).indices.tolist())
 
 
+def test_true_speakers_uniform_without_the_own_entry():
+    config, speakers = SSPSConfig(True, queue=N, neighbours="speakers", nearest=0), torch.arange(N)
+    ssps = SSPS(config, N, DIM, (3,), speakers=speakers % 7 + 100)
+    ssps.start_epoch(0)
+    ssps.substitute(torch.zeros(N, 3), speakers, references())
+    assert ssps.start_epoch(1) == {}
+    check_uniform(draws(ssps, 8), {1, 15})
+
+
 def test_mutual_neighbours_alone_are_drawn_if_that_is_asked_for():
     """0 and 1 are each other's nearest; 2 is nearest to 1, but 1 is nearer to 0; 3 to 2."""
     angles = torch.tensor([0.0, 10, 25, 55]).deg2rad()
@@ -197,6 +206,7 @@ def test_nothing_is_sampled_before_the_start_and_the_epoch_before_fills():
         ({"clusters": 4, "nearest": 4}, "3 other clusters"),
         ({"neighbours": "knn", "nearest": 0}, "knn"),
         ({"mutual": True}, "wants neighbours = knn"),
+        ({"neighbours": "speakers", "nearest": 1}, "nearest = 0"),
         ({"reference_seconds": 0.0}, "reference_seconds"),
         ({"queue": -1}, "not below 0"),
     ],

@@ -109,8 +109,9 @@ def test_the_recipe_with_ssps_compares_it_with_as_many_epochs_without(clone, spo
     ssps = "ssps: {clusters: 4, nearest: 1, queue: 16, reference_seconds: 1.0}\n"
     (recipe / "conf" / "tiny.yaml").write_text(CONFIG + ssps)
     options = ["--stage", "3", "--method", "tiny", "--k", "4", "--epochs", "4", "--last", "2"]
+    options += ["--upper-bound", "true"]
     printed = shell("./run.sh", "--recipe", "egs/mini/v2", *options, cwd=clone)
-    for system in ("tiny-0-ssps", "tiny-0-baseline", "tiny-0-base"):
+    for system in ("tiny-0-ssps", "tiny-0-baseline", "tiny-0-speakers", "tiny-0-base"):
         assert f"\n{system} " in printed
     rows = (recipe / "exp" / "tiny-0-ssps" / "train.jsonl").read_text().splitlines()
     assert [json.loads(row)["epoch"] for row in rows] == [3, 4]

@@ -88,6 +88,11 @@ def test_every_script_stops_at_the_first_error():
             ["--config", "/no/x", "d", "b", "e"],
             "no such file of settings; check --config",
         ),
+        (
+            "train_further.sh",
+            ["--system", "session", "b", "d", "b", "e"],
+            "--system session is none of ssps, baseline, speakers",
+        ),
     ],
 )
 def test_a_path_that_is_not_there_is_named_with_its_option(tmp_path, script, words, sentence):

@@ -32,11 +32,12 @@ SSPS = [
 ]
 
 
-def run(data, out, *more, base=None, labels=None):
+def run(data, out, *more, base=None, labels=None, learn_from=None):
     settings = [part for text in [*SETTINGS, *more] for part in ("--set", text)]
     options = ["--data", str(data), "--out", str(out), "--device", "cpu", *settings]
     options += ["--base", str(base)] if base else []
     options += ["--oracle-labels", str(labels)] if labels else []
+    options += ["--labels", str(learn_from / "utt2spk")] if learn_from else []
     train.main(options)
     return out
 
@@ -88,20 +89,39 @@ def test_a_baseline_of_as_many_epochs_ends_elsewhere(data, base, continued, tmp_
     assert same(*(w["encoder"] for w in first))  # filling the memories changes no weight
 
 
-def test_with_labels_for_the_log_the_state_is_the_same_to_the_bit(data, base, continued, tmp_path):
-    labels = tmp_path / "labels"
-    labels.mkdir()
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("labels")
     table = [f"utt{n:03d} spk{n // 3}\n" for n in range(26)]
-    (labels / "utt2spk").write_text("".join(table))
-    (labels / "utt2session").write_text("".join(table))
+    (folder / "utt2spk").write_text("".join(table))
+    (folder / "utt2session").write_text("".join(table))
+    return folder
+
+
+def test_with_labels_for_the_log_the_state_is_the_same_to_the_bit(
+    data, base, continued, labels, tmp_path
+):
     out = run(data, tmp_path / "out", *SSPS, base=base, labels=labels)
     assert same(state(continued), state(out))
     row = log(out)[-1]
     assert row["oracle_speaker"] == row["oracle_session"] and 0 <= row["oracle_speaker"] <= 1
     assert 0 <= row["oracle_nmi"] <= 1
-    (labels / "utt2spk").write_text("".join(table[:-1]))
+    short = tmp_path / "short_labels"
+    short.mkdir()
+    lines = (labels / "utt2spk").read_text().splitlines(keepends=True)
+    (short / "utt2spk").write_text("".join(lines[:-1]))
     with pytest.raises(InputError, match="1 of 26 utterances have no label"):
-        run(data, tmp_path / "short", *SSPS, base=base, labels=labels)
+        run(data, tmp_path / "short", *SSPS, base=base, labels=short)
+
+
+def test_positives_of_true_speakers_are_an_ablation_that_says_so(data, base, labels, tmp_path):
+    true = [*SSPS, "ssps.neighbours=speakers", "ssps.nearest=0", "ssps.queue=26"]
+    with pytest.raises(InputError, match="knows the true speakers: give --labels"):
+        run(data, tmp_path / "without", *true, base=base, labels=labels)
+    out = run(data, tmp_path / "out", *true, base=base, labels=labels, learn_from=labels)
+    rows = log(out)
+    assert [row["oracle_speaker"] for row in rows[1:]] == pytest.approx([1, 1])
+    assert json.loads((out / "train.json").read_text())["labels_used"] == "speakers"
 
 
 @pytest.mark.parametrize("where", [(2, 2), (3, 1), (4, 2)])

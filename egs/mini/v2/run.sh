@@ -14,10 +14,11 @@ epochs=50           # of both phases together
 further="optim.schedule=constant optim.lr=0.0003" # settings of stage 5, with SSPS and without
 ssps=               # settings over those with SSPS alone: "ssps.clusters=64 ssps.nearest=0"
 baseline=true       # also go on without SSPS, for as many epochs
+upper_bound=false   # also go on with positives of true speakers: the most SSPS could gain
 seed=0              # of the first weights and of the order of training
 last=10             # epochs to average for the final model, at most
 k=auto              # clusters of stage 4, which are for looking at and for pseudo-labels
-name=               # the experiments are exp/<name>{base,ssps,baseline}
+name=               # the experiments are exp/<name>{base,ssps,baseline,speakers}
 force=false         # run stages even if they are complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/parse_options.sh"
@@ -26,9 +27,9 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . ./path.sh
 . stages.sh
 exp=exp/${name:-$method-$seed-}
-base=${exp}base
-systems=("${exp}ssps")
+base=${exp}base systems=("${exp}ssps")
 [ "$baseline" = false ] || systems+=("${exp}baseline")
+[ "$upper_bound" = false ] || systems+=("${exp}speakers")
 
 if stage 0 "data: speak the corpus, write data directories"; then
   ../local/make_corpus.sh --nj "$nj" --force "$force" corpus data
@@ -58,10 +59,9 @@ fi
 
 if stage 5 "train: go on with positives from other recordings"; then
   for system in "${systems[@]}"; do
-    more="$further train.epochs=$epochs"
-    [ "$system" = "${exp}baseline" ] || more+=" ssps.enabled=true $ssps"
-    train.sh --config "conf/$method.yaml" --set "$set $more" --seed "$seed" \
-      --base "$base" --oracle data/labels/train --force "$force" data/train banks "$system"
+    train_further.sh --system "${system#"$exp"}" --ssps "$ssps" \
+      --config "conf/$method.yaml" --set "$set $further train.epochs=$epochs" --seed "$seed" \
+      --force "$force" "$base" data/train banks "$system"
   done
 fi
 

@@ -25,10 +25,11 @@ set=                      # settings over those of both phases: "train.batch_siz
 further=                  # settings of stage 5, with SSPS and without
 ssps=                     # settings over those with SSPS alone: "ssps.nearest=2"
 baseline=false            # also go on without SSPS, for as many epochs
+upper_bound=false         # also go on with positives of true speakers: the most SSPS could gain
 k=25000                   # clusters of stage 4, then merged to 7,500, for pseudo-labels
 seed=0                    # of the first weights and of the order of training
 last=10                   # epochs to average for the final model, at most
-name=                     # the experiments are exp/<name>{base,ssps,baseline}
+name=                     # the experiments are exp/<name>{base,ssps,baseline,speakers}
 force=false               # run stages even if they are complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/parse_options.sh"
@@ -38,9 +39,9 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . stages.sh
 devices=(--ngpu "$ngpu" --nnodes "$nnodes")
 exp=exp/${name:-$method-$seed-}
-base=${exp}base
-systems=("${exp}ssps")
+base=${exp}base systems=("${exp}ssps")
 [ "$baseline" = false ] || systems+=("${exp}baseline")
+[ "$upper_bound" = false ] || systems+=("${exp}speakers")
 
 if stage 0 "data: find the parts of VoxCeleb, convert m4a, write data directories and trials"; then
   ../local/prepare.sh --voxceleb1 "$voxceleb1" --voxceleb2 "$voxceleb2" --trials "$trials" \
@@ -72,10 +73,9 @@ fi
 
 if stage 5 "train: go on with positives from other recordings"; then
   for system in "${systems[@]}"; do
-    more="$further train.epochs=$epochs"
-    [ "$system" = "${exp}baseline" ] || more+=" ssps.enabled=true $ssps"
-    train.sh --config "conf/$method.yaml" --set "$set $more" --seed "$seed" --base "$base" \
-      --oracle data/labels/train "${devices[@]}" --force "$force" data/train banks "$system"
+    train_further.sh --system "${system#"$exp"}" --ssps "$ssps" \
+      --config "conf/$method.yaml" --set "$set $further train.epochs=$epochs" --seed "$seed" \
+      "${devices[@]}" --force "$force" "$base" data/train banks "$system"
   done
 fi
 
