@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ def replaced_directory(target: str | os.PathLike, marker: str) -> Iterator[Path]
 
     An older ``target`` stays untouched until the block has ended well, then goes as a whole, so
     that nothing of it (a stale ``feats.scp``, say) mixes with the new content. On an exception
-    the temporary directory is removed, and an ``OSError`` names ``target``.
+    the temporary directory is removed, and an ``OSError`` names ``target``. Success also removes
+    what runs that were killed have left.
 
     Raises:
         InputError: ``target`` is a file, or a non-empty folder without the file ``marker``:
@@ -38,6 +40,7 @@ def replaced_directory(target: str | os.PathLike, marker: str) -> Iterator[Path]
     temporary.mkdir()
     try:
         yield temporary
+        _remove_leftovers(target)  # first: what is in place counts as complete
         _swap(temporary, target)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -59,6 +62,24 @@ def _swap(temporary: Path, target: Path) -> None:
         old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove the neighbours of ``target`` whose process is no more; a stage has one at a time."""
+    hidden = re.compile(rf"\.{re.escape(target.name)}\.(\d+)\.(tmp|old)")
+    for neighbour in target.parent.iterdir():
+        found = hidden.fullmatch(neighbour.name)
+        if found and not _runs(found[1]):
+            shutil.rmtree(neighbour, ignore_errors=True)
+
+
+def _runs(process: str) -> bool:
+    """Return whether a process is there and not only waited for (proc(5), the field after ")")."""
+    try:
+        state = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
 
 
 def write_table(path: str | os.PathLike, rows: Iterable[tuple[str, str]]) -> None:
