@@ -36,7 +36,8 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . ./path.sh
 . stages.sh
 exp=exp/${name:-$method-$seed-}
-base=${exp}base systems=("${exp}ssps")
+base=${exp}base
+systems=("${exp}ssps")
 [ "$baseline" = false ] || systems+=("${exp}baseline")
 [ "$upper_bound" = false ] || systems+=("${exp}speakers")
 

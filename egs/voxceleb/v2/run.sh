@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# SSPS on VoxCeleb2 dev, without labels: a base of SimCLR, MoCo, DINO, VICReg or SwAV, then more
-# epochs with positives from other recordings and, with --baseline true, as many without them;
-# VoxCeleb1-O, E and H (cleaned). Layouts, sizes, licences: ../README.md.
+# SSPS on VoxCeleb2 dev, without labels: a base, then more epochs with positives from other
+# recordings; VoxCeleb1-O, E and H (cleaned). Layouts, sizes, licences: ../README.md.
 #
 # Usage: run.sh --voxceleb1 DIR --voxceleb2 DIR [--method simclr|moco|dino|vicreg|swav] [options]
 set -euo pipefail
@@ -39,7 +38,8 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . stages.sh
 devices=(--ngpu "$ngpu" --nnodes "$nnodes")
 exp=exp/${name:-$method-$seed-}
-base=${exp}base systems=("${exp}ssps")
+base=${exp}base
+systems=("${exp}ssps")
 [ "$baseline" = false ] || systems+=("${exp}baseline")
 [ "$upper_bound" = false ] || systems+=("${exp}speakers")
 
