@@ -1,12 +1,12 @@
 """Two processes (gloo) against one with the joined batch: every loss, value and gradient."""
 
-import socket
 from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from two_processes import in_two_processes
 
 from sv import distributed
 from sv.losses import (
@@ -109,12 +109,8 @@ def evaluate(first: bool | None):
     return results
 
 
-def work(rank: int, port: int, folder: str) -> None:
+def work(rank: int) -> dict:
     """One of the two processes."""
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
-    )
     results = evaluate(first=rank == 0)
     assert distributed.rank() == rank
     assert distributed.world_size() == 2
@@ -126,18 +122,12 @@ def work(rank: int, port: int, folder: str) -> None:
     norms[2].running_var.fill_(rank)
     distributed.average_statistics(norms)
     results["statistics"] = [norms[0].running_mean, norms[2].running_var]
-    torch.save(results, f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
+    return results
 
 
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("processes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(work, (port, str(folder)), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    return in_two_processes(work, tmp_path_factory.mktemp("processes"))
 
 
 def test_two_processes_give_the_loss_and_gradients_of_one(two_processes):

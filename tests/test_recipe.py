@@ -101,11 +101,17 @@ def test_the_mini_recipe_ends_with_a_table_and_skips_what_is_complete(clone, spo
     assert "training of exp/b: complete, skipped" in shell("./run.sh", *options, cwd=clone)
 
 
-def test_the_recipe_with_ssps_compares_it_with_as_many_epochs_without(clone, spoken):
+def with_features(clone, spoken, version):
+    """Return another mini recipe that has what the stages 0 to 2 of the first one make."""
     shell("./run.sh", "--stage", "1", "--stop-stage", "2", "--nj", "3", cwd=clone)
-    recipe = clone / "egs" / "mini" / "v2"
+    recipe = clone / "egs" / "mini" / version
     for name in ("data", "fbank", "banks"):
         shutil.copytree(spoken / name, recipe / name)
+    return recipe
+
+
+def test_the_recipe_with_ssps_compares_it_with_as_many_epochs_without(clone, spoken):
+    recipe = with_features(clone, spoken, "v2")
     ssps = "ssps: {clusters: 4, nearest: 1, queue: 16, reference_seconds: 1.0}\n"
     (recipe / "conf" / "tiny.yaml").write_text(CONFIG + ssps)
     options = ["--stage", "3", "--method", "tiny", "--k", "4", "--epochs", "4", "--last", "2"]
@@ -123,10 +129,7 @@ def test_the_recipe_with_ssps_compares_it_with_as_many_epochs_without(clone, spo
 
 
 def test_the_third_recipe_trains_clusters_speakers_and_trains_again(clone, spoken):
-    shell("./run.sh", "--stage", "1", "--stop-stage", "2", "--nj", "3", cwd=clone)
-    recipe = clone / "egs" / "mini" / "v3"
-    for name in ("data", "fbank", "banks"):
-        shutil.copytree(spoken / name, recipe / name)
+    recipe = with_features(clone, spoken, "v3")
     tiny = "model.channels=16 model.pooled_channels=16 model.embedding_dim=16 data.crop_seconds=0.5"
     tiny += " train.epochs=2 train.batch_size=4 train.workers=0 optim.warmup_epochs=0"
     words = ["--recipe", "egs/mini/v3", "--stage", "3", "--stop-stage", "5"]

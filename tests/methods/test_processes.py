@@ -1,10 +1,9 @@
 """Two processes (gloo) against one with the joined batch: losses, gradients, memories, norms."""
 
-import socket
-
 import pytest
 import torch
 from torch import nn
+from two_processes import in_two_processes
 
 from sv import distributed
 from sv.methods import METHODS, build_method
@@ -85,11 +84,7 @@ def company(x):
     return x + 100.0 * x.mean(dim=0)
 
 
-def work(rank: int, port: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
-    )
+def work(rank: int) -> dict:
     rows = slice(rank * BATCH, (rank + 1) * BATCH)
     results = {name: step(name, rows) for name in SETTINGS}
     results["ssps"] = ssps_steps(rows)
@@ -98,18 +93,12 @@ def work(rank: int, port: int, folder: str) -> None:
     mine = ITEMS[rows]
     results["plain"] = shuffled_forward(lambda x: 2 * x, mine, seed=3)
     results["company"] = shuffled_forward(company, mine, seed=3)
-    torch.save(results, f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
+    return results
 
 
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("processes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(work, (port, str(folder)), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    return in_two_processes(work, tmp_path_factory.mktemp("processes"))
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
