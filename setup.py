@@ -11,8 +11,8 @@ setup(
     packages=find_packages(include=["sv", "sv.*"]),
     entry_points={"console_scripts": ["sv = sv.bin.__main__:entry"]},
     install_requires=[
-        "torch==2.11.*",
-        "torchaudio==2.11.*",
+        "torch>=2.11,<3",
+        "torchaudio>=2.11,<3",
         "lhotse>=1.33,<2",
         "urllib3",  # lhotse imports it without declaring it
         "kaldiio>=2.18",
