@@ -2,30 +2,37 @@
 # The environment of every script and program. Source it: `. ./path.sh`, from any folder.
 #
 # Interpreter: $SV_PYTHON if you set it; else the active `python3` if it has what setup.py asks for;
-# else `.venv` in the repository, made on first use (and repaired if its making was interrupted).
+# else `.venv` in the repository, made on first use from utils/lock.txt (and repaired if its making
+# was interrupted, or if the lock has changed).
 # Afterwards `python` is that interpreter, and `utils/` and `local/` are on the PATH.
 
 SV_ROOT=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 export SV_ROOT
 
-# Prints the interpreter's path. Each check takes a tenth of a second and imports nothing heavy.
+# Prints the interpreter's path. The first check of an environment imports its packages, which takes
+# seconds; later ones take a quarter of a second, until a package changes.
 _sv_interpreter() {
-  local extras=${SV_EXTRAS:-mini} active base
+  local extras=${SV_EXTRAS:-mini} active base said
   if [ -n "${SV_PYTHON:-}" ]; then
     "$SV_PYTHON" "$SV_ROOT/utils/check_env" --extras "$extras"
     return
   fi
   active=$(command -v python3 || true)
-  if [ -n "$active" ] && "$active" "$SV_ROOT/utils/check_env" --extras "$extras" 2>/dev/null; then
-    return
+  if [ -n "$active" ]; then
+    if said=$("$active" "$SV_ROOT/utils/check_env" --extras "$extras" 2>&1); then
+      printf '%s\n' "${said##*$'\n'}"
+      return
+    fi
+    case $said in *"cannot be imported"*) printf 'path.sh: not used: %s\n' "$said" >&2 ;; esac
   fi
   for base in python3 python3.11 python3.12 python3.13 python3.10; do
-    if "$base" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+    if "$base" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+      2>/dev/null; then
       "$base" "$SV_ROOT/utils/make_env" "$SV_ROOT" --extras "$extras"
       return
     fi
   done
-  echo "path.sh: no Python 3.10 or newer found: install one, or set SV_PYTHON to its path" >&2
+  echo "path.sh: no Python 3.10 to 3.13 found: install one, or set SV_PYTHON to its path" >&2
   return 1
 }
 

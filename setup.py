@@ -7,12 +7,15 @@ setup(
     version="0.1.0",
     description="Speaker verification without labels: Kaldi-style recipes in PyTorch",
     license="Apache-2.0",
-    python_requires=">=3.10",
+    python_requires=">=3.10,<3.14",
     packages=find_packages(include=["sv", "sv.*"]),
     entry_points={"console_scripts": ["sv = sv.bin.__main__:entry"]},
     install_requires=[
-        "torch>=2.11,<3",
-        "torchaudio>=2.11,<3",
+        # Which torch and torchaudio fit each other is not in their metadata: 2.11.0 and 2.11.0 do,
+        # 2.11.0 and 2.11.1 do not, 2.14.1 and 2.11.1 do. utils/check_env imports the pair it finds,
+        # utils/lock.txt names a pair that was tested.
+        "torch>=2.11,<2.15",
+        "torchaudio>=2.11,<2.12",
         "lhotse>=1.33,<2",
         "urllib3",  # lhotse imports it without declaring it
         "kaldiio>=2.18",

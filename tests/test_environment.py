@@ -1,9 +1,12 @@
 """path.sh, utils/check_env and utils/make_env: which Python runs, and how it is made."""
 
 import os
+import re
+import runpy
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -23,15 +26,28 @@ STUB = """#!/usr/bin/env bash
 case "$*" in
   *check_env*) echo "$0" ;;
   "-m pip --version") ;;
-  "-m pip install"*) echo install >> "{log}"; sleep {seconds}; exit {status} ;;
+  "-m pip install"*) echo "$*" >> "{log}"; sleep {seconds}; exit {status} ;;
 esac
 """
 
 
-def check_env(tmp_path, requirement):
-    (tmp_path / "setup.py").write_text(SETUP.format(repr(requirement)))
+def check_env(tmp_path, *requirements):
+    (tmp_path / "setup.py").write_text(SETUP.format(", ".join(map(repr, requirements))))
     command = [sys.executable, ROOT / "utils" / "check_env", "--setup", tmp_path / "setup.py"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30)
+    command += ["--cache", tmp_path / "imports"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+
+
+def put_package(folder, name, version, code):
+    """Write a package of one module, as an installation leaves it."""
+    information = folder / f"{name}-{version}.dist-info"
+    information.mkdir(exist_ok=True)
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n")
+    with (information / "METADATA").open("a") as file:
+        file.write(f"Version: {version}\n")
+    (information / "RECORD").write_text(f"{name}.py,,\n")
+    (folder / f"{name}.py").write_text(code)
 
 
 @pytest.mark.parametrize("condition", ["", ">=1", "<999", "!=0.1", ">=1,<999", "!=0.1.*", ">0.9"])
@@ -53,6 +69,64 @@ def test_an_absent_package_is_named(tmp_path):
     assert done.returncode == 1
     assert "no-such-package>=1 is not installed" in done.stderr
     assert done.stdout == ""
+
+
+def test_a_package_that_cannot_be_imported_is_named(tmp_path):
+    put_package(tmp_path, "halfmade", "1.5", "import no_such_module_at_all\n")
+    done = check_env(tmp_path, "halfmade>=1")
+    assert done.returncode == 1
+    assert "halfmade 1.5 is installed, but cannot be imported" in done.stderr
+    assert "no_such_module_at_all" in done.stderr
+    assert "install --force-reinstall halfmade==1.5" in done.stderr
+
+
+def test_a_package_that_ends_the_interpreter_is_named(tmp_path):
+    put_package(tmp_path, "good", "1.0", "")
+    put_package(tmp_path, "killer", "1.0", "import os; os._exit(9)\n")
+    done = check_env(tmp_path, "good", "killer")
+    assert done.returncode == 1
+    assert "killer 1.0 is installed, but cannot be imported" in done.stderr
+    assert "good" not in done.stderr
+
+
+def test_a_torchaudio_that_does_not_fit_torch_is_named_as_a_pair(tmp_path):
+    put_package(tmp_path, "torch", "2.11.0", "")
+    put_package(tmp_path, "torchaudio", "2.11.1", "raise OSError('undefined symbol: torch_x')\n")
+    done = check_env(tmp_path, "torch", "torchaudio")
+    assert done.returncode == 1
+    assert "torchaudio 2.11.1 does not fit torch 2.11.0" in done.stderr
+    assert "undefined symbol: torch_x" in done.stderr
+    assert re.search(r"pip install torch==2[\d.]+ torchaudio==2[\d.]+$", done.stderr.strip())
+
+
+def test_beside_a_torch_for_processors_the_remedy_is_to_do_without_torchaudio(tmp_path):
+    put_package(tmp_path, "torch", "2.14.1+cpu", "")
+    put_package(tmp_path, "torchaudio", "2.11.1", "raise OSError('libcudart is missing')\n")
+    assert "pip uninstall -y torchaudio" in check_env(tmp_path, "torch", "torchaudio").stderr
+
+
+def test_only_torchaudio_may_be_absent(monkeypatch):
+    find = runpy.run_path(str(ROOT / "utils" / "check_env"))["find"]
+
+    def absent(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", absent)
+    setup = {"install_requires": ["torch>=2", "torchaudio>=2"], "extras_require": {}}
+    assert find(setup, []) == ({}, ["torch>=2 is not installed"])
+
+
+def test_packages_are_imported_once_until_one_changes(tmp_path):
+    log = tmp_path / "log"
+    code = f"open({str(log)!r}, 'a').write('imported\\n')\n"
+    put_package(tmp_path, "costly", "1.0", code)
+    for _ in range(2):
+        assert check_env(tmp_path, "costly").returncode == 0
+    assert log.read_text() == "imported\n"
+    put_package(tmp_path, "costly", "1.0", "raise ImportError('cut off')\n")
+    done = check_env(tmp_path, "costly")
+    assert done.returncode == 1
+    assert "cut off" in done.stderr
 
 
 def test_the_requirements_of_the_toolkit_can_be_read():
@@ -130,6 +204,33 @@ def test_a_broken_environment_is_made_anew(repository, tmp_path):
     assert "making" in stderr
     assert not (root / ".venv/leftover").exists()
     assert subprocess.run([root / ".venv/bin/python", "-c", ""]).returncode == 0
+
+
+def test_a_new_lock_is_installed(repository):
+    root = repository()
+    (root / "utils/lock.txt").write_text("torch==1\n")
+    assert make_env(root).wait(timeout=30) == 0
+    assert make_env(root).wait(timeout=30) == 0
+    assert installs(root) == 1
+    (root / "utils/lock.txt").write_text("torch==2\n")
+    assert make_env(root).wait(timeout=30) == 0
+    assert installs(root) == 2
+    assert f"-c {root}/utils/lock.txt" in (root / "log").read_text()
+
+
+def test_torch_can_come_from_another_index(repository):
+    root = repository()
+    environment = {**os.environ, "SV_TORCH_INDEX": "https://example.org/cpu"}
+    assert make_env(root, env=environment).wait(timeout=30) == 0
+    lines = (root / "log").read_text().splitlines()
+    assert ["-i https://example.org/cpu" in line for line in lines] == [True, True, False]
+    assert lines[0].endswith(" torch") and lines[1].endswith(" torchaudio")
+
+
+def test_the_lock_has_a_version_of_all_that_setup_asks_for():
+    command = [sys.executable, ROOT / "utils" / "make_lock", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stdout
 
 
 def source(root, script, **variables):
