@@ -8,21 +8,16 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sv.data.utterance import Utterance
 from sv.errors import InputError
 from sv.files import atomic_write
 
-if TYPE_CHECKING:
-    from sv.data.manifests import Utterance
-
 
 @contextlib.contextmanager
-def staged_labels(
-    labels_dir: str | os.PathLike, utterances: Iterable["Utterance"]
-) -> Iterator[None]:
+def staged_labels(labels_dir: str | os.PathLike, utterances: Iterable[Utterance]) -> Iterator[None]:
     """Write ``utt2spk``, ``utt2session`` and ``utt2group`` for the utterances where known.
 
     They take the places of older ones when the block has ended well. A file about which nothing

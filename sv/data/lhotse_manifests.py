@@ -8,20 +8,17 @@ import gzip
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lhotse import CutSet, Recording, RecordingSet, SupervisionSegment, SupervisionSet
 from lhotse.audio import AudioSource
 
+from sv.data.utterance import Utterance
 from sv.errors import InputError
-
-if TYPE_CHECKING:
-    from sv.data.manifests import Utterance
 
 DURATION_TOLERANCE = 1e-4
 
 
-def recording_of(utterance: "Utterance") -> Recording:
+def recording_of(utterance: Utterance) -> Recording:
     """Return lhotse's description of the audio file."""
     channels = list(range(utterance.channels))
     source = AudioSource("file", channels=channels, source=str(Path(utterance.path).absolute()))
@@ -35,7 +32,7 @@ def recording_of(utterance: "Utterance") -> Recording:
     )
 
 
-def supervision_of(utterance: "Utterance") -> SupervisionSegment:
+def supervision_of(utterance: Utterance) -> SupervisionSegment:
     """Return a segment over the whole file; its speaker is the utterance (the firewall)."""
     return SupervisionSegment(
         id=utterance.id,
@@ -47,7 +44,7 @@ def supervision_of(utterance: "Utterance") -> SupervisionSegment:
     )
 
 
-def write_manifests(folder: Path, utterances: list["Utterance"]) -> None:
+def write_manifests(folder: Path, utterances: list[Utterance]) -> None:
     """Write ``{recordings,supervisions,cuts}.jsonl.gz`` in the order of ``utterances``."""
     plain = {kind: folder / f"{kind}.jsonl" for kind in ("recordings", "supervisions", "cuts")}
     with (
@@ -79,7 +76,7 @@ def _compress(path: Path) -> None:
     path.unlink()
 
 
-def verify_manifests(folder: Path, utterances: list["Utterance"], shown: Path) -> None:
+def verify_manifests(folder: Path, utterances: list[Utterance], shown: Path) -> None:
     """Read the three manifests back and compare counts, ids, durations and speakers.
 
     ``shown`` is the folder that messages name (``folder`` is a temporary one).
@@ -108,7 +105,7 @@ def verify_manifests(folder: Path, utterances: list["Utterance"], shown: Path) -
             )
 
 
-def _agrees(item, expected: "Utterance", kind: str) -> bool:
+def _agrees(item, expected: Utterance, kind: str) -> bool:
     same = abs(item.duration - expected.duration) < DURATION_TOLERANCE
     if kind == "supervisions":
         return same and item.speaker == expected.id
@@ -117,10 +114,8 @@ def _agrees(item, expected: "Utterance", kind: str) -> bool:
     return same and item.num_samples == expected.num_samples
 
 
-def read_recordings(data_dir: str | os.PathLike) -> list["Utterance"]:
+def read_recordings(data_dir: str | os.PathLike) -> list[Utterance]:
     """Return the recordings of a data directory as unlabelled utterances."""
-    from sv.data.manifests import Utterance
-
     path = Path(data_dir) / "recordings.jsonl.gz"
     if not path.is_file():
         raise InputError(f"{path}: no such file; run stage 0 (data), or check the path")

@@ -10,38 +10,16 @@ their own (see ``sv.data.labels``).
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from sv.data.directories import replaced_directory, write_table
-from sv.data.labels import staged_labels
+from sv.data.labels import read_label_file, staged_labels
+from sv.data.utterance import Trial, Utterance
 from sv.errors import InputError
 from sv.files import atomic_write
 
 KINDS = ("recordings", "supervisions", "cuts")
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """One audio file and what is known about it.
-
-    ``duration`` is in seconds and equals ``num_samples / sample_rate`` (of the file, before any
-    resampling). ``speaker``, ``session`` and ``group`` (sub-corpus) are None where unknown.
-    """
-
-    id: str
-    path: str
-    duration: float
-    sample_rate: int
-    num_samples: int
-    speaker: str | None = None
-    session: str | None = None
-    group: str | None = None
-    channels: int = 1
-
-
-Trial = tuple[int, str, str]
-"""(1 for a target or 0 for a non-target, enrolment utterance id, test utterance id)."""
 
 
 def write_data_dir(
@@ -155,8 +133,7 @@ def read_data_dir(
     Raises:
         InputError: the directory or its ``recordings.jsonl.gz`` is missing or damaged.
     """
-    from sv.data.labels import read_label_file
-    from sv.data.lhotse_manifests import read_recordings
+    from sv.data.lhotse_manifests import read_recordings  # lhotse is slow to load
 
     utterances = read_recordings(data_dir)
     if labels_dir is None:
