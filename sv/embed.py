@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from sv import checkpoint, distributed
 from sv.data.index import TrainingIndex
 from sv.errors import InputError
-from sv.experiment import SCHEMA
 from sv.features.normalise import normalise
 from sv.kaldi_io import ArkWriter
-from sv.models import build_encoder
+from sv.models import ENCODERS, build_encoder
 from sv.progress import progress, silent
 
 
@@ -26,7 +25,8 @@ class Embedder(nn.Module):
     def __init__(self, model: dict):
         super().__init__()
         self.settings = settings = model["model"]
-        config = SCHEMA["model"][settings["name"]](**settings)
+        _, kind = ENCODERS[settings["name"]]
+        config = kind(**settings)
         with torch.device("meta"):  # settings of a damaged file may ask for any amount of memory
             build_encoder(config).load_state_dict(model["encoder"], assign=True)
         self.encoder = build_encoder(config)
