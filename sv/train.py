@@ -26,7 +26,7 @@ from sv import checkpoint, distributed
 from sv.data.batches import Batches, RandomBatches
 from sv.data.index import TrainingIndex
 from sv.data.views import Batch, NoiseBank, ViewSource
-from sv.device import autocast_dtype, tune_float32_products
+from sv.device import autocast_dtype, describe_hardware, tune_float32_products
 from sv.diagnosis import Oracle
 from sv.errors import InputError
 from sv.experiment import Experiment
@@ -202,7 +202,23 @@ class Trainer:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         if first:
-            self.log.summarise(self)
+            self.log.summarise(self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        """Return what a table of results says about this training."""
+        return {
+            "method": self.settings.method.name,
+            "encoder": self.settings.model.name,
+            "epochs": self.epoch,
+            "seed": self.settings.train.seed,
+            "wall_seconds": round(self.seconds["total"], 1),
+            "hardware": describe_hardware(self.device),
+            "precision": "float32" if self.dtype is None else "bfloat16",
+            "config_hash": self.settings.digest,
+            "git_commit": ", ".join(self.commits),
+            "labels_used": "none" if self.labels is None else "speakers",
+            "train_utterances": len(self.source.index),
+        }
 
     def _on_signal(self, number: int, frame) -> None:
         self.signalled = True

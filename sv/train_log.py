@@ -4,15 +4,10 @@ import contextlib
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch.utils.tensorboard import SummaryWriter
 
-from sv.device import describe_hardware
 from sv.files import atomic_write
-
-if TYPE_CHECKING:
-    from sv.train import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -44,24 +39,10 @@ class TrainLog:
         """Flush TensorBoard."""
         self.board.close()
 
-    def summarise(self, trainer: "Trainer") -> None:
+    def summarise(self, facts: dict[str, object]) -> None:
         """Write ``train.json``: what a row in a table of results says about a training."""
-        settings = trainer.settings
-        summary = {
-            "method": settings.method.name,
-            "encoder": settings.model.name,
-            "epochs": trainer.epoch,
-            "seed": settings.train.seed,
-            "wall_seconds": round(trainer.seconds["total"], 1),
-            "hardware": describe_hardware(trainer.device),
-            "precision": "float32" if trainer.dtype is None else "bfloat16",
-            "config_hash": settings.digest,
-            "git_commit": ", ".join(trainer.commits),
-            "labels_used": "none" if trainer.labels is None else "speakers",
-            "train_utterances": len(trainer.source.index),
-        }
         with atomic_write(self.path.with_name("train.json")) as handle:
-            json.dump(summary, handle, indent=1)
+            json.dump(facts, handle, indent=1)
 
 
 def _rows(path: Path) -> list[dict]:
