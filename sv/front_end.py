@@ -8,7 +8,6 @@ from torch import Tensor
 from sv.data.index import TrainingIndex
 from sv.data.views import Crops
 from sv.data.wave_index import WaveformIndex
-from sv.experiment import Experiment
 from sv.features.augment import RoomBank, augment
 from sv.features.augment_wave import WaveRooms, augment_waves
 from sv.features.mixing import mix_log_mel, mix_waves
@@ -34,11 +33,15 @@ class FrontEnd:
 
     @classmethod
     def of(
-        cls, settings: Experiment, index: TrainingIndex, rooms: RoomBank | WaveRooms | None
+        cls,
+        normalise: Normalisation,
+        mel_bins: int,
+        index: TrainingIndex,
+        rooms: RoomBank | WaveRooms | None,
     ) -> "FrontEnd":
         """Return the front end for crops out of ``index``."""
         rate = index.sample_rate if isinstance(index, WaveformIndex) else None
-        return cls(settings.data.normalise, settings.model.mel_bins, rate, rooms)
+        return cls(normalise, mel_bins, rate, rooms)
 
     def __call__(self, crops: Crops, device: torch.device) -> Tensor:
         """Return (count, batch, frames, mel), augmented and normalised, on ``device``."""

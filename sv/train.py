@@ -134,7 +134,7 @@ class Trainer:
             own=distributed.own_rows(size // processes),
         )
         check(settings, index, self.source, rooms)
-        self.front_end = FrontEnd.of(settings, index, rooms)
+        self.front_end = FrontEnd.of(settings.data.normalise, settings.model.mel_bins, index, rooms)
         self.steps = self.source.batches.steps
         self.identity = {
             "settings": settings.identity(),
