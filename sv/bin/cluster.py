@@ -50,6 +50,7 @@ def cluster(args: argparse.Namespace, device) -> None:
     from sv.cluster import kmeans
     from sv.cluster.files import Result, oracle, read_labels, write
     from sv.kaldi_io import load_vectors, rows_of_share
+    from sv.plots import save, sizes_figure
 
     first, processes = distributed.is_first(), distributed.world_size()
     share = distributed.rank(), processes
@@ -80,6 +81,7 @@ def cluster(args: argparse.Namespace, device) -> None:
     if args.merge is not None:
         result.merge(args.merge, args.linkage, device)
     result.oracle = oracle(result.clusters, ids, labels) if labels else None
+    save(sizes_figure(result.sizes), args.out / "sizes.png")
     write(args.out, result)
     print(result.describe())
 

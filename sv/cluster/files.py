@@ -12,7 +12,6 @@ from sv.data.labels import read_label_file
 from sv.errors import InputError
 from sv.files import atomic_write
 from sv.kaldi_io import ArkWriter
-from sv.plots import save, sizes_figure
 
 BAR = 40
 
@@ -117,7 +116,7 @@ def oracle(clusters: np.ndarray, ids: list[str], labels: dict[str, str]) -> dict
 
 
 def write(folder: Path, result: Result) -> None:
-    """Write all files; each appears whole or not at all, ``cluster.json`` last."""
+    """Write the tables; each appears whole or not at all, ``cluster.json`` last."""
     with ArkWriter(folder / "centroids.ark", folder / "centroids.scp") as writer:
         for cluster, centroid in enumerate(result.centroids):
             writer.write(str(cluster), centroid)
@@ -130,7 +129,6 @@ def write(folder: Path, result: Result) -> None:
     for name, rows in tables.items():
         with atomic_write(folder / name) as handle:
             handle.writelines(f"{key} {value}\n" for key, value in rows)
-    save(sizes_figure(result.sizes), folder / "sizes.png")
     with atomic_write(folder / "cluster.json") as handle:
         json.dump(result.summary(), handle, indent=2)
         handle.write("\n")
