@@ -1,22 +1,19 @@
-"""Separating a recording with a separative encoder: masks, sounds, embeddings, a picture.
+"""Separating a recording with a separative encoder: masks, sounds, embeddings.
 
 The masks are of mel power. For listening they are carried over to the bins of a Fourier transform,
 whose phase stays that of the mixture: good enough to hear who is who, no more.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from sv.errors import InputError
 from sv.features import fbank
 from sv.features.filterbank import frame_sizes, mel_banks
 from sv.features.normalise import normalise
-from sv.plots import save, styled
 from sv.speaker_model import MIN_FRAMES, SpeakerModel
 
 
@@ -95,31 +92,3 @@ def separate(model: SpeakerModel, samples: np.ndarray) -> Voices:
         found.shares[0, order].numpy(),
         torch.cat([features[None], features + log_masks]).numpy(),
     )
-
-
-@styled
-def picture(voices: Voices, path: str | Path) -> None:
-    """Draw the log-mel spectra of the mixture and of each source, on one scale."""
-    count, frames, bands = voices.log_mel.shape
-    figure = Figure(figsize=(8, 2 * count), layout="constrained")
-    top = float(voices.log_mel[0].max())
-    titles = ["mixture"] + [
-        f"source {number}: {share:.0%} of the energy"
-        for number, share in enumerate(voices.shares, 1)
-    ]
-    for number, (spectrum, title) in enumerate(zip(voices.log_mel, titles, strict=True), 1):
-        axes = figure.add_subplot(count, 1, number)
-        image = axes.imshow(
-            spectrum.T,
-            origin="lower",
-            aspect="auto",
-            vmin=top - 12,
-            vmax=top,
-            extent=(0, frames / 100, 0, bands),
-            cmap="magma",
-        )
-        axes.set_title(title)
-        axes.set_ylabel("mel band")
-    axes.set_xlabel("seconds")
-    figure.colorbar(image, ax=figure.axes, label="log power")
-    save(figure, path)

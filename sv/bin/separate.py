@@ -27,8 +27,10 @@ def main(argv: list[str] | None = None) -> None:
 
     from sv.data.audio import read_audio, write_audio
     from sv.kaldi_io import ArkWriter
-    from sv.separation import picture, separate
+    from sv.plots import save
+    from sv.separation import separate
     from sv.speaker_model import SpeakerModel
+    from sv.spectra import sources_figure
 
     model = SpeakerModel.load(args.model)
     voices = separate(model, read_audio(args.mixture, model.sample_rate))
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         path = args.out / f"source{number}.wav"
         write_audio(path, waveform, model.sample_rate)
         print(f"{path}: {share:.0%} of the energy")
-    picture(voices, args.out / "separation.png")
+    save(sources_figure(voices), args.out / "separation.png")
     print(f"embeddings in {ark}, picture in {args.out / 'separation.png'}")
 
 
