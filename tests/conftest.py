@@ -18,6 +18,13 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
+with contextlib.suppress(ImportError):  # not all tests need it
+    from hypothesis import settings
+
+    # Examples are not timed: a machine that is busy with something else is no defect of ours.
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
