@@ -69,6 +69,13 @@ def test_a_directory_is_whole_and_gives_the_embeddings_of_final_pt(exp, folder):
     np.testing.assert_array_equal(sv.load(exp / "final.pt").embed(noise(), RATE), expected)
 
 
+@pytest.mark.parametrize("name", ["final.pt", "model"])
+def test_models_of_version_0_1_give_their_embeddings(root, name):
+    kept = root / "tests" / "fixtures" / "model_0.1"
+    expected = json.loads((kept / "embedding.json").read_text())
+    np.testing.assert_allclose(sv.load(kept / name).embed(noise(), RATE), expected, atol=1e-5)
+
+
 def test_the_card_says_what_was_trained_measured_and_not(folder):
     card = (folder / "README.md").read_text()
     for text in ("# my exp", "| seed | 7 |", "12.34 % [10.00, 15.00]", "test/trials (abc)"):
