@@ -21,10 +21,6 @@ force=false              # begin anew, even if complete or half done
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
 data=$1 banks=$2 exp=$3
-if [ ! -e "$config" ]; then
-  echo "train.sh: $config: there is no such file of settings; check --config" >&2
-  exit 2
-fi
 if [ -n "$labels" ] && [ ! -e "$labels" ]; then
   echo "train.sh: $labels: there are no true speakers, and this training learns from them: take a" \
     "corpus whose folders tell the speakers, or a recipe without labels (v1)" >&2
@@ -38,8 +34,10 @@ for setting in $set; do overrides+=(--set "$setting"); done
 [ -z "$clusters" ] || overrides+=(--clusters "$clusters")
 [ -z "$oracle" ] || [ ! -e "$oracle" ] || overrides+=(--oracle-labels "$oracle")
 
-what=(--title "training of $exp" --done "$exp/.train.done" --input "$config"
-  --input "$data/feats.scp" --input "$data/utt2num_frames" --input "$banks/.banks.done"
+files=$(python -m sv.bin.config "$config" --files) # with the files it is based on
+what=(--title "training of $exp" --done "$exp/.train.done")
+while IFS= read -r file; do what+=(--input "$file"); done <<< "$files"
+what+=(--input "$data/feats.scp" --input "$data/utt2num_frames" --input "$banks/.banks.done"
   --output "$exp/train.jsonl" --key "seed $seed $set")
 for file in wav_ark.scp utt2num_samples; do # read where data.domain is wave
   [ ! -e "$data/$file" ] || what+=(--input "$data/$file")

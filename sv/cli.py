@@ -48,6 +48,17 @@ def add_process_timeout(p: argparse.ArgumentParser) -> None:
     )
 
 
+def add_settings(p: argparse.ArgumentParser) -> None:
+    """Add the option that overrides single settings."""
+    p.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="GROUP.KEY=VALUE",
+        help="override one setting; repeatable; beats the file",
+    )
+
+
 def describe_os_error(error: OSError) -> str:
     """Return one sentence that names the file and the remedy."""
     where = f"{error.filename}: " if error.filename else ""

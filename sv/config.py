@@ -1,7 +1,10 @@
 """Settings: two-level YAML → dataclasses, with one rule of precedence.
 
-``group.key`` on the command line (``--set``) beats the YAML file, which beats the default. An
-unknown key is an error that names the nearest known one; so is a value of the wrong type.
+``group.key`` on the command line (``--set``) beats the YAML file, which beats the file that it
+names as ``base: FILE`` (a path relative to its own folder), which beats the default. A file that
+chooses another ``name`` in a group, such as another method, starts that group anew: settings of the
+base's method mean nothing to it. An unknown key is an error that names the nearest known one; so is
+a value of the wrong type.
 """
 
 import dataclasses
@@ -29,6 +32,14 @@ def option(default: Any, help: str) -> Any:
     return dataclasses.field(default=default, metadata={"help": help})
 
 
+@dataclasses.dataclass
+class Value:
+    """A setting as it was written, and where: a file, or ``--set``."""
+
+    value: Any
+    source: str
+
+
 def load(schema: Schema, path: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return ``{group: dataclass instance}`` for every group of ``schema``.
 
@@ -38,22 +49,68 @@ def load(schema: Schema, path: str | Path | None, overrides: Sequence[str] = ())
     path: a YAML file of two levels, or None for defaults only.
     overrides: texts like ``optim.lr=0.0005``, applied in order after the file.
     """
-    raw = _read_yaml(Path(path)) if path is not None else {}
-    source = str(path)
-    for group, values in raw.items():
-        _check_known(group, schema, f"{source}: group")
-        if not isinstance(values, dict):
-            raise InputError(
-                f"{source}: {group}: expected indented 'key: value' lines below it, "
-                f"found {_short(values)}"
-            )
+    written = collect(schema, path, overrides)
+    return {group: _build(schema[group], written.get(group, {}), group) for group in schema}
+
+
+def collect(
+    schema: Schema, path: str | Path | None, overrides: Sequence[str] = ()
+) -> dict[str, dict[str, Value]]:
+    """Return ``{group: {key: value and source}}`` of all that is written somewhere."""
+    written: dict[str, dict[str, Value]] = {}
+    for file, groups in reversed(_chain(Path(path))) if path is not None else []:
+        _check_groups(file, groups, schema)
+        for group, values in groups.items():
+            _merge(written, group, {key: Value(v, str(file)) for key, v in values.items()})
     for text in overrides:
         group, key, value = _parse_override(text)
         _check_known(group, schema, f"--set {text}: group")
-        raw.setdefault(group, {})[key] = value
-    if overrides:
-        source += " with --set"
-    return {group: _build(schema[group], raw.get(group, {}), group, source) for group in schema}
+        _merge(written, group, {key: Value(value, f"--set {text}")})
+    return written
+
+
+def files(path: str | Path) -> list[Path]:
+    """Return a file of settings and those it is based on, the nearest base first."""
+    return [file for file, _ in _chain(Path(path))]
+
+
+def _chain(path: Path) -> list[tuple[Path, dict]]:
+    """Return the files of `files`, each with its groups; raise if they are based on each other."""
+    found: list[tuple[Path, dict]] = []
+    while True:
+        if found and not path.is_file():
+            raise InputError(f"{found[-1][0]}: base: there is no file {path}: check the path")
+        raw = _read_yaml(path)
+        base = raw.pop("base", None)
+        if base is not None and not isinstance(base, str):
+            raise InputError(f"{path}: base: expected the path of a file, found {_short(base)}")
+        found.append((path, raw))
+        if base is None:
+            return found
+        path = path.parent / base
+        if any(path.resolve() == known.resolve() for known, _ in found):
+            raise InputError(
+                f"{found[-1][0]}: base: {base}: {path} is in turn based on this file: remove one "
+                "of the two lines"
+            )
+
+
+def _check_groups(path: Path, raw: dict, schema: Schema) -> None:
+    for group, values in raw.items():
+        _check_known(group, schema, f"{path}: group")
+        if not isinstance(values, dict):
+            raise InputError(
+                f"{path}: {group}: expected indented 'key: value' lines below it, "
+                f"found {_short(values)}"
+            )
+
+
+def _merge(written: dict[str, dict[str, Value]], group: str, values: dict[str, Value]) -> None:
+    """Put the values of one source over those of the sources before it."""
+    known = written.get(group, {})
+    if "name" in values and known.get("name", values["name"]).value != values["name"].value:
+        known = {}
+    written[group] = known | values
 
 
 def to_dict(groups: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -71,6 +128,20 @@ def digest(settings: Mapping[str, Any]) -> str:
     """Return 12 hexadecimal digits that differ when any setting differs."""
     text = yaml.safe_dump(dict(settings), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def explain(schema: Schema, path: str | Path | None, overrides: Sequence[str] = ()) -> str:
+    """Return the resolved settings as YAML, with the source of every value in a comment."""
+    written = collect(schema, path, overrides)
+    lines = []
+    for group, settings in load(schema, path, overrides).items():
+        lines.append(f"{group}:")
+        for key, value in dataclasses.asdict(settings).items():
+            # One line, without the "..." that ends a YAML document of one value.
+            text = yaml.safe_dump(value, default_flow_style=True, width=10**6).splitlines()[0]
+            known = written.get(group, {}).get(key)
+            lines.append(f"  {f'{key}: {text}':40}  # {known.source if known else 'default'}")
+    return "\n".join(lines)
 
 
 def describe(schema: Schema) -> str:
@@ -153,23 +224,26 @@ def _check_known(name: str, known: typing.Iterable[str], what: str) -> None:
     raise InputError(f"{what} {name!r} is unknown: {hint}")
 
 
-def _build(kinds: type | Mapping[str, type], values: dict, group: str, source: str) -> Any:
+def _build(kinds: type | Mapping[str, type], written: dict[str, Value], group: str) -> Any:
     kind = kinds
+    values = dict(written)
     if isinstance(kinds, Mapping):
-        name = values.get("name", next(iter(kinds)))
-        _check_known(name, kinds, f"{source}: {group}.name")
-        kind = kinds[name]
-        values = {**values, "name": name}
+        name = values.setdefault("name", Value(next(iter(kinds)), "default"))
+        _check_known(name.value, kinds, f"{name.source}: {group}.name")
+        kind = kinds[name.value]
     fields = {field.name: field for field in dataclasses.fields(kind)}
     hints = typing.get_type_hints(kind)
     typed = {}
-    for key, value in values.items():
+    for key, written_value in values.items():
+        source = written_value.source
         _check_known(key, fields, f"{source}: key {group}.{key}:")
-        typed[key] = _convert(value, hints[key], f"{source}: {group}.{key}")
+        typed[key] = _convert(written_value.value, hints[key], f"{source}: {group}.{key}")
     try:
         return kind(**typed)
     except ValueError as error:  # raised by a dataclass's own __post_init__
-        raise InputError(f"{source}: {group}: {error}") from error
+        sources = dict.fromkeys(value.source for value in written.values())
+        where = ", ".join(sources) or "defaults"
+        raise InputError(f"{where}: {group}: {error}") from error
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:

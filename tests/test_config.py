@@ -107,3 +107,68 @@ def test_every_option_is_described():
     text = config.describe(SCHEMA)
     assert "optim.lr = 0.001" in text and "step size" in text
     assert "name: large" in text and "model.layers = 3" in text
+
+
+def chain(tmp_path, **texts):
+    """Write files of settings; return the path of the first."""
+    for name, text in texts.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    return tmp_path / f"{next(iter(texts))}.yaml"
+
+
+def test_a_file_beats_its_base(tmp_path):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/base.yaml").write_text("optim: {lr: 0.1, steps: 7}\n")
+    path = chain(tmp_path, leaf="base: conf/base.yaml\noptim: {steps: 8}\n")
+    optim = config.load(SCHEMA, path, ["optim.fast=true"])["optim"]
+    assert (optim.lr, optim.steps, optim.fast, optim.schedule) == (0.1, 8, True, "step")
+    assert config.files(path) == [path, tmp_path / "conf/base.yaml"]
+
+
+def test_another_name_starts_a_group_anew(tmp_path):
+    path = chain(
+        tmp_path,
+        leaf="base: middle.yaml\nmodel: {name: large}\n",
+        middle="base: root.yaml\nmodel: {channels: 4}\n",
+        root="model: {name: small, channels: 2}\noptim: {steps: 9}\n",
+    )
+    groups = config.load(SCHEMA, path)
+    assert groups["model"] == Large() and groups["optim"].steps == 9
+    assert config.load(SCHEMA, tmp_path / "middle.yaml")["model"] == Small(channels=4)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "message"),
+    [
+        ("base: other.yaml", "other.yaml.*leaf.yaml.*in turn based on"),
+        ("base: nowhere.yaml", "leaf.yaml: base: there is no file .*nowhere.yaml"),
+        ("base: 3", "leaf.yaml: base: expected the path"),
+    ],
+)
+def test_a_bad_base_gets_a_plain_sentence(tmp_path, leaf, message):
+    path = chain(tmp_path, leaf=f"{leaf}\n", other="base: leaf.yaml\n")
+    with pytest.raises(InputError, match=message):
+        config.load(SCHEMA, path)
+
+
+def test_an_error_names_the_file_that_has_it(tmp_path):
+    path = chain(tmp_path, leaf="base: root.yaml\n", root="optim: {lr: fast}\n")
+    with pytest.raises(InputError, match=r"root.yaml: optim.lr: expected float"):
+        config.load(SCHEMA, path)
+
+
+def test_the_explanation_names_each_source_and_is_settings_itself(tmp_path):
+    path = chain(
+        tmp_path,
+        leaf="base: root.yaml\noptim: {steps: 8}\n",
+        root="optim: {lr: 0.1, clip: null}\n",
+    )
+    text = config.explain(SCHEMA, path, ["optim.fast=true"])
+    found = dict(line.strip().split("  # ") for line in text.splitlines() if "#" in line)
+    sources = {line.split(":")[0]: source for line, source in found.items()}
+    assert sources["lr"] == f"{tmp_path}/root.yaml" and sources["steps"] == f"{path}"
+    assert sources["fast"] == "--set optim.fast=true" and sources["sizes"] == "default"
+    (tmp_path / "again.yaml").write_text(text)
+    assert config.load(SCHEMA, tmp_path / "again.yaml") == config.load(
+        SCHEMA, path, ["optim.fast=true"]
+    )

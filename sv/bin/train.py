@@ -25,7 +25,7 @@ import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
-from sv.cli import add_process_timeout, parser, run
+from sv.cli import add_process_timeout, add_settings, parser, run
 from sv.errors import InputError
 
 
@@ -128,13 +128,7 @@ def _parse(argv: list[str] | None):
         type=Path,
         help="folder made by stage 2 (default: ./banks); not read where augmentation is off",
     )
-    p.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="GROUP.KEY=VALUE",
-        help="override one setting; repeatable; beats --config",
-    )
+    add_settings(p)
     p.add_argument(
         "--labels",
         type=Path,

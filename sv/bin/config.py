@@ -1,0 +1,35 @@
+"""Print the resolved settings of a file, with where each value comes from.
+
+A setting comes from --set, the file, the file's base (`base: FILE`), that file's base, or the
+default. The output is a file of settings itself.
+
+Example:
+  sv config conf/simclr.yaml --set optim.lr=0.0005
+"""
+
+from pathlib import Path
+
+from sv.cli import add_settings, parser, run
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print the settings, or the files they are read from."""
+    p = parser(__doc__)
+    p.add_argument("file", type=Path, help="YAML settings, as of `sv train --config`")
+    add_settings(p)
+    p.add_argument(
+        "--files", action="store_true", help="print only the paths of the file and of its bases"
+    )
+    args = p.parse_args(argv)
+    from sv import config
+
+    if args.files:
+        print("\n".join(map(str, config.files(args.file))))
+        return
+    from sv.experiment import SCHEMA
+
+    print(config.explain(SCHEMA, args.file, args.set))
+
+
+if __name__ == "__main__":
+    run(main)
