@@ -322,9 +322,7 @@ class Trainer:
         for name, group in batch.crops.items():
             if group.sources:
                 crops[name], of_sources = self.front_end.mixtures(group, self.device)
-                target = torch.arange(group.draws.partner.shape[1]).expand(*crops[name].shape[:2])
-                items = torch.cat([target[:, :, None], group.draws.partner], dim=2)
-                sources[name] = Sources(of_sources, items.to(self.device))
+                sources[name] = Sources(of_sources, group.items.to(self.device))
             else:
                 crops[name] = self.front_end(group, self.device)
         labels = None if self.labels is None else self.labels[batch.utterances].to(self.device)

@@ -13,7 +13,7 @@ from sv.data.index import TrainingIndex
 from sv.data.wave_index import Domain
 from sv.features.augment import AugmentConfig, Draws
 from sv.features.augment_wave import source_samples
-from sv.features.mixing import MixingConfig, draw_interferers
+from sv.features.mixing import MixingConfig, draw_interferers, of_share
 from sv.features.normalise import Normalisation
 
 FRAMES_PER_SECOND = 100
@@ -67,16 +67,20 @@ class Crops:
     """The crops of one group, before augmentation.
 
     features: (count, batch, frames, mel) log-mel, or (count, batch, samples) int16 waveforms;
-        neither augmented nor normalised yet.
+        neither augmented nor normalised yet. Of a share of a batch with mixtures, crops of other
+        shares that are mixed into its own follow these.
     frames: of 10 ms in each crop, once it is features.
     draws: what augmentation will do to each crop.
     sources: whether the method wants what mixtures were made of.
+    items: of mixtures, (count, batch, 1 + most) positions in the whole batch of the crops that each
+        is made of, the target's first, -1 for none.
     """
 
     features: Tensor
     frames: int
     draws: Draws = field(default_factory=Draws)
     sources: bool = False
+    items: Tensor | None = None
 
 
 @dataclass
@@ -127,8 +131,8 @@ class ViewSource:
     ):
         """``own``: the items of each batch that are read here, by default all of them.
 
-        What is drawn for an item does not depend on who reads it, nor on how many do; only the
-        speakers mixed into a crop do, who are items of the same share.
+        What is drawn for an item, and who is mixed into it, does not depend on who reads it, nor
+        on how many do. An interferer may be an item of another share: then it is read here as well.
         """
         self.index = index
         self.groups = list(groups)
@@ -149,48 +153,57 @@ class ViewSource:
         crops = {}
         for number, group in enumerate(self.groups):
             key = [self.seed, epoch, step, CROPS, number]
-            made = self._crops(group, chosen, speeds, np.random.default_rng(key))
+            mixed = None
             if group.sources or (group.augment and self.mixing.probability > 0):
-                # Whoever is mixed in is of this process's own share.
-                own = chosen[..., self.own]
-                self._draw_interferers(made, own, np.random.default_rng([*key, MIXING]))
-            crops[group.name] = made
+                # From numbers of its own, so that nothing else moves.
+                utterances = np.broadcast_to(chosen, (group.count, chosen.shape[-1]))
+                rng = np.random.default_rng([*key, MIXING])
+                mixed = draw_interferers(utterances, self.mixing, rng)
+            rng = np.random.default_rng(key)
+            crops[group.name] = self._crops(group, chosen, speeds, rng, mixed)
         return Batch(crops, torch.from_numpy(chosen[..., self.own].astype(np.int64)))
 
-    def _crops(self, group: CropGroup, chosen: np.ndarray, speeds: np.ndarray, rng) -> Crops:
+    def _crops(self, group: CropGroup, chosen: np.ndarray, speeds: np.ndarray, rng, mixed) -> Crops:
+        """Read the crops of a group, and what is drawn for them.
+
+        mixed: interferers and levels of the whole batch, as ``draw_interferers`` gives them.
+        """
         shape = (group.count, chosen.shape[-1])
         utterances = (np.broadcast_to(chosen, shape) if chosen.ndim == 1 else chosen).reshape(-1)
+        places = np.arange(len(utterances)).reshape(shape)
+        own = needed = places[:, self.own]
+        draws, items = {}, None
+        if mixed is not None:
+            partner, level = mixed
+            columns, draws["partner"] = of_share(partner, self.own)
+            needed = np.take_along_axis(places, columns, axis=1)
+            draws["level"] = level[:, self.own]
+            items = np.insert(partner, 0, places[0], axis=2)[:, self.own]
         rows = self.index.rows(group.frames)
-        keep = np.zeros(shape, dtype=bool)
-        keep[:, self.own] = True
-        kept, keep = (group.count, int(keep[0].sum())), keep.reshape(-1)
-        draws = {}
         if group.augment and self.augment.speeds != [1.0]:
             rows = source_samples(rows, max(self.augment.speeds))
-            draws["speed"] = np.tile(speeds, group.count)[keep]
-        features = self._windows(self.index, utterances, rows, rng, keep)
+            draws["speed"] = np.tile(speeds, group.count)[needed]
+        features = self._windows(self.index, utterances, rows, rng, needed.reshape(-1))
         if group.augment:
-            draws |= self._draw(utterances, group.frames, rng, keep)
+            keep = np.zeros(len(utterances), dtype=bool)
+            keep[own] = True
+            drawn = self._draw(utterances, group.frames, rng, keep, needed.reshape(-1))
+            draws |= {k: v.reshape(group.count, -1, *v.shape[1:]) for k, v in drawn.items()}
         return Crops(
-            torch.from_numpy(features).unflatten(0, kept),
+            torch.from_numpy(features).unflatten(0, needed.shape),
             group.frames,
-            Draws(**{k: torch.from_numpy(v).unflatten(0, kept) for k, v in draws.items()}),
+            Draws(**{k: torch.from_numpy(v) for k, v in draws.items()}),
             group.sources,
+            None if items is None else torch.from_numpy(items),
         )
-
-    def _draw_interferers(self, crops: Crops, chosen: np.ndarray, rng) -> None:
-        """Draw who is mixed into each crop; from numbers of its own, so that nothing else moves."""
-        utterances = np.broadcast_to(chosen, crops.features.shape[:2])
-        partner, level = draw_interferers(utterances, self.mixing, rng)
-        crops.draws.partner = torch.from_numpy(partner)
-        crops.draws.level = torch.from_numpy(level)
 
     def _windows(
         self, index: TrainingIndex, utterances: np.ndarray, length: int, rng, keep: np.ndarray
     ) -> np.ndarray:
         """Read a random crop of ``length`` rows of each utterance: (n, length, *row_shape).
 
-        Crops are drawn for all utterances and read of those that ``keep`` (n,) says.
+        Crops are drawn for all utterances and read of those that ``keep`` says: (n,) bool, or the
+        places of them in an order of its own.
 
         One that is shorter than a crop is repeated from a random row on, so that its views
         still differ.
@@ -199,12 +212,15 @@ class ViewSource:
         starts = rng.integers(0, np.where(rows < length, rows, rows - length + 1))
         return index.read_windows(utterances[keep], starts[keep], length)
 
-    def _draw(self, crops: np.ndarray, frames: int, rng, keep) -> dict[str, np.ndarray]:
+    def _draw(
+        self, crops: np.ndarray, frames: int, rng, keep: np.ndarray, heard: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Draw rooms of the crops that are ``heard`` here; noise and masks of those to ``keep``."""
         augment, draws = self.augment, {}
         if augment.room_probability > 0 and self.rooms:
             room = rng.integers(0, self.rooms, len(crops))
             room = np.where(rng.random(len(crops)) < augment.room_probability, room, -1)
-            draws["room"] = room[keep]
+            draws["room"] = room[heard]
         kinds = self.noise_kinds()
         if augment.noise_probability > 0 and kinds:
             rows = self.index.rows(frames)

@@ -66,8 +66,9 @@ class Draws:
     noise (..., frames, mel) log-mel of the noise, or its samples (..., samples) at any level;
     snr (...) dB, +inf for none; room (...) index into the room bank, -1 for none;
     masks (..., frames, mel) true where hidden; speed (...) of waveforms.
-    Of mixtures (``sv.features.mixing``): partner (..., most) position in the batch of each
-    interferer, -1 for none; level (..., most) dB of the target against it.
+    Of mixtures (``sv.features.mixing``): partner (..., most) place of each interferer among the
+    crops that are read, -1 for none; level (..., most) dB of the target against it. Rooms and
+    speeds are then of all crops that are read, noise and masks of the mixtures.
     """
 
     noise: Tensor | None = None

@@ -77,22 +77,45 @@ def draw_interferers(
     return partner, level
 
 
+def of_share(partner: np.ndarray, own: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Return which crops a share of a batch needs, and who is mixed into the share's own.
+
+    partner: (count, batch, most) as ``draw_interferers`` gives it. own: the items of the share.
+    Returns columns (count, heard) of the batch: the share's own, then items of other shares that
+    are mixed into these, and the partners (count, own, most) as places among those columns. A row
+    with fewer guests than another one is filled up with its first column. A share that is the
+    whole batch has no guests.
+    """
+    mine, partner = np.arange(partner.shape[1])[own], partner[:, own]
+    guests = [np.setdiff1d(row, [-1, *mine]) for row in partner]
+    columns = np.full((len(partner), len(mine) + max(map(len, guests))), mine[0])
+    places = np.empty_like(partner)
+    for row, others in enumerate(guests):
+        needed = np.concatenate([mine, others])
+        columns[row, : len(needed)] = needed
+        place = np.full(needed.max() + 2, -1)  # the last one is of nobody, -1
+        place[needed] = np.arange(len(needed))
+        places[row] = place[partner[row]]
+    return columns, places
+
+
 def sources_of(signals: Tensor, power: Tensor, partner: Tensor, level: Tensor) -> Tensor:
     """Return every source of each mixture at its level: (count, batch, 1 + most, ...).
 
-    signals: (count, batch, ...), mel power, or waveforms if ``power`` is of waveforms.
-    power: (count, batch), in the units of ``signals`` or of their squares.
-    partner, level: (count, batch, most) as ``draw_interferers`` gives them. Source 0 is the target;
-    a source that is not there is zero.
+    signals: (count, heard, ...), mel power, or waveforms if ``power`` is of waveforms; first the
+        targets, then what else is mixed into them (``of_share``).
+    power: (count, heard), in the units of ``signals`` or of their squares.
+    partner, level: (count, batch, most): places among ``signals``, -1 for nobody, and dB. Source 0
+        is the target; a source that is not there is zero.
     """
     rows = torch.arange(len(signals), device=signals.device)[:, None, None]
-    others, there = partner.clamp_min(0), partner >= 0
-    gain = power[:, :, None] / power[rows, others].clamp_min(SILENCE) * 10.0 ** (-level / 10.0)
+    others, there, batch = partner.clamp_min(0), partner >= 0, partner.shape[1]
+    gain = power[:, :batch, None] / power[rows, others].clamp_min(SILENCE) * 10.0 ** (-level / 10.0)
     if signals.dim() == 3:  # waveforms: amplitudes
         gain = gain.sqrt()
     gain = torch.where(there, gain, 0.0)
     gain = gain.view(*gain.shape, *[1] * (signals.dim() - 2))
-    return torch.cat([signals[:, :, None], signals[rows, others] * gain], dim=2)
+    return torch.cat([signals[:, :batch, None], signals[rows, others] * gain], dim=2)
 
 
 def mix_log_mel(
@@ -100,8 +123,9 @@ def mix_log_mel(
 ) -> tuple[Tensor, Tensor]:
     """Room for each speaker, then the mixture in mel power, then noise and masks on it.
 
-    log_mel: (count, batch, frames, mel). Returns the log-mel of the mixtures, of the same shape,
-    and of their sources, (count, batch, 1 + most, frames, mel), in their rooms and without noise.
+    log_mel: (count, heard, frames, mel), as for ``sources_of``. Returns the log-mel of the
+    mixtures, (count, batch, frames, mel), and of their sources, (count, batch, 1 + most, frames,
+    mel), in their rooms and without noise.
     """
     power = log_mel.exp()
     if draws.room is not None:
@@ -123,7 +147,7 @@ def mix_waves(
     num_mel_bins: int,
     sample_rate: int = 16000,
 ) -> tuple[Tensor, Tensor]:
-    """As ``mix_log_mel``, with the sums in waveforms (count, batch, samples), int16 or in [-1, 1].
+    """As ``mix_log_mel``, with the sums in waveforms (count, heard, samples), int16 or in [-1, 1].
 
     A source's filterbank is that of the crop alone plus its gain: the window and the power
     spectrum are linear in it, so no source is transformed twice.
@@ -139,8 +163,10 @@ def mix_waves(
         mixture = sources.sum(dim=2)
         if draws.noise is not None:
             mixture = mix_at_snr(mixture, draws.noise.float(), draws.snr)
-        shape, size = mixture.shape[:2], mixture.shape[-1]
-        mixture = fbank(mixture.reshape(-1, size), sample_rate, num_mel_bins).unflatten(0, shape)
-        alone = fbank(waves.reshape(-1, size), sample_rate, num_mel_bins).unflatten(0, shape).exp()
+        mixture, alone = (
+            fbank(x.flatten(0, 1), sample_rate, num_mel_bins).unflatten(0, x.shape[:2])
+            for x in (mixture, waves)
+        )
+        alone = alone.exp()
         of_sources = sources_of(alone, signal_power(waves), draws.partner, draws.level)
     return mask(mixture, draws.masks), of_sources.clamp_min_(FLOOR).log_()

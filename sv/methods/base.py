@@ -44,7 +44,8 @@ class Sources:
 
     log_mel: (count, batch, n, frames, mel) of each source in its room, at its level, on the scale
         of the normalised mixture; source 0 is the target. A source that is not there is silent.
-    items: (count, batch, n) position in the batch of the crop that each source is, -1 for none.
+    items: (count, batch, n) position of the crop that each source is, -1 for none, in the joined
+        batch of all processes.
     """
 
     log_mel: Tensor
