@@ -3,7 +3,8 @@
 The convention: every process computes its loss as a mean over its own items, against the joined
 embeddings where other items matter, and gradients of the weights are averaged over processes (as
 DistributedDataParallel does). That gives the loss and the gradients of one process with the joined
-batch, provided that all processes have batches of the same size.
+batch. If a batch is no multiple of the processes (`deal`), some have an item more than others, and
+every mean over processes counts a process by its items.
 
 Processes are started by torchrun or `utils/processes`, which say in the environment how many there
 are (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).
@@ -38,24 +39,79 @@ def rank() -> int:
     return dist.get_rank() if world_size() > 1 else 0
 
 
-def own_rows(count: int) -> slice | None:
-    """Return which rows of a joined tensor are this process's, if each process has ``count``.
+_counts: list[int] = []
+"""Items of a batch in each process, as `deal` shared them out; empty if all have as many."""
 
-    None in one process: the ``anchors`` argument of `sv.losses.nt_xent` and others.
+
+def deal(items: int) -> slice | None:
+    """Share out batches of ``items`` from now on; return those of this process, None for all.
+
+    Shares are as equal as can be: of 650 items four processes get 163, 163, 162 and 162. `gather`,
+    `own_rows` and the means over processes reckon with it.
+
+    Raises:
+        InputError: there are fewer items than processes.
+    """
+    size = world_size()
+    if items < size:
+        raise InputError(
+            f"train.batch_size is {items}, of all {size} processes together: each needs an item at "
+            "least, so make it larger or start fewer processes"
+        )
+    equal, more = divmod(items, size)
+    _counts[:] = [equal + (number < more) for number in range(size)] if more else []
+    return own_rows(_counts[rank()] if more else equal)
+
+
+def relative_share() -> float:
+    """Return how many items of a batch this process has, in units of the mean over processes."""
+    return _counts[rank()] * len(_counts) / sum(_counts) if _counts else 1.0
+
+
+def own_rows(count: int) -> slice | None:
+    """Return which rows of a joined tensor are this process's, if it has ``count`` of them.
+
+    Each process has as many rows for an item of its share. None in one process: the ``anchors``
+    argument of `sv.losses.nt_xent` and others.
     """
     if world_size() == 1:
         return None
-    return slice(rank() * count, (rank() + 1) * count)
+    if not _counts:
+        return slice(rank() * count, (rank() + 1) * count)
+    of_an_item, rest = divmod(count, _counts[rank()])
+    if rest:
+        raise ValueError(f"{count} rows are not of {_counts[rank()]} items")
+    first = of_an_item * sum(_counts[: rank()])
+    return slice(first, first + count)
 
 
 def gather(x: Tensor) -> Tensor:
     """Return the rows of all processes, (processes · N, …), in the order of their numbers.
 
-    x: (N, …), the same N everywhere. The gradient that arrives here from all processes is summed
-    and each process gets its rows of it, so a loss that is computed from the joined rows in every
-    process counts as many times as there are processes; averaging the gradients undoes that.
+    x: (N, …), the same N everywhere unless `deal` could not share out equally. The gradient that
+    arrives here from all processes is summed and each process gets its rows of it, so a loss that
+    is computed from the joined rows in every process counts as many times as there are processes;
+    averaging the gradients undoes that.
     """
     return x if world_size() == 1 else _Gather.apply(x)
+
+
+def elsewhere(x: Tensor) -> Tensor:
+    """Return the rows of all processes but this one, as `gather` does: none in one process."""
+    if world_size() == 1:
+        return x[:0]
+    own, joined = own_rows(len(x)), gather(x)
+    return torch.cat([joined[: own.start], joined[own.stop :]])
+
+
+def factor_of_mean(count: Tensor) -> Tensor:
+    """Return by what to multiply a mean over ``count`` things of this process.
+
+    The mean over processes of what comes out is the mean over the things of all of them. Means over
+    items need it not; it is for things of which an item has sometimes more and sometimes fewer.
+    """
+    own = count / relative_share()
+    return own / all_reduce_mean(own)
 
 
 @torch.no_grad()
@@ -66,9 +122,8 @@ def to_first(x: Tensor) -> Tensor | None:
     """
     if world_size() == 1:
         return x
-    counts = gather(torch.tensor([len(x)])).tolist()
-    padded = x.new_zeros(max(counts), *x.shape[1:])  # all must be of one size
-    padded[: len(x)] = x
+    counts = _lengths(x)
+    padded = _padded(x, max(counts))  # all must be of one size
     parts = [torch.empty_like(padded) for _ in counts] if is_first() else None
     dist.gather(padded, parts)
     return None if parts is None else torch.cat([p[:n] for p, n in zip(parts, counts, strict=True)])
@@ -78,9 +133,17 @@ def all_reduce_mean(x: Tensor) -> Tensor:
     """Return the mean over processes, without gradient; ``x`` is left as it is."""
     if world_size() == 1:
         return x.detach()
-    total = x.detach().clone()
+    total = x.detach() * relative_share()
     dist.all_reduce(total)
     return total / world_size()
+
+
+def mean_of_stacked(x: Tensor) -> Tensor:
+    """Return the mean over processes of what they all know: (processes, …) in their order."""
+    if not _counts:
+        return x.mean(dim=0)
+    shares = torch.tensor(_counts, dtype=x.dtype, device=x.device) / sum(_counts)
+    return torch.tensordot(shares, x, dims=1)
 
 
 def highest(x: Tensor) -> Tensor:
@@ -156,6 +219,7 @@ def with_plain_errors(work: Callable[[], Result]) -> Result:
 
 def stop() -> None:
     """Leave the other processes in order."""
+    _counts.clear()
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
 
@@ -233,17 +297,37 @@ def spread(network: nn.Module) -> None:
         broadcast(tensor)
 
 
+def _lengths(x: Tensor) -> list[int]:
+    """Return the number of rows that each process has."""
+    lengths = torch.empty(world_size(), dtype=torch.long)
+    dist.all_gather(list(lengths.unsqueeze(1).unbind()), torch.tensor([len(x)]))
+    return lengths.tolist()
+
+
+def _padded(x: Tensor, length: int) -> Tensor:
+    """Return ``x`` with rows of zeros up to ``length``."""
+    padded = x.new_zeros(length, *x.shape[1:])
+    padded[: len(x)] = x
+    return padded
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
-        x = x.contiguous()
-        ctx.rows = slice(rank() * len(x), (rank() + 1) * len(x))
-        joined = x.new_empty(world_size() * len(x), *x.shape[1:])
-        dist.all_gather(list(joined.chunk(world_size())), x)
-        return joined
+        # Not from `_counts`: some rows are not of items but one a process.
+        counts = _lengths(x) if _counts else [len(x)] * world_size()
+        longest, first = max(counts), sum(counts[: rank()])
+        ctx.rows = slice(first, first + len(x))
+        x = x.contiguous() if len(x) == longest else _padded(x, longest)
+        joined = x.new_empty(world_size() * longest, *x.shape[1:])
+        parts = joined.chunk(world_size())
+        dist.all_gather(list(parts), x)
+        if min(counts) == longest:
+            return joined
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     @staticmethod
     def backward(ctx, grad):
-        grad = grad.clone()
+        grad = grad * relative_share()
         dist.all_reduce(grad)
-        return grad[ctx.rows]
+        return grad[ctx.rows] / relative_share()

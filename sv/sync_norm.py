@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sv.distributed import world_size
+from sv.distributed import mean_of_stacked, relative_share, world_size
 
 
 class SyncBatchNorm(_BatchNorm):
@@ -22,11 +22,11 @@ class SyncBatchNorm(_BatchNorm):
             raise ValueError(f"expected (batch, channels, ...), not {(*x.shape,)}")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (batch, channels, ...), as many items in every process."""
+        """Normalise (batch, channels, ...), in every process as many rows for an item."""
         if not self.training or world_size() == 1:
             return super().forward(x)
         y, mean, variance = _Normalise.apply(x, self.weight, self.bias, self.eps)
-        count = world_size() * x.numel() // x.shape[1]
+        count = _joined_count(x)
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
@@ -51,6 +51,11 @@ def is_synchronised(network: nn.Module) -> bool:
     return any(isinstance(module, SyncBatchNorm) for module in network.modules())
 
 
+def _joined_count(x: Tensor) -> int:
+    """Return how many numbers of a channel (batch, channels, ...) all processes have together."""
+    return round(world_size() * x.numel() // x.shape[1] / relative_share())
+
+
 class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias, eps):
@@ -60,9 +65,9 @@ class _Normalise(torch.autograd.Function):
         joined = own.new_empty(world_size(), *own.shape)
         dist.all_gather(list(joined.unbind()), own.contiguous())
         variances, means = joined.unbind(1)
-        mean = means.mean(dim=0)
+        mean = mean_of_stacked(means)
         # Variances of parts and those between their means: exact where E[x²] − E[x]² is not.
-        variance = (variances + (means - mean).square()).mean(dim=0)
+        variance = mean_of_stacked(variances + (means - mean).square())
         ctx.save_for_backward(x, weight, mean, (variance + eps).rsqrt())
         ctx.mark_non_differentiable(mean, variance)
         return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps), mean, variance
@@ -76,9 +81,9 @@ class _Normalise(torch.autograd.Function):
         grad = grad.to(mean.dtype)
         unit = (x.to(mean.dtype) - mean.view(shape)).mul_(scale.view(shape))
         own = torch.stack([grad.sum(dims), (grad * unit).sum(dims)])
-        joined = own.clone()
+        joined = own * relative_share()  # gradients count as their processes will
         dist.all_reduce(joined)
-        mean_grad, along = (joined / (world_size() * x.numel() // x.shape[1])).unbind()
+        mean_grad, along = (joined / (relative_share() * _joined_count(x))).unbind()
         factor = scale if weight is None else scale * weight
         along, mean_grad = along.view(shape), mean_grad.view(shape)
         inputs = (grad - mean_grad).sub_(unit.mul_(along)).mul_(factor.view(shape))

@@ -106,8 +106,7 @@ class Trainer:
         facts = Facts(len(index), 0 if labels is None else int(labels.max()) + 1)
         encoder = build_encoder(settings.model)
         self.method = build_method(encoder, settings.method, facts)
-        processes = distributed.world_size()
-        if processes > 1 and settings.train.sync_batch_norm:
+        if distributed.world_size() > 1 and settings.train.sync_batch_norm:
             synchronise(self.method)
         self.method.to(self.device)
         self.optimizer = build_optimizer(settings.optim, self.method)
@@ -116,11 +115,6 @@ class Trainer:
             self.method.positives = self._ssps(len(index), encoder.embedding_dim)
             groups = [*groups, self.method.positives.crop_group()]
         size, seed = settings.train.batch_size, settings.train.seed
-        if size % processes:
-            raise InputError(
-                f"train.batch_size is {size}, of all {processes} processes together: make it a "
-                f"multiple of {processes}"
-            )
         self.source = ViewSource(
             index,
             groups,
@@ -131,7 +125,7 @@ class Trainer:
             rooms=len(rooms) if rooms is not None else 0,
             mel_bands=settings.model.mel_bins,
             mixing=settings.mixing,
-            own=distributed.own_rows(size // processes),
+            own=distributed.deal(size),
         )
         check(settings, index, self.source, rooms)
         self.front_end = FrontEnd.of(settings.data.normalise, settings.model.mel_bins, index, rooms)

@@ -26,6 +26,8 @@ from sv.methods.base import Views
 from sv.methods.simclr import SimCLRConfig
 
 BATCH, DIM = 4, 5
+ITEMS = [2 * BATCH, 2 * BATCH - 1]
+"""Of two processes together; of an odd number the first one has one more."""
 
 
 def anchored(loss, z, *others, **options):
@@ -60,16 +62,18 @@ def swav(scores):
     return swav_loss(torch.cat([one, two]), codes, temperature=0.1, n_codes=1)
 
 
-def losses():
+def losses(items=2 * BATCH):
     """Return name → (function of this process's rows, all rows of its inputs)."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape):
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    z1, z2, wide = draw(2 * BATCH, DIM), draw(2 * BATCH, DIM), draw(2 * BATCH, 3 * DIM)
+    z1, z2, wide = draw(items, DIM), draw(items, DIM), draw(items, 3 * DIM)
     queue, weight = F.normalize(draw(9, DIM)), draw(4, DIM)
-    labels = torch.tensor([0, 0, 1, 1, 2, 3, 2, 2])  # more anchors with a positive in one half
+    labels = torch.tensor([0, 0, 1, 1, 2, 3, 2, 2])[
+        :items
+    ]  # more anchors with a positive in one half
     options = {"temperature": 0.2}
     found = {
         "moco": (lambda a, b: moco_nce(a, b, queue, **options), (z1, z2)),
@@ -92,11 +96,11 @@ def losses():
     return found
 
 
-def evaluate(first: bool | None):
-    """Return name → (value, gradients) for half of the rows, or for all of them (None)."""
-    rows = slice(None) if first is None else slice(0, BATCH) if first else slice(BATCH, None)
+def evaluate(items):
+    """Return name → (value, gradients) for this process's share of the items."""
+    rows = distributed.deal(items) or slice(None)
     results = {}
-    for name, (function, inputs) in losses().items():
+    for name, (function, inputs) in losses(items).items():
         own = [x[rows].clone().requires_grad_(x.is_floating_point()) for x in inputs]
         value = function(*own)
         value, *rest = value if isinstance(value, tuple) else (value,)
@@ -111,7 +115,17 @@ def evaluate(first: bool | None):
 
 def work(rank: int) -> dict:
     """One of the two processes."""
-    results = evaluate(first=rank == 0)
+    results = {items: evaluate(items) for items in ITEMS}
+    results["shares"] = [len(range(650)[distributed.deal(650)]), len(range(7)[distributed.deal(7)])]
+    own = torch.arange(3.0 + rank)
+    results["unequal"] = [
+        distributed.gather(own),
+        distributed.elsewhere(torch.arange(4.0 - rank)),
+        distributed.all_reduce_mean(own.mean()),
+        distributed.factor_of_mean(torch.tensor(len(own))) * own.mean(),
+        list(range(14)[distributed.own_rows(2 * (4 - rank))]),
+    ]
+    distributed.deal(2)
     assert distributed.rank() == rank
     assert distributed.world_size() == 2
     sent = distributed.broadcast(torch.full((2,), float(rank)), source=1)
@@ -130,16 +144,33 @@ def two_processes(tmp_path_factory):
     return in_two_processes(work, tmp_path_factory.mktemp("processes"))
 
 
-def test_two_processes_give_the_loss_and_gradients_of_one(two_processes):
-    first, second = two_processes
-    for name, (value, gradients, rest) in evaluate(first=None).items():
+@pytest.mark.parametrize("items", ITEMS)
+def test_two_processes_give_the_loss_and_gradients_of_one(two_processes, items):
+    first, second = (results[items] for results in two_processes)
+    shares = [BATCH / items, 1 - BATCH / items]  # what a process counts in means
+    for name, (value, gradients, rest) in evaluate(items).items():
         left, right = first[name], second[name]
-        pairs = [((left[0] + right[0]) / 2, value)]
+        pairs = [(shares[0] * left[0] + shares[1] * right[0], value)]
         for one, other, whole in zip(left[1], right[1], gradients, strict=True):
-            pairs.append((torch.cat([one, other]) / 2, whole))  # the mean that the weights get
+            pairs.append((torch.cat([shares[0] * one, shares[1] * other]), whole))
         for joined, whole in pairs:
             torch.testing.assert_close(joined, whole, rtol=1e-10, atol=1e-12, msg=name)
         assert left[2] == pytest.approx(rest, rel=1e-3), name  # own lengths, not the joined ones
+
+
+def test_shares_of_a_batch_that_is_no_multiple(two_processes):
+    """Of 7 items 4 and 3; rows that are as unequal the other way are joined none the less."""
+    for rank, results in enumerate(two_processes):
+        assert results["shares"] == [325, [4, 3][rank]]
+        joined, others, mean, voices, rows = results["unequal"]
+        assert joined.tolist() == [0, 1, 2, 0, 1, 2, 3]
+        assert others.tolist() == ([0, 1, 2], [0, 1, 2, 3])[rank]
+        assert mean.item() == pytest.approx((4 * 1.0 + 3 * 1.5) / 7)
+        assert rows == (list(range(8)), list(range(8, 14)))[rank]
+    whole = sum(
+        share * r["unequal"][3] for share, r in zip((4 / 7, 3 / 7), two_processes, strict=True)
+    )
+    assert whole.item() == pytest.approx(9 / 7)  # of 3 and 4 things that sum up to 3 and 6
 
 
 def test_helpers_of_two_processes(two_processes):

@@ -33,7 +33,7 @@ def test_a_few_kills_of_every_method():
 
 def test_a_few_kills_of_two_processes():
     """Of one of them, which the other must notice, or of both; whatever they remember."""
-    names = ("ssps_dino", "chns")
+    names = ("ssps_dino", "chns", "csc")
     found = results("--processes", 2, "--kills", 2, "--epochs", 5, "--case", *names)
     assert set(found) == set(names)
     assert all(row["different"] == [] for row in found.values())

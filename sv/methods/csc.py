@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from sv.config import option
 from sv.data.views import CropGroup, DataConfig
+from sv.distributed import elsewhere, factor_of_mean, gather
 from sv.errors import InputError
 from sv.losses.separative import cross_attention, csl_scores, pit_loss, separative_loss
 from sv.losses.temperature import LearnableTemperature
@@ -127,39 +128,61 @@ class CSC(Method):
 
     def identities(self, views: Views) -> Tensor:
         """Return who each item of the batch is (batch,): here the utterance, without labels."""
-        return torch.arange(views.crops[GROUP].shape[1], device=views.crops[GROUP].device)
+        return views.sources[GROUP].items[0, :, 0]
 
     def contrast(self, voices: Tensor, items: Tensor, identity: Tensor) -> tuple[Tensor, Stats]:
         """Return L_CSL, or InfoNCE, of every source that is there, and figures to log.
 
+        Items of other processes are part of the contrast and of the attention.
+
         voices: (conditions, batch, sources, dim) embeddings, source 0 being the target.
-        items: (conditions, batch, sources) place in the batch of each source, -1 for none.
+        items: (conditions, batch, sources) place in the joined batch of each source, -1 for none.
         identity: (batch,) who is who.
         """
         there = items >= 0
         conditions, batch = items.shape[:2]
         condition = torch.arange(conditions, device=items.device)
         of_voice = condition[:, None, None].expand_as(items)[there]
-        who = identity[items[there]]
+        everybody, others = gather(identity), elsewhere(identity)
+        who = everybody[items[there]]
         v = voices[there].float()
         if self.config.contrast == "infonce" or self.config.unit_length:
             v = F.normalize(v)
         first = torch.zeros_like(there)
         first[:, :, 0] = True
         is_target = first[there]
-        bank = v[is_target]  # (conditions * batch, dim): every item under every condition
-        bank_who, bank_condition = identity.repeat(conditions), of_voice[is_target]
+
+        def targets_elsewhere(x: Tensor) -> Tensor:
+            """Return the rows of x (M, dim) of the targets of other processes, item by item."""
+            own = x[is_target].unflatten(0, (conditions, batch)).transpose(0, 1)
+            return elsewhere(own).flatten(0, 1)
+
+        # Every item under every condition: own ones, then those of other processes.
+        bank = torch.cat([v[is_target], targets_elsewhere(v)])
+        others, other_condition = (
+            others.repeat_interleave(conditions),
+            condition.repeat(len(others)),
+        )
+        bank_who = torch.cat([who[is_target], others])
+        bank_condition = torch.cat([of_voice[is_target], other_condition])
         # The current condition may not be looked at: it would give the answer away.
         allowed = (who[:, None] == bank_who) & (of_voice[:, None] != bank_condition)
         g = self.global_vectors(v, bank, allowed)
-        scores = self.scores(v, g)
+        scores = self.scores(v, torch.cat([g, targets_elsewhere(g)]))
         # Everybody in the batch is the contrast, through the global vector of the same condition.
-        candidates = (who[:, None] != who) & (of_voice[:, None] == of_voice) & is_target
+        of_column = torch.cat([of_voice, other_condition])
+        candidates = (who[:, None] != torch.cat([who, others])) & (of_voice[:, None] == of_column)
+        candidates[:, : len(v)] &= is_target
         loss, bound = separative_loss(scores, torch.arange(len(v), device=v.device), candidates)
-        stats = {"mi_bound": bound, "mi_ceiling": float(torch.tensor(batch).log())}
+        # Of some items more interferers are there than of others.
+        factor = factor_of_mean(there.sum())
+        stats = {
+            "mi_bound": factor * bound,
+            "mi_ceiling": float(torch.tensor(len(everybody)).log()),
+        }
         if self.config.contrast == "csl":
             stats["alpha"] = self.log_alpha.detach().exp()
-        return loss, stats
+        return factor * loss, stats
 
     def global_vectors(self, v: Tensor, bank: Tensor, allowed: Tensor) -> Tensor:
         """Return the global speaker vector (M, dim) of each v (M, dim) out of ``bank`` (R, dim).

@@ -18,18 +18,18 @@ def shuffled_forward(network: Callable[[Tensor], Tensor], crops: Tensor, seed: i
 
     Parameters
     ----------
-    crops: (batch, frames, mel), as many in every process.
+    crops: (batch, frames, mel) of this process's items.
     seed: of the deal, the same in every process.
 
     Returns
     -------
-    (processes * batch, dim), in order of processes; with one process simply the outputs.
+    (joined batch, dim), in order of processes; with one process simply the outputs.
     """
     if distributed.world_size() == 1:
         return network(crops)
     everything = distributed.gather(crops)
     order = torch.randperm(len(everything), generator=torch.Generator().manual_seed(seed))
     order = order.to(crops.device)
-    mine = order.view(-1, len(crops))[distributed.rank()]
+    mine = order[distributed.own_rows(len(crops))]
     shuffled = distributed.gather(network(everything[mine]))
     return torch.empty_like(shuffled).index_copy_(0, order, shuffled)

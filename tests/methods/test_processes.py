@@ -1,28 +1,22 @@
-"""Two processes (gloo) against one with the joined batch: losses, gradients, memories, norms."""
+"""Several processes (gloo) against one with the joined batch: loss, gradient, memory, norm."""
 
 import pytest
 import torch
+from tiny_methods import TINY, settings_of
 from torch import nn
-from two_processes import in_two_processes
+from two_processes import in_processes
 
 from sv import distributed
+from sv.experiment import Experiment
 from sv.methods import METHODS, build_method
-from sv.methods.base import Facts, Moment, Views
+from sv.methods.base import Facts, Moment, Sources, Views
 from sv.methods.shuffle import shuffled_forward
+from sv.models import build_encoder
 from sv.positives import SSPS, SSPSConfig
 from sv.sync_norm import synchronise
 
-BATCH = 4
-SETTINGS = {
-    "simclr": {"projector": [6, 5], "temperature": 0.2},
-    "moco": {"queue_size": 12, "temperature": 0.2},
-    "dino": {"hidden": [], "bottleneck": 4, "outputs": 9, "local_crops": 1},
-    "vicreg": {"projector": []},
-    "swav": {"projector": [], "prototypes": 6, "queue_size": 12, "queue_start": 0.0},
-    "supcon": {},
-    "h_scl": {},
-    "aam": {},
-}
+TEAMS = [(2, 8), (2, 7), (4, 7)]
+"""How many processes, and how many items they share; 7 make shares that are not equal."""
 
 
 class Mean(nn.Module):
@@ -32,7 +26,7 @@ class Mean(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.first, self.layer = nn.BatchNorm1d(5), nn.Linear(5, 5)
+        self.first, self.layer = nn.BatchNorm1d(8), nn.Linear(8, 5)
         self.last = nn.BatchNorm1d(5, affine=False)
 
     def forward(self, features):
@@ -40,21 +34,34 @@ class Mean(nn.Module):
         return self.last(self.layer(frames.mean(dim=2)))
 
 
-def step(name: str, rows: slice):
-    """Return loss, gradient of the encoder and buffers after one step on these items."""
-    torch.manual_seed(0)
-    method = build_method(Mean(), METHODS[name][1](**SETTINGS[name]), Facts(speakers=7)).train()
-    if rows != slice(None):
-        synchronise(method)
+def views_of(groups, items: int, rows: slice) -> Views:
+    """Return some rows of a batch; what is random in it does not depend on them."""
     generator = torch.Generator().manual_seed(1)
-    counts = {"global": 2, "local": 1} if name == "dino" else {"views": 2}
-    crops = {
-        group: torch.randn(count, 2 * BATCH, 3, 5, generator=generator)[:, rows]
-        for group, count in counts.items()
-    }
-    speakers = torch.tensor([0, 1, 2, 3, 4, 0, 5, 6])[rows]  # one is in both halves
-    views = Views(crops, torch.arange(BATCH), labels=speakers, moment=Moment(5.0, 10))
-    loss, _ = method.training_step(views)
+    place, crops, sources = torch.arange(items), {}, {}
+    for group in groups:
+        shape = (group.count, items)
+        crops[group.name] = torch.randn(*shape, 3, 8, generator=generator)[:, rows]
+        if group.sources:
+            log_mel = torch.randn(*shape, 2, 3, 8, generator=generator)[:, rows]
+            away = torch.randint(1, items, shape, generator=generator)
+            alone = torch.rand(shape, generator=generator) < 0.3
+            partner = torch.where(alone, -1, (place + away) % items)
+            made_of = torch.stack([place.expand(shape), partner], dim=2)[:, rows]
+            sources[group.name] = Sources(log_mel, made_of)
+    speakers = torch.tensor([0, 1, 2, 3, 4, 0, 5, 6])[:items][rows]  # one is there twice
+    return Views(crops, place[rows], speakers, Moment(5.0, 10), sources)
+
+
+def step(name: str, items: int):
+    """Return loss, gradients and buffers after one step on this process's share of the items."""
+    torch.manual_seed(0)
+    rows = distributed.deal(items) or slice(None)
+    settings = Experiment.load(None, settings_of(name))
+    encoder = build_encoder(settings.model) if settings.mixing.probability else Mean()
+    method = build_method(encoder, settings.method, Facts(speakers=7)).train()
+    if distributed.world_size() > 1:
+        synchronise(method)
+    loss, _ = method.training_step(views_of(method.crop_groups(settings.data), items, rows))
     loss.backward()
     distributed.average_gradients(method.parameters())
     gradients = [weight.grad for weight in method.parameters() if weight.grad is not None]
@@ -62,21 +69,20 @@ def step(name: str, rows: slice):
     return [loss, *gradients], [buffer.clone() for buffer in method.buffers()]
 
 
-def ssps_steps(rows: slice) -> list[torch.Tensor]:
+def ssps_steps(items: int) -> list[torch.Tensor]:
     """Return what SSPS substitutes over two epochs, its clusters and its memories."""
+    rows = distributed.deal(items) or slice(None)
     ssps = SSPS(SSPSConfig(enabled=True, clusters=3), 16, 4, (4,))
     generator = torch.Generator().manual_seed(2)
     mixed = []
     for epoch in range(2):
         ssps.start_epoch(epoch)
         for batch in torch.randperm(16, generator=generator).chunk(2):
-            positives = torch.randn(8, 4, generator=generator)
-            references = torch.randn(8, 4, generator=generator) + 3 * (batch[:, None] % 3)
+            batch = batch[:items]
+            positives = torch.randn(items, 4, generator=generator)
+            references = torch.randn(items, 4, generator=generator) + 3 * (batch[:, None] % 3)
             mixed.append(ssps.substitute(positives[rows], batch[rows], references[rows]))
     return [*mixed, *(buffer.clone() for buffer in ssps.buffers())]
-
-
-ITEMS = 2 ** torch.arange(8.0)[:, None]
 
 
 def company(x):
@@ -85,54 +91,74 @@ def company(x):
 
 
 def work(rank: int) -> dict:
-    rows = slice(rank * BATCH, (rank + 1) * BATCH)
-    results = {name: step(name, rows) for name in SETTINGS}
-    results["ssps"] = ssps_steps(rows)
+    results = {}
+    for items in {items for count, items in TEAMS if count == distributed.world_size()}:
+        found = {name: step(name, items) for name in TINY}
+        found["ssps"] = ssps_steps(items)
+        mine = 2 ** torch.arange(float(items))[distributed.deal(items), None]
+        found["plain"] = shuffled_forward(lambda x: 2 * x, mine, seed=3)
+        found["company"] = shuffled_forward(company, mine, seed=3)
+        found["own mean"] = mine.mean()
+        results[items] = found
     results["flags"] = [distributed.any_of(rank == 1), distributed.from_first(rank == 1)]
+    distributed.deal(distributed.world_size())
     results["mean"] = distributed.mean_of({"b": rank + 1.0, "a": 3.0})
-    mine = ITEMS[rows]
-    results["plain"] = shuffled_forward(lambda x: 2 * x, mine, seed=3)
-    results["company"] = shuffled_forward(company, mine, seed=3)
     return results
 
 
 @pytest.fixture(scope="module")
-def two_processes(tmp_path_factory):
-    return in_two_processes(work, tmp_path_factory.mktemp("processes"))
+def done(tmp_path_factory):
+    """(How many processes, how many items they share) → what each of them returned."""
+    results = {
+        count: in_processes(work, tmp_path_factory.mktemp("processes"), count)
+        for count in {count for count, _ in TEAMS}
+    }
+    found = {(count, items): [r[items] for r in results[count]] for count, items in TEAMS}
+    return found | {"figures": results[2]}
 
 
-@pytest.mark.parametrize("name", sorted(SETTINGS))
-def test_loss_gradient_and_memories_are_those_of_the_joined_batch(two_processes, name):
-    values, memories = step(name, slice(None))
-    (first, first_memories), (second, second_memories) = (done[name] for done in two_processes)
-    for one, other, whole in zip(first, second, values, strict=True):
-        torch.testing.assert_close(one, whole, rtol=1e-4, atol=1e-5)
-        assert torch.equal(one, other)
-    for one, other, whole in zip(first_memories, second_memories, memories, strict=True):
+def test_every_method_is_in_the_table():
+    """It is tried in several processes, stopped and killed, as all others are."""
+    assert set(TINY) == set(METHODS)
+
+
+@pytest.mark.parametrize("team", TEAMS, ids=str)
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_loss_gradient_and_memories_are_those_of_the_joined_batch(done, name, team):
+    values, memories = step(name, team[1])
+    first, *others = (found[name] for found in done[team])
+    for one, whole in zip(first[0], values, strict=True):
+        rounding = 1e-5 * (1 + float(whole.abs().max()))
+        torch.testing.assert_close(one, whole, rtol=1e-4, atol=rounding)
+    for one, whole in zip(first[1], memories, strict=True):
         torch.testing.assert_close(one, whole)
-        assert torch.equal(one, other)
+    for other in others:
+        for one, same in zip((*first[0], *first[1]), (*other[0], *other[1]), strict=True):
+            assert torch.equal(one, same)
 
 
-def test_positives_and_memories_are_those_of_one_process(two_processes):
-    whole = ssps_steps(slice(None))
-    first, second = (done["ssps"] for done in two_processes)
-    assert len(whole) == len(first)
-    for number, (one, other, expected) in enumerate(zip(first, second, whole, strict=True)):
-        joined = torch.cat([one, other]) if number < 4 else one
+@pytest.mark.parametrize("team", TEAMS, ids=str)
+def test_positives_and_memories_are_those_of_one_process(done, team):
+    whole = ssps_steps(team[1])
+    parts = [found["ssps"] for found in done[team]]
+    for number, (expected, *found) in enumerate(zip(whole, *parts, strict=True)):
+        joined = torch.cat(found) if number < 4 else found[0]
         torch.testing.assert_close(joined, expected, rtol=1e-4, atol=1e-5)
-        assert number < 4 or torch.equal(one, other)
+        assert number < 4 or all(torch.equal(found[0], other) for other in found)
 
 
-def test_decisions_and_figures_are_common(two_processes):
-    for done in two_processes:
-        assert done["flags"] == [True, False] and done["mean"] == {"b": 1.5, "a": 3.0}
+def test_decisions_and_figures_are_common(done):
+    for found in done["figures"]:
+        assert found["flags"] == [True, False] and found["mean"] == {"b": 1.5, "a": 3.0}
 
 
-def test_crops_are_dealt_anew_and_outputs_come_back_in_order(two_processes):
-    own = [ITEMS[:BATCH].mean().item(), ITEMS[BATCH:].mean().item()]
-    for done in two_processes:
-        assert torch.equal(done["plain"], 2 * ITEMS)
-        means = ((done["company"] - ITEMS) / 100).unique()
-        assert means.sum().item() == pytest.approx(sum(own))  # two batches of all eight
-        assert means.tolist() != pytest.approx(own)  # which are not the processes' own
+@pytest.mark.parametrize("team", TEAMS, ids=str)
+def test_crops_are_dealt_anew_and_outputs_come_back_in_order(done, team):
+    items = 2 ** torch.arange(float(team[1]))[:, None]
+    own = {found["own mean"].item() for found in done[team]}
+    for found in done[team]:
+        assert torch.equal(found["plain"], 2 * items)
+        means = ((found["company"] - items) / 100).round(decimals=3).unique()
+        assert len(means) == team[0]  # batches of all items together
+        assert own.isdisjoint(means.tolist())  # which are not the processes' own
     assert distributed.world_size() == 1
