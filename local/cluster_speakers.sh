@@ -11,6 +11,7 @@ utterances=10  # of each speaker, at most
 seconds=3      # of each utterance
 last=10        # how many of the last epochs to average
 seed=0         # of the choice of utterances and crops, and of the first centroids
+ngpu=0         # GPUs of this machine: one for the voiceprints, all for the clusters; 0: one if any
 force=false    # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
@@ -26,6 +27,7 @@ what=(--title "voiceprints by $exp" --done "$exp/.voiceprints.done" --input "$ex
 status=0
 once check "${what[@]}" --force "$force" || status=$?
 if [ "$status" -eq 0 ]; then
+  [ "$ngpu" -eq 0 ] || launch+=(--gpu 1) # a few utterances of each speaker: minutes of one GPU
   LAUNCH_TITLE="voiceprints by $exp" "${launch[@]}" "$exp/log/voiceprints.log" \
     python -m sv.bin.voiceprints --model "$exp/final.pt" --data "$data" --labels "$labels" \
     --out "$exp/voiceprints" --utterances "$utterances" --seconds "$seconds" --seed "$seed"
@@ -33,4 +35,4 @@ if [ "$status" -eq 0 ]; then
 elif [ "$status" -ne 3 ]; then
   exit 2
 fi
-cluster.sh --k "$k" --seed "$seed" --force "$force" "$exp/voiceprints.scp" "$exp/clusters"
+cluster.sh --k "$k" --seed "$seed" --ngpu "$ngpu" --force "$force" "$exp/voiceprints.scp" "$exp/clusters"

@@ -5,7 +5,7 @@
 # Usage: embed.sh [options] <model> <data> <exp>
 set -euo pipefail
 
-nj=1         # pieces, and jobs that work on them
+nj=1         # pieces, and jobs that work on them, without --ngpu
 ngpu=0       # GPUs, a process for each, on each machine; 0: one process, a GPU if any
 nnodes=1     # machines with --ngpu GPUs each
 processes=   # processes on each machine, if not one for each GPU; several leave --nj no work
@@ -27,7 +27,7 @@ utterances=$(wc -l < "$data/feats.scp")
 nj=$((nj < utterances ? nj : utterances))
 . in_processes.sh
 in_processes sv.bin.embed "$exp" "embed.$name"
-[ "${job[1]}" = python ] || nj=1 # several processes divide the work themselves
+[ "$ngpu" -eq 0 ] && [ "${job[1]}" = python ] || nj=1 # else they divide the work themselves
 if [ "$nj" -le 1 ]; then
   LAUNCH_TITLE="embeddings of $data by $model" "${launch[@]}" "${job[@]}" \
     --model "$model" --data "$data" --out "$out"

@@ -8,15 +8,23 @@ set -euo pipefail
 trials=         # FILE: trial list, if not <data>/trials
 name=           # of the score file; default: the name of <data>
 least_share=0.1 # share of the energy from which a source is a speaker
+ngpu=0          # above 0: ask for a GPU, of which one is used; 0: one if any
 force=false     # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
 data=$1 exp=$2
 trials=${trials:-$data/trials}
-scores=$exp-sources/scores/${name:-$(basename -- "$data")}
+read -r -a launch <<< "${cmd:-launch}"
+name=${name:-$(basename -- "$data")}
+scores=$exp-sources/scores/$name
 
-exec once --title "scores of the sources of $exp" --done "$scores.done" --input "$trials" \
-  --input "$exp/final.pt" --input "$data/feats.scp" --output "$scores" --force "$force" -- \
+what=(--title "scores of the sources of $exp" --done "$scores.done" --input "$trials"
+  --input "$exp/final.pt" --input "$data/feats.scp" --output "$scores" --key "$least_share")
+. begin.sh "${what[@]}" --force "$force"
+
+[ "$ngpu" -eq 0 ] || launch+=(--gpu 1)
+LAUNCH_TITLE="scores of the sources of $exp" "${launch[@]}" "$exp/log/score_sources.$name.log" \
   python -m sv.bin.score_sources --model "$exp/final.pt" --data "$data" --trials "$trials" \
   --output "$scores" --least-share "$least_share"
+once mark "${what[@]}"

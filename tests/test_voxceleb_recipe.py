@@ -84,37 +84,72 @@ def test_all_nine_stages_on_a_miniature_tree(clone, tree):
     assert "nowhere: there is no such folder of trial lists; give --trials DIR, or" in printed
 
 
-@pytest.mark.recipe
-@pytest.mark.parametrize(
-    ("version", "trained", "others"),
-    [
-        ("v1", ["exp/simclr_am_0.1"], []),
-        ("v2", ["exp/simclr-0-base", "exp/simclr-0-ssps"], ["embed.sh", "cluster.sh"]),
-        ("v3", ["exp/supcon-ecapa-0", "exp/supcon-ecapa-chns-0"], []),
-        ("v4", ["exp/csc-0", "exp/simclr_noise-0", "exp/simclr_mixtures-0"], []),
-    ],
-)
-def test_the_machines_and_gpus_reach_every_training(clone, tmp_path, version, trained, others):
-    """Stages 3 to 5, by stage scripts that say what they are given after they have checked it."""
-    copy = tmp_path / "copy"
+STAGES = {"train.sh", "average.sh", "embed.sh", "cluster.sh", "cluster_speakers.sh"}
+STAGES |= {"score.sh", "score_sources.sh"}
+SSPS = ["exp/simclr-0-ssps", "exp/simclr-0-base"]
+CHNS = ["exp/supcon-ecapa-chns-0", "exp/supcon-ecapa-0"]
+CSC = ["exp/csc-0", "exp/simclr_noise-0", "exp/simclr_mixtures-0"]
+
+
+@pytest.fixture(scope="module")
+def said(clone, tmp_path_factory):
+    """A clone whose stage scripts check what they are given, and then only say it."""
+    copy = tmp_path_factory.mktemp("said") / "copy"
     shutil.copytree(clone, copy, ignore=shutil.ignore_patterns("mini", "custom", "data", "exp"))
     real = copy / "real"
     shutil.move(copy / "local", real)
     (copy / "local").mkdir()
-    for name in ("train.sh", "average.sh", "embed.sh", "cluster.sh", "cluster_speakers.sh"):
+    for name in STAGES:
         script = copy / "local" / name
         text = (real / name).read_text().split('/../path.sh"')[0] + '/../path.sh"\n'
-        script.write_text(f'{text}echo "RAN {name} ngpu=${{ngpu:-}} nnodes=${{nnodes:-}} $*"\n')
+        options = "ngpu=${ngpu:-} nnodes=${nnodes:-} nj=${nj:-}"
+        script.write_text(f'{text}echo "RAN {name} {options} $*"\n')
         script.chmod(0o755)
     shutil.copy(real / "train_further.sh", copy / "local")  # which calls train.sh
-    words = ["--stage", 3, "--stop-stage", 5, "--ngpu", 4, "--nnodes", 2]
-    printed = shell(copy / "egs" / "voxceleb" / version / "run.sh", *words, cwd=copy)
+    return copy
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize(
+    ("version", "more", "trained", "embedded", "others"),
+    [
+        ("v1", [], ["exp/simclr_am_0.1"], ["exp/simclr_am_0.1"], []),
+        ("v2", [], SSPS[::-1], SSPS, []),
+        ("v2", ["--pseudo-labels", "true"], SSPS[::-1], [SSPS[1], *SSPS], ["cluster.sh"]),
+        ("v3", [], CHNS[::-1], CHNS, ["cluster_speakers.sh"]),
+        (
+            "v4",
+            ["--stop-stage", 7],
+            CSC,
+            [e for e in CSC for _ in range(4)],
+            4 * ["score_sources.sh"],
+        ),
+    ],
+)
+def test_machines_and_gpus_reach_every_stage_with_a_network(
+    said, version, more, trained, embedded, others
+):
+    recipe = said / "egs" / "voxceleb" / version / "run.sh"
+    words = ["--stage", 3, "--stop-stage", 6, "--ngpu", 4, "--nnodes", 2, "--nj", 5, *more]
+    printed = shell(recipe, *words, cwd=said)
     ran = [line.split() for line in printed.splitlines() if line.startswith("RAN ")]
-    several = [line for line in ran if line[2:4] == ["ngpu=4", "nnodes=2"]]
-    assert [line[-1] for line in several if line[1] == "train.sh"] == trained
-    assert [line[1] for line in several if line[1] != "train.sh"] == others
-    printed = shell(copy / "egs" / "voxceleb" / version / "run.sh", "--help", cwd=copy)
-    assert "--ngpu" in printed and "--nnodes" in printed
+    calls = {name: [line for line in ran if line[1] == name] for name in STAGES}
+    assert [line[-1] for line in calls["train.sh"]] == trained
+    assert [line[-1] for line in calls["embed.sh"]] == embedded
+    assert {line[4] for line in calls["embed.sh"]} == {"nj=5"}  # on a machine without a GPU
+    found = [line[1] for line in ran if line[1] not in ("train.sh", "embed.sh")]
+    assert [name for name in found if name not in ("average.sh", "score.sh")] == others
+    for name in ("train.sh", "embed.sh", "cluster.sh"):
+        assert all(line[2:4] == ["ngpu=4", "nnodes=2"] for line in calls[name])
+    for name in ("cluster_speakers.sh", "score_sources.sh"):  # a machine is enough
+        assert all(line[2] == "ngpu=4" for line in calls[name])
+    assert ("stage 5 needs no clusters" in printed) == (version == "v2" and not more)
+
+
+@pytest.mark.recipe
+def test_every_stage_that_can_use_a_gpu_is_tried_above():
+    able = {p.name for p in (ROOT / "local").glob("*.sh") if "\nngpu=" in p.read_text()}
+    assert able - {"train_further.sh"} <= STAGES
 
 
 def check_results(recipe, printed):

@@ -30,16 +30,19 @@ def main(argv: list[str] | None = None) -> None:
         help="share of the energy from which a source is a speaker. Too low: what separation left "
         "over is compared too, and non-targets score higher; 1: the dominant source alone",
     )
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     args = p.parse_args(argv)
     if not 0.0 <= args.least_share <= 1.0:
         raise InputError(f"--least-share {args.least_share}: give a number from 0 to 1")
 
+    from sv.device import choose_device
     from sv.scoring.score_file import write_scores
     from sv.scoring.sources import score_sources
     from sv.scoring.trials import read_trials
 
     trials = read_trials(args.trials)
-    scores = score_sources(args.model, args.data, trials, args.least_share)
+    device = choose_device(args.device)
+    scores = score_sources(args.model, args.data, trials, args.least_share, device)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     info = {"backend": "cosine of the best pair of sources", "labels": "none"}
     write_scores(args.output, trials, scores, info)

@@ -29,9 +29,15 @@ class SourceEmbeddings(NamedTuple):
 
 @torch.inference_mode()
 def embed_sources(
-    embedder: Embedder, index: TrainingIndex, *, frames_per_batch: int = 8000
+    embedder: Embedder,
+    index: TrainingIndex,
+    *,
+    frames_per_batch: int = 8000,
+    device: torch.device | str = "cpu",
 ) -> SourceEmbeddings:
     """Return the embedding of every source of every utterance, in the order of the index.
+
+    device: where the network works, to which it is moved.
 
     Raises:
         InputError: the model does not separate, or was trained on other features.
@@ -45,17 +51,18 @@ def embed_sources(
         raise InputError(
             f"the model was trained on {embedder.mel_bins} mel bands, the features have {index.dim}"
         )
+    encoder.to(device)
     vectors = np.zeros((len(index), encoder.sources, encoder.embedding_dim), dtype=np.float32)
     shares = np.zeros((len(index), encoder.sources), dtype=np.float32)
     bar = progress(total=len(index), desc="sources", unit="utt")
     for rows in batches_by_length(index.frames, frames_per_batch):
         frames = index.frames[rows]
         features = index.read_windows(rows, np.zeros(len(rows), np.int64), int(frames.max()))
-        lengths = torch.from_numpy(frames.astype(np.int64))
-        ready = normalise(torch.from_numpy(features), embedder.normalise, lengths)
+        lengths = torch.from_numpy(frames.astype(np.int64)).to(device)
+        ready = normalise(torch.from_numpy(features).to(device), embedder.normalise, lengths)
         found = encoder.separate(ready, lengths)
-        vectors[rows] = torch.nn.functional.normalize(found.embeddings, dim=2).numpy()
-        shares[rows] = found.shares.numpy()
+        vectors[rows] = torch.nn.functional.normalize(found.embeddings, dim=2).cpu().numpy()
+        shares[rows] = found.shares.cpu().numpy()
         bar.update(len(rows))
     bar.close()
     return SourceEmbeddings(vectors, shares)
@@ -82,10 +89,14 @@ def best_pairs(
 
 
 def score_sources(
-    model: str | Path, data: str | Path, trials: Trials, least_share: float = 0.1
+    model: str | Path,
+    data: str | Path,
+    trials: Trials,
+    least_share: float = 0.1,
+    device: torch.device | str = "cpu",
 ) -> np.ndarray:
     """Return the scores (trials,) of a list by the best pair of sources."""
     index = TrainingIndex.load(data)
     rows = trials.rows_of(index.ids(slice(None)), str(data))
-    found = embed_sources(Embedder.load(model), index)
+    found = embed_sources(Embedder.load(model), index, device=device)
     return best_pairs(found, rows[trials.enrol], rows[trials.test], least_share)

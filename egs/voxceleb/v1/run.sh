@@ -22,8 +22,8 @@ babble=musan              # musan or training: babble of MUSAN's speech, or of t
 max_rooms=10000           # of 60,000 room responses, spread evenly; 0: all, 8 kB of memory each
 num_mel_bins=40           # mel bands, as published; model.mel_bins of --config must agree
 nj=2                      # parallel jobs
-ngpu=0                    # GPUs that train, a process for each, on each machine; 0: one if any
-nnodes=1                  # machines that train, with --ngpu GPUs each
+ngpu=0                    # GPUs, a process for each, on each machine; 0: one process, a GPU if any
+nnodes=1                  # machines with --ngpu GPUs each
 config=conf/simclr_am_0.1.yaml # FILE: settings of model, loss and training
 set=                      # settings over those of --config: "optim.lr=0.0005 train.epochs=20"
 seed=0                    # of the first weights and of the order of training
@@ -36,6 +36,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . ./cmd.sh
 . ./path.sh
 . stages.sh
+devices=(--ngpu "$ngpu" --nnodes "$nnodes")
 exp=exp/${name:-$(basename -- "$config" .yaml)}
 
 if stage 0 "data: find the parts of VoxCeleb, convert m4a, write data directories and trials"; then
@@ -59,8 +60,8 @@ if stage 2 "augmentation banks: MUSAN and RIRS_NOISES"; then
 fi
 
 if stage 3 "pretrain: $config, without labels"; then
-  train.sh --config "$config" --set "$set" --seed "$seed" --ngpu "$ngpu" --nnodes "$nnodes" \
-    --force "$force" data/train banks "$exp"
+  train.sh --config "$config" --set "$set" --seed "$seed" "${devices[@]}" --force "$force" \
+    data/train banks "$exp"
 fi
 
 if stage 4 "cluster"; then
@@ -73,7 +74,7 @@ fi
 
 if stage 6 "embed VoxCeleb1"; then
   average.sh --last "$last" --force "$force" "$exp"
-  embed.sh --force "$force" "$exp/final.pt" data/voxceleb1 "$exp"
+  embed.sh --nj "$nj" "${devices[@]}" --force "$force" "$exp/final.pt" data/voxceleb1 "$exp"
 fi
 
 if stage 7 "score the trials: cosine"; then

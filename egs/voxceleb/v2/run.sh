@@ -16,8 +16,8 @@ counts=published          # FILE|published|any: counts that the corpora and list
 download=false            # fetch trials, MUSAN and RIRS_NOISES if they are not there
 lists="o e h"             # trial lists
 nj=2                      # parallel jobs
-ngpu=0                    # GPUs that train, a process for each, on each machine; 0: one if any
-nnodes=1                  # machines that train, with --ngpu GPUs each
+ngpu=0                    # GPUs, a process for each, on each machine; 0: one process, a GPU if any
+nnodes=1                  # machines with --ngpu GPUs each
 method=simclr             # settings: conf/<method>.yaml
 epochs=120                # of both phases together; published: 100 and 20 (DINO: 80 and 20)
 set=                      # settings over those of both phases: "train.batch_size=128"
@@ -25,7 +25,9 @@ further=                  # settings of stage 5, with SSPS and without
 ssps=                     # settings over those with SSPS alone: "ssps.nearest=2"
 baseline=false            # also go on without SSPS, for as many epochs
 upper_bound=false         # also go on with positives of true speakers: the most SSPS could gain
-k=25000                   # clusters of stage 4, then merged to 7,500, for pseudo-labels
+pseudo_labels=false       # stage 4: embed and cluster the training set, hours of a GPU; for PLDA and
+                          # for looking at. SSPS does without: it clusters its own memories
+k=25000                   # clusters of --pseudo-labels true, which are then merged to 7,500
 seed=0                    # of the first weights and of the order of training
 last=10                   # epochs to average for the final model, at most
 name=                     # the experiments are exp/<name>{base,ssps,baseline,speakers}
@@ -65,10 +67,14 @@ if stage 3 "pretrain: $method, without labels"; then
 fi
 
 if stage 4 "cluster the training set by the base"; then
-  average.sh --last "$last" --force "$force" "$base"
-  embed.sh "${devices[@]}" --force "$force" "$base/final.pt" data/train "$base"
-  cluster.sh --k "$k" --merge 7500 --labels data/labels/train/utt2spk "${devices[@]}" \
-    --force "$force" "$base/embeddings/train.scp" "$base/clusters"
+  if [ "$pseudo_labels" = true ]; then
+    average.sh --last "$last" --force "$force" "$base"
+    embed.sh --nj "$nj" "${devices[@]}" --force "$force" "$base/final.pt" data/train "$base"
+    cluster.sh --k "$k" --merge 7500 --labels data/labels/train/utt2spk "${devices[@]}" \
+      --force "$force" "$base/embeddings/train.scp" "$base/clusters"
+  else
+    echo "stage 5 needs no clusters: nothing to do without --pseudo-labels true"
+  fi
 fi
 
 if stage 5 "train: go on with positives from other recordings"; then
@@ -82,7 +88,8 @@ fi
 if stage 6 "embed VoxCeleb1"; then
   for system in "${systems[@]}" "$base"; do
     average.sh --last "$last" --force "$force" "$system"
-    embed.sh --force "$force" "$system/final.pt" data/voxceleb1 "$system"
+    embed.sh --nj "$nj" "${devices[@]}" --force "$force" \
+      "$system/final.pt" data/voxceleb1 "$system"
   done
 fi
 

@@ -17,8 +17,8 @@ counts=published          # FILE|published|any: counts that the corpora and list
 download=false            # fetch trials, MUSAN and RIRS_NOISES if they are not there
 lists="o e h"             # trial lists
 nj=2                      # parallel jobs
-ngpu=0                    # GPUs that train, a process for each, on each machine; 0: one if any
-nnodes=1                  # machines that train, with --ngpu GPUs each
+ngpu=0                    # GPUs, a process for each, on each machine; 0: one process, a GPU if any
+nnodes=1                  # machines with --ngpu GPUs each
 loss=supcon               # supcon, h_scl, or aam (classification: a baseline of one phase)
 encoder=ecapa             # ecapa (256 channels) or thin_resnet34
 hard_ratio=1              # share of a batch from clusters in stage 5; 0: random batches only
@@ -68,7 +68,7 @@ fi
 
 if stage 4 "voiceprints of the speakers by the base, and clusters of them"; then
   one_phase || cluster_speakers.sh --k "$num_clusters" --last "$last" --seed "$seed" \
-    --force "$force" data/train "$labels" "$base"
+    --ngpu "$ngpu" --force "$force" data/train "$labels" "$base"
 fi
 
 if stage 5 "train from scratch: batches with hard negatives from clusters"; then
@@ -81,7 +81,8 @@ fi
 if stage 6 "embed VoxCeleb1"; then
   for system in "${systems[@]}"; do
     average.sh --last "$last" --force "$force" "$system"
-    embed.sh --force "$force" "$system/final.pt" data/voxceleb1 "$system"
+    embed.sh --nj "$nj" "${devices[@]}" --force "$force" \
+      "$system/final.pt" data/voxceleb1 "$system"
   done
 fi
 

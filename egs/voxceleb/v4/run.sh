@@ -17,8 +17,8 @@ train_set=voxceleb2       # voxceleb2 (dev), voxceleb1 (dev), or several joined 
 counts=published          # FILE|published|any: counts that corpora and lists must have
 converted=corpus          # DIR: where m4a files are converted to
 nj=2                      # parallel jobs
-ngpu=0                    # GPUs that train, a process for each, on each machine; 0: one if any
-nnodes=1                  # machines that train, with --ngpu GPUs each
+ngpu=0                    # GPUs, a process for each, on each machine; 0: one process, a GPU if any
+nnodes=1                  # machines with --ngpu GPUs each
 configs="csc simclr_noise simclr_mixtures" # systems: conf/<config>.yaml; the others are ablations
 set=                      # settings over those of every system: "optim.lr=0.0005 train.epochs=20"
 levels="10 5 0"           # of the test speaker over the other person, dB; "": clean trials only
@@ -33,6 +33,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . ./cmd.sh
 . ./path.sh
 . stages.sh
+devices=(--ngpu "$ngpu" --nnodes "$nnodes")
 experiment() { echo "exp/$name$1-$seed"; }
 systems=() # of those that separate also <system>-sources, scored by the best sources
 for config in $configs; do
@@ -66,8 +67,8 @@ if stage 3 "pretrain: $configs"; then
   for config in $configs; do
     known=() # true speakers, for the one ablation that is supervised
     [[ $config != *supervised ]] || known=(--labels data/labels/train/utt2spk)
-    train.sh --config "conf/$config.yaml" --set "$set" --seed "$seed" --ngpu "$ngpu" \
-      --nnodes "$nnodes" --force "$force" "${known[@]}" data/train banks "$(experiment "$config")"
+    train.sh --config "conf/$config.yaml" --set "$set" --seed "$seed" "${devices[@]}" \
+      --force "$force" "${known[@]}" data/train banks "$(experiment "$config")"
   done
 fi
 
@@ -77,7 +78,9 @@ if stage 6 "embed the test sets"; then
   for config in $configs; do
     exp=$(experiment "$config")
     average.sh --last "$last" --force "$force" "$exp"
-    for data in "${sets[@]}"; do embed.sh --force "$force" "$exp/final.pt" "$data" "$exp"; done
+    for data in "${sets[@]}"; do
+      embed.sh --nj "$nj" "${devices[@]}" --force "$force" "$exp/final.pt" "$data" "$exp"
+    done
   done
 fi
 
@@ -85,7 +88,9 @@ if stage 7 "score the trials, clean and adverse: cosine"; then
   for system in "${systems[@]}"; do
     for data in "${sets[@]}"; do
       case $system in
-        *-sources) score_sources.sh --force "$force" "$data" "${system%-sources}" ;;
+        *-sources)
+          score_sources.sh --ngpu "$ngpu" --force "$force" "$data" "${system%-sources}"
+          ;;
         *) score.sh --force "$force" "$data" "$system" ;;
       esac
     done
