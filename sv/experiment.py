@@ -24,8 +24,8 @@ class TrainConfig:
     epochs: int = option(100, "passes over the training set")
     batch_size: int = option(
         256,
-        "utterances in a batch (speakers, with two utterances each, where the method learns from "
-        "true speakers); contrastive losses want many, for their negatives",
+        "utterances in a batch of all processes together (speakers, with two utterances each, if "
+        "the method learns from true speakers); contrastive losses want many, for their negatives",
     )
     seed: int = option(0, "of weights, order, crops and augmentation; same seed, same result")
     precision: Precision = option(

@@ -152,6 +152,30 @@ def test_every_stage_that_can_use_a_gpu_is_tried_above():
     assert able - {"train_further.sh"} <= STAGES
 
 
+@pytest.mark.recipe
+def test_voiceprints_and_sources_ask_for_one_gpu(said, tmp_path, monkeypatch):
+    """By their real scripts; those that they call, and the launcher, say what they are given."""
+    for name in ("exp/final.pt", "data/feats.scp", "data/utt2num_frames", "data/trials", "labels"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    launcher = tmp_path / "launcher"
+    made = "exp/voiceprints.scp exp/voiceprints.ark exp-sources/scores/data"
+    launcher.write_text(f'#!/bin/sh\necho "LAUNCH $*"\nmkdir -p exp-sources/scores\ntouch {made}\n')
+    launcher.chmod(0o755)
+    monkeypatch.setenv("cmd", str(launcher))
+    monkeypatch.delenv("train_cmd", raising=False)
+    for script, words, module, log in (
+        ("cluster_speakers.sh", ["data", "labels", "exp"], "voiceprints", "voiceprints"),
+        ("score_sources.sh", ["data", "exp"], "score_sources", "score_sources.data"),
+    ):
+        printed = shell(said / "real" / script, "--ngpu", 4, *words, cwd=tmp_path)
+        launched = f"LAUNCH --gpu 1 exp/log/{log}.log python -m sv.bin.{module}"
+        assert launched in printed
+        assert ("RAN cluster.sh ngpu=4" in printed) == (script == "cluster_speakers.sh")
+        printed = shell(said / "real" / script, "--force", "true", *words, cwd=tmp_path)
+        assert launched.replace("--gpu 1 ", "") in printed
+
+
 def check_results(recipe, printed):
     report = recipe / "exp" / "simclr_am_0.1" / "report"
     for name, count in (("vox1-o", 12), ("vox1-e", 42), ("vox1-h", 42)):

@@ -10,8 +10,8 @@ Started again, it goes on where it was, to the same bits. SIGTERM or SIGUSR1 (a 
 warning) write a checkpoint and end it with status 99, on which a queue can start it again.
 
 In several processes (torchrun, or utils/processes as local/train.sh --ngpu does) each takes its
-share of every batch; train.batch_size is that of all together, and the result is the same but for
-rounding.
+share of every batch; train.batch_size is that of all together, of which some get one more if it is
+no multiple, and the result is the same but for rounding.
 
 Example:
   python -m sv.bin.train --config conf/simclr.yaml --data data/train --out exp/simclr \\
