@@ -17,9 +17,7 @@ baseline=true       # also go on without SSPS, for as many epochs
 upper_bound=false   # also go on with positives of true speakers: the most SSPS could gain
 seed=0              # of the first weights and of the order of training
 last=10             # epochs to average for the final model, at most
-pseudo_labels=true  # stage 4: cluster the training set, for PLDA and for looking at; stage 5
-                    # does without: SSPS clusters its own memories
-k=auto              # clusters of --pseudo-labels true; auto: by a silhouette
+k=auto              # clusters of stage 4, for looking at and for PLDA; stage 5 does without
 name=               # the experiments are exp/<name>{base,ssps,baseline,speakers}
 force=false         # run stages even if they are complete
 
@@ -54,14 +52,10 @@ if stage 3 "pretrain: $method, without labels"; then
 fi
 
 if stage 4 "cluster the training set by the base"; then
-  if [ "$pseudo_labels" = true ]; then
-    average.sh --last "$last" --force "$force" "$base"
-    embed.sh --force "$force" "$base/final.pt" data/train "$base"
-    cluster.sh --k "$k" --labels data/labels/train/utt2spk --force "$force" \
-      "$base/embeddings/train.scp" "$base/clusters"
-  else
-    echo "stage 5 needs no clusters: nothing to do without --pseudo-labels true"
-  fi
+  average.sh --last "$last" --force "$force" "$base"
+  embed.sh --force "$force" "$base/final.pt" data/train "$base"
+  cluster.sh --k "$k" --labels data/labels/train/utt2spk --force "$force" \
+    "$base/embeddings/train.scp" "$base/clusters"
 fi
 
 if stage 5 "train: go on with positives from other recordings"; then

@@ -25,8 +25,7 @@ further=                  # settings of stage 5, with SSPS and without
 ssps=                     # settings over those with SSPS alone: "ssps.nearest=2"
 baseline=false            # also go on without SSPS, for as many epochs
 upper_bound=false         # also go on with positives of true speakers: the most SSPS could gain
-pseudo_labels=false       # stage 4: embed and cluster the training set, hours of a GPU; for PLDA and
-                          # for looking at. SSPS does without: it clusters its own memories
+pseudo_labels=false       # embed and cluster 1.09 M utterances in stage 4, for PLDA; not for SSPS
 k=25000                   # clusters of --pseudo-labels true, which are then merged to 7,500
 seed=0                    # of the first weights and of the order of training
 last=10                   # epochs to average for the final model, at most
@@ -40,8 +39,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . stages.sh
 devices=(--ngpu "$ngpu" --nnodes "$nnodes")
 exp=exp/${name:-$method-$seed-}
-base=${exp}base
-systems=("${exp}ssps")
+base=${exp}base systems=("${exp}ssps")
 [ "$baseline" = false ] || systems+=("${exp}baseline")
 [ "$upper_bound" = false ] || systems+=("${exp}speakers")
 
@@ -66,30 +64,25 @@ if stage 3 "pretrain: $method, without labels"; then
     --force "$force" data/train banks "$base"
 fi
 
-if stage 4 "cluster the training set by the base"; then
-  if [ "$pseudo_labels" = true ]; then
-    average.sh --last "$last" --force "$force" "$base"
-    embed.sh --nj "$nj" "${devices[@]}" --force "$force" "$base/final.pt" data/train "$base"
-    cluster.sh --k "$k" --merge 7500 --labels data/labels/train/utt2spk "${devices[@]}" \
-      --force "$force" "$base/embeddings/train.scp" "$base/clusters"
-  else
-    echo "stage 5 needs no clusters: nothing to do without --pseudo-labels true"
-  fi
+if stage 4 "cluster: only with --pseudo-labels true" && [ "$pseudo_labels" = true ]; then
+  average.sh --last "$last" --force "$force" "$base"
+  embed.sh --nj "$nj" "${devices[@]}" --force "$force" "$base/final.pt" data/train "$base"
+  cluster.sh --k "$k" --merge 7500 --labels data/labels/train/utt2spk "${devices[@]}" \
+    --force "$force" "$base/embeddings/train.scp" "$base/clusters"
 fi
 
 if stage 5 "train: go on with positives from other recordings"; then
   for system in "${systems[@]}"; do
-    train_further.sh --system "${system#"$exp"}" --ssps "$ssps" \
-      --config "conf/$method.yaml" --set "$set $further train.epochs=$epochs" --seed "$seed" \
-      "${devices[@]}" --force "$force" "$base" data/train banks "$system"
+    train_further.sh --system "${system#"$exp"}" --ssps "$ssps" --config "conf/$method.yaml" \
+      --set "$set $further train.epochs=$epochs" --seed "$seed" "${devices[@]}" --force "$force" \
+      "$base" data/train banks "$system"
   done
 fi
 
 if stage 6 "embed VoxCeleb1"; then
   for system in "${systems[@]}" "$base"; do
     average.sh --last "$last" --force "$force" "$system"
-    embed.sh --nj "$nj" "${devices[@]}" --force "$force" \
-      "$system/final.pt" data/voxceleb1 "$system"
+    embed.sh --nj "$nj" "${devices[@]}" --force "$force" "$system/final.pt" data/voxceleb1 "$system"
   done
 fi
 

@@ -81,8 +81,7 @@ fi
 if stage 6 "embed VoxCeleb1"; then
   for system in "${systems[@]}"; do
     average.sh --last "$last" --force "$force" "$system"
-    embed.sh --nj "$nj" "${devices[@]}" --force "$force" \
-      "$system/final.pt" data/voxceleb1 "$system"
+    embed.sh --nj "$nj" "${devices[@]}" --force "$force" "$system/final.pt" data/voxceleb1 "$system"
   done
 fi
 

@@ -33,7 +33,6 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . ./cmd.sh
 . ./path.sh
 . stages.sh
-devices=(--ngpu "$ngpu" --nnodes "$nnodes")
 experiment() { echo "exp/$name$1-$seed"; }
 systems=() # of those that separate also <system>-sources, scored by the best sources
 for config in $configs; do
@@ -67,8 +66,8 @@ if stage 3 "pretrain: $configs"; then
   for config in $configs; do
     known=() # true speakers, for the one ablation that is supervised
     [[ $config != *supervised ]] || known=(--labels data/labels/train/utt2spk)
-    train.sh --config "conf/$config.yaml" --set "$set" --seed "$seed" "${devices[@]}" \
-      --force "$force" "${known[@]}" data/train banks "$(experiment "$config")"
+    train.sh --config "conf/$config.yaml" --set "$set" --seed "$seed" --ngpu "$ngpu" \
+      --nnodes "$nnodes" --force "$force" "${known[@]}" data/train banks "$(experiment "$config")"
   done
 fi
 
@@ -78,9 +77,8 @@ if stage 6 "embed the test sets"; then
   for config in $configs; do
     exp=$(experiment "$config")
     average.sh --last "$last" --force "$force" "$exp"
-    for data in "${sets[@]}"; do
-      embed.sh --nj "$nj" "${devices[@]}" --force "$force" "$exp/final.pt" "$data" "$exp"
-    done
+    options=(--nj "$nj" --ngpu "$ngpu" --nnodes "$nnodes" --force "$force")
+    for data in "${sets[@]}"; do embed.sh "${options[@]}" "$exp/final.pt" "$data" "$exp"; done
   done
 fi
 
@@ -88,9 +86,7 @@ if stage 7 "score the trials, clean and adverse: cosine"; then
   for system in "${systems[@]}"; do
     for data in "${sets[@]}"; do
       case $system in
-        *-sources)
-          score_sources.sh --ngpu "$ngpu" --force "$force" "$data" "${system%-sources}"
-          ;;
+        *-sources) score_sources.sh --ngpu "$ngpu" --force "$force" "$data" "${system%-sources}" ;;
         *) score.sh --force "$force" "$data" "$system" ;;
       esac
     done
