@@ -159,10 +159,8 @@ class CSC(Method):
 
         # Every item under every condition: own ones, then those of other processes.
         bank = torch.cat([v[is_target], targets_elsewhere(v)])
-        others, other_condition = (
-            others.repeat_interleave(conditions),
-            condition.repeat(len(others)),
-        )
+        other_condition = condition.repeat(len(others))
+        others = others.repeat_interleave(conditions)
         bank_who = torch.cat([who[is_target], others])
         bank_condition = torch.cat([of_voice[is_target], other_condition])
         # The current condition may not be looked at: it would give the answer away.
