@@ -162,6 +162,7 @@ def in_processes(
         pool.shutdown()
     except BrokenProcessPool:
         # The pool stops the others by SIGTERM as soon as one is lost.
+        pool.shutdown()  # two threads that ask at once for the status of a process can both miss it
         ended = [how_it_ended(process) for process in workers if process.exitcode]
         told = [text for text in ended if "SIGTERM" not in text] or ended or ["has gone"]
         raise LostWorker(f"{what} {told[0]}: {remedy}") from None
