@@ -32,19 +32,20 @@ class RecentLosses:
         self.kept.append((step, loss.detach().float()))
 
     def first_bad(self) -> tuple[int, float, bool] | None:
-        """Forget the losses; return (step, loss, whether this process had it) of the first bad one.
+        """Forget the losses; return (step, loss, whether it is of this process) of the first bad.
 
-        All processes get the same step. None if all losses are finite.
+        All processes get the same step and loss. None if all losses are finite.
         """
         kept, self.kept = self.kept, []
         if not kept:
             return None
         own = torch.stack([loss for _, loss in kept])
-        bad = (~distributed.all_reduce_mean(own).isfinite()).nonzero()
+        means = distributed.all_reduce_mean(own)
+        bad = (~means.isfinite()).nonzero()
         if not len(bad):
             return None
         place = int(bad[0])
-        return kept[place][0], float(own[place]), not bool(own[place].isfinite())
+        return kept[place][0], float(means[place]), not bool(own[place].isfinite())
 
 
 def bad_batch_path(exp: Path) -> Path:
