@@ -83,12 +83,16 @@ def save_bad_batch(
     return f"{told}. 'python -m sv.bin.show_bad_batch {path}' shows the batch that made it"
 
 
-def load_bad_batch(path: str | Path) -> tuple[dict[str, Tensor], dict, dict[int, str]]:
+def load_bad_batch(
+    path: str | Path, only: list[str] | None = None
+) -> tuple[dict[str, Tensor], dict, dict[int, str]]:
     """Return the arrays by name, what is known of the step, and the id of each utterance.
+
+    only: names of the arrays that are wanted; all of them if None.
 
     Raises
     ------
-    InputError: the file is not there, or of another kind.
+    InputError: the file is not there, or of another kind, or has no such array.
     """
     try:
         with safetensors.safe_open(str(path), "pt") as file:
@@ -98,12 +102,17 @@ def load_bad_batch(path: str | Path) -> tuple[dict[str, Tensor], dict, dict[int,
         about, batch = json.loads(notes["about"]), arrays[UTTERANCES].shape[-1]
         if any(array.shape[1] != batch for name, array in arrays.items() if name != UTTERANCES):
             raise ValueError("crops of another number of items")
-        return arrays, about, ids
     except (OSError, safetensors.SafetensorError, ValueError, LookupError, AttributeError) as error:
         raise InputError(
             f"{path}: not a batch that training saved ({error}): give bad_batch.safetensors of an "
             "experiment folder"
         ) from None
+    for name in only or []:
+        if name not in arrays or name == UTTERANCES:
+            known = ", ".join(sorted(arrays.keys() - {UTTERANCES}))
+            raise InputError(f"{path} has no array {name!r}: it has {known}")
+    wanted = {UTTERANCES, *(only if only is not None else arrays)}
+    return {name: array for name, array in arrays.items() if name in wanted}, about, ids
 
 
 def describe(

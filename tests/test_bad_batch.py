@@ -71,6 +71,11 @@ def test_the_batch_that_made_it_is_saved_and_shown(data, tmp_path, capsys, babbl
     else:  # it may also have been among the talkers of the babble
         assert culprits and all("views/" in line for line in culprits)
     assert sum(line.startswith("item") and "; " in line for line in shown) == 2
+    show_bad_batch.main([str(path), "--only", "views/input"])
+    shown = capsys.readouterr().out
+    assert "views/input" in shown and "views/features" not in shown
+    with pytest.raises(InputError, match=r"no array 'input': it has views/features, views/"):
+        show_bad_batch.main([str(path), "--only", "input"])
 
 
 def test_a_batch_of_finite_numbers_points_at_the_network(tmp_path, capsys, write_features):

@@ -20,11 +20,14 @@ def main(argv: list[str] | None = None) -> None:
     p = parser(__doc__)
     p.add_argument("file", type=Path, metavar="FILE", help="bad_batch.safetensors of an experiment")
     p.add_argument("--items", action="store_true", help="also print a line for each item")
+    p.add_argument(
+        "--only", nargs="+", metavar="ARRAY", help="show these arrays alone, such as views/input"
+    )
     args = p.parse_args(argv)
 
     from sv.bad_batch import describe, load_bad_batch
 
-    for line in describe(*load_bad_batch(args.file), items=args.items):
+    for line in describe(*load_bad_batch(args.file, args.only), items=args.items):
         print(line)
 
 
