@@ -34,7 +34,7 @@ if [ "$nj" -le 1 ]; then
 else
   LAUNCH_TITLE="embeddings of $data by $model" "${launch[@]}" "JOB=1:$nj" \
     "$exp/log/embed.$name.JOB.log" python -m sv.bin.embed --model "$model" --data "$data" \
-    --job JOB --num-jobs "$nj" --out "$out.pieces/JOB"
+    --job JOB --num-jobs "$nj" --out "$out.pieces/JOB" ${device[@]+"${device[@]}"}
   python -m sv.bin.merge_embeddings --pieces "$out.pieces" --num "$nj" --out "$out"
   rm -rf -- "$out.pieces"
 fi

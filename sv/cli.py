@@ -4,9 +4,11 @@ import argparse
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+from sv import memory
 from sv.errors import InputError
 
 REMEDIES = {
@@ -19,6 +21,10 @@ REMEDIES = {
     errno.ENOTDIR: "a part of this path is a file, not a folder: choose another output folder",
     errno.EISDIR: "this is a folder where a file is needed: check the path",
     errno.ENOENT: "no such file or folder: check the path",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n 4096), then run it again",
+    errno.ENFILE: "too many files are open on this machine: end other programs",
+    errno.ENOMEM: "the memory has run out: end other programs, or give the job more memory",
+    errno.EAGAIN: "no more processes can be started: raise the limit (ulimit -u), or end some",
 }
 
 
@@ -68,8 +74,8 @@ def describe_os_error(error: OSError) -> str:
 def run(main: Callable[[list[str] | None], int | None]) -> None:
     """Call ``main`` and exit: 0 if it returned, 2 for bad input, 1 for a failure of the system.
 
-    ``InputError`` and ``OSError`` become one line on stderr; anything else is a defect of ours
-    and keeps its traceback.
+    ``InputError``, ``OSError`` and memory that runs out become one line on stderr; anything else
+    is a defect of ours and keeps its traceback.
     """
     try:
         status = main(None)
@@ -85,6 +91,20 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130
+    except SystemExit as ending:  # such as the 99 of a training that a signal has stopped
+        if not isinstance(ending.code, int):
+            raise
+        status = ending.code
+    except Exception as error:
+        found = memory.ran_out(error)
+        if found:
+            print(
+                f"error: {found}: end other programs, give the job more memory, or divide the work",
+                file=sys.stderr,
+            )
+        else:
+            traceback.print_exc()
+        status = 1
     _leave(status or 0)
 
 
@@ -92,10 +112,13 @@ def _leave(status: int) -> NoReturn:
     """Exit; at once where the failure leaves other processes behind.
 
     The threads that talk to processes which have gone may abort Python's own way out (status 134),
-    and a status that comes late is taken for that of the process which failed first.
+    and a status that comes late is taken for that of the process which failed first. For a worker
+    that even SIGKILL has not ended, such as one that waits for a dead disk, Python would wait.
     """
     distributed = sys.modules.get("sv.distributed")
-    if status and distributed is not None and distributed.world_size() > 1:
+    together = distributed is not None and distributed.world_size() > 1
+    workers = sys.modules.get("multiprocessing")
+    if status and (together or (workers is not None and workers.active_children())):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -2,20 +2,29 @@
 
 import os
 import platform
+import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 import torch
 
+from sv import gpus
 from sv.errors import InputError
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device called ``name``; ``auto`` takes a GPU if there is one."""
+    """Return the device called ``name``; ``auto`` takes a GPU if there is one.
+
+    Says so, once, if torch sees no GPU on a machine that has one.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        tell_of_unseen_gpus()
+        return torch.device("cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -23,10 +32,21 @@ def choose_device(name: str = "auto") -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise InputError(f"device {name!r} is not supported: use auto, cpu, cuda or cuda:1")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        if not torch.cuda.device_count():
+            reason = gpus.explain(asked=True)
+            raise InputError(f"device {name!r}: {reason}. Or use processors: --device cpu")
         raise InputError(
             f"device {name!r}: torch sees {torch.cuda.device_count()} GPUs here; use --device cpu"
         )
     return device
+
+
+@lru_cache(maxsize=1)
+def tell_of_unseen_gpus() -> None:
+    """Say why torch sees no GPU, if this machine has one."""
+    reason = gpus.explain(asked=False)
+    if reason:
+        print(f"note: {reason}. The work goes on with processors", file=sys.stderr)
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:

@@ -14,3 +14,11 @@ class LostProcess(OSError):
 
     Nothing is wrong with the input, so the exit status is 1, as of any failure of the system.
     """
+
+
+class LostWorker(LostProcess):
+    """A worker process of this one has gone, or does not answer."""
+
+
+class OutOfMemory(OSError):
+    """Memory has run out; the message says which, and what to lower."""

@@ -35,10 +35,9 @@ REMEDY = (
 )
 
 
-def check_finite(loss: float, epoch: int, step: int) -> None:
-    """Stop with a diagnosis when the loss is not a number."""
-    if not math.isfinite(loss):
-        raise TrainingFailed(f"the loss is {loss} in epoch {epoch + 1}, step {step + 1}: {REMEDY}")
+def not_finite(loss: float, epoch: int, step: int) -> str:
+    """Return the diagnosis of a loss that is not a number."""
+    return f"the loss is {loss} in epoch {epoch + 1}, step {step + 1}: {REMEDY}"
 
 
 def check_weights(module: nn.Module, epoch: int) -> None:

@@ -1,5 +1,8 @@
 """Said before training: what would fail an hour later."""
 
+import os
+import resource
+
 from sv.data.index import TrainingIndex
 from sv.data.views import ViewSource
 from sv.data.wave_index import WaveformIndex
@@ -8,6 +11,10 @@ from sv.experiment import Experiment
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
 from sv.features.filterbank import mel_banks
+from sv.windows import MOST_OPEN
+
+SPARE_DESCRIPTORS = 16
+"""For checkpoints, logs and what libraries open."""
 
 
 def _check_bands(name: str, bands: int | None, wanted: int) -> None:
@@ -70,6 +77,29 @@ def _check_mixtures(settings: Experiment, source: ViewSource) -> None:
         )
 
 
+def check_descriptors(workers: int, arks: list[int]) -> None:
+    """Raise the limit of open files to what reading needs, or refuse if that is not allowed.
+
+    workers: readers of batches; arks: how many files each index has.
+
+    Raises:
+        InputError: says how many are needed, how many there may be, and the remedy.
+    """
+    opened = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 16
+    files = sum(min(count, MOST_OPEN) for count in arks)
+    need = opened + files + 2 * workers + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or need <= soft:
+        return
+    if hard != resource.RLIM_INFINITY and need > hard:
+        raise InputError(
+            f"training needs {need} open files ({files} arks, 2 for each of {workers} readers, "
+            f"{opened + SPARE_DESCRIPTORS} others) and may have {hard}: raise the limit (ulimit -n "
+            f"{max(1024, need)}), or lower train.workers"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
+
+
 def check(
     settings: Experiment,
     index: TrainingIndex,
@@ -86,6 +116,10 @@ def check(
     else:
         _check_features(settings, index, source, rooms)
     _check_mixtures(settings, source)
+    noises = [source.noises.index] if source.noises else []
+    check_descriptors(
+        settings.train.workers, [len(index.arks) for index in (source.index, *noises)]
+    )
     augmentation = settings.augment
     if augmentation.room_probability > 0 and not source.rooms:
         raise InputError(

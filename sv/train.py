@@ -15,20 +15,22 @@ import dataclasses
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from sv import checkpoint, distributed
+from sv.bad_batch import RecentLosses, save_bad_batch
 from sv.data.batches import Batches, RandomBatches
 from sv.data.index import TrainingIndex
+from sv.data.readers import read
 from sv.data.views import Batch, NoiseBank, ViewSource
 from sv.device import autocast_dtype, describe_hardware, tune_float32_products
 from sv.diagnosis import Oracle
-from sv.errors import InputError
+from sv.errors import InputError, LostWorker
 from sv.experiment import Experiment
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
@@ -37,7 +39,7 @@ from sv.identity import differences, fingerprint, fingerprint_noises, fingerprin
 from sv.methods import build_method
 from sv.methods.base import Facts, Moment, Sources, Views
 from sv.models import build_encoder
-from sv.monitor import CollapseWatch, check_finite, check_weights, effective_rank
+from sv.monitor import CollapseWatch, TrainingFailed, check_weights, effective_rank, not_finite
 from sv.optim import build_optimizer, learning_rate, set_learning_rate
 from sv.positives import SSPS
 from sv.preflight import check
@@ -54,9 +56,12 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 CHECK_EVERY = 10
 """Steps between two looks at the loss; each look waits for the device."""
 
+PATIENCE = 20.0
+"""Seconds after a signal in which several processes may still end a step together."""
+
 
 class Interrupted(SystemExit):
-    """A signal asked training to stop; the state is on disk."""
+    """A signal asked training to stop; a state is on disk."""
 
     def __init__(self):
         super().__init__(REQUEUE)
@@ -140,11 +145,11 @@ class Trainer:
             "composition of batches": getattr(self.source.batches, "fingerprint", ""),
         }
         self.commits = [git_commit()]  # now, not at the end: the code in memory is this one
-        self.watch = CollapseWatch()
+        self.watch, self.losses = CollapseWatch(), RecentLosses()
         self.epoch = self.step = 0
         self.totals: dict[str, Tensor | float] = {}
         self.seconds = {"total": 0.0, "epoch": 0.0, "wait": 0.0}
-        self.signalled = False
+        self.signalled, self.asked = False, 0.0
 
     def _ssps(self, utterances: int, dim: int) -> SSPS:
         shape, seed = self.method.positive_shape, self.settings.train.seed
@@ -175,18 +180,22 @@ class Trainer:
         handlers = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
         try:
             shown = progress if first else silent
-            with shown(total=total, initial=done, desc="training", unit="step") as bar:
-                batches = self._batches()
+            with (
+                shown(total=total, initial=done, desc="training", unit="step") as bar,
+                closing(self._batches()) as batches,
+            ):
                 for _ in range(done, total):
                     start = time.perf_counter()
                     batch = next(batches)
                     self.seconds["wait"] += time.perf_counter() - start
-                    self._one_step(batch)
+                    if batch is not None:
+                        self._one_step(batch)
+                        bar.update(1)
                     self.seconds["epoch"] += time.perf_counter() - start
-                    bar.update(1)
                     if self.step == self.steps:
                         bar.set_postfix_str(self._end_of_epoch(), refresh=False)
                     if distributed.any_of(self.signalled):
+                        self._check_losses()
                         self._save_state()
                         distributed.barrier()  # whoever ends may make a launcher stop the others
                         raise Interrupted
@@ -215,9 +224,24 @@ class Trainer:
         }
 
     def _on_signal(self, number: int, frame) -> None:
-        self.signalled = True
+        """Ask for an end after this step; a signal that comes much later ends training at once."""
+        now = time.monotonic()
+        if self.signalled and now > self.asked + PATIENCE:
+            raise Interrupted
+        if not self.signalled:
+            self.signalled, self.asked = True, now
 
-    def _batches(self) -> Iterator[Batch]:
+    def _waits_no_more(self) -> bool:
+        """Return whether a signal came and the next batch did not."""
+        if not self.signalled or distributed.world_size() == 1:
+            return self.signalled
+        if time.monotonic() > self.asked + PATIENCE:  # the others are in a step, which we are not
+            raise LostWorker(
+                "the data readers gave no batch after a signal to end: the last checkpoint stands"
+            )
+        return False
+
+    def _batches(self) -> Iterator[Batch | None]:
         """Yield the remaining batches; those that depend on the network follow it now and then."""
         epochs, every = self.settings.train.epochs, self._refresh_every
         while self.epoch < epochs:
@@ -231,28 +255,15 @@ class Trainer:
         """Epochs after which batches are made of something new; 0: never."""
         return getattr(self.source.batches, "refresh_every", 0)
 
-    def _batches_until(self, epochs: int) -> Iterator[Batch]:
+    def _batches_until(self, epochs: int) -> Iterator[Batch | None]:
         """Yield the batches up to an epoch, read by processes that know how they are composed."""
         remaining = [
             (epoch, step)
             for epoch in range(self.epoch, epochs)
             for step in range(self.step if epoch == self.epoch else 0, self.steps)
         ]
-        workers = min(self.settings.train.workers, len(remaining))
-        loader = DataLoader(
-            self.source,
-            batch_size=None,
-            sampler=remaining,
-            num_workers=workers,
-            worker_init_fn=_ignore_signals,
-            generator=torch.Generator(),  # or it would draw from the one that the state restores
-        )
-        try:
-            yield from loader
-        except InputError as error:  # a reader's traceback is around what it has to say
-            raise InputError(
-                str(error).strip().splitlines()[-1].split("InputError: ")[-1]
-            ) from None
+        count = self.settings.train.workers
+        yield from read(self.source, remaining, count, stop=self._waits_no_more)
 
     def _one_step(self, batch: Batch) -> None:
         self.method.train()
@@ -267,8 +278,9 @@ class Trainer:
         with torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled):
             loss, stats = self.method.training_step(views)
         stats |= self._positive_stats(views)
+        self.losses.add(self.step, loss)
         if self.step % CHECK_EVERY == 0 or self.step + 1 == self.steps:
-            check_finite(distributed.all_reduce_mean(loss).item(), self.epoch, self.step)
+            self._check_losses()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         distributed.average_gradients(self.method.parameters())
@@ -287,6 +299,20 @@ class Trainer:
         for name, value in {"loss": loss.detach(), **stats}.items():
             if name != "embeddings":
                 self.totals[name] = self.totals.get(name, 0.0) + value
+
+    def _check_losses(self) -> None:
+        """Stop if a loss of the last steps is not finite, and save the batch that made it."""
+        found = self.losses.first_bad()
+        if found is None:
+            return
+        step, loss, own = found
+        told = not_finite(loss, self.epoch, step)
+        if own:  # the batch is made again: it is a function of epoch and step
+            batch = self.source[self.epoch, step]
+            inputs = self._prepare(batch, Moment(self.epoch, self.settings.train.epochs)).crops
+            about = {"epoch": self.epoch + 1, "step": step + 1, "loss": str(loss)}
+            told = save_bad_batch(self.exp, batch, inputs, self.source.index, about, told)
+        raise TrainingFailed(told)
 
     def _start_epoch(self, moment: Moment) -> dict:
         """Let the method and its positives prepare an epoch; return figures of it."""
@@ -449,9 +475,3 @@ class Trainer:
         if state["random_cuda"] is not None:
             torch.cuda.set_rng_state(state["random_cuda"][row].clone(), self.device)
         return True
-
-
-def _ignore_signals(worker: int) -> None:
-    """Let a signal to the whole process group end training by the main process, in order."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)

@@ -19,7 +19,7 @@ from sv.kaldi_format import map_file, parse_header
 _PLAIN = struct.Struct("<iBi")  # rows, the byte 4, cols
 _COMPRESSED = struct.Struct("<ffii")  # minimum, range, rows, cols
 _PLAIN_BODY, _CM_BODY, _CM23_BODY = 15, 21, 22  # from the binary mark to the values
-_MOST_OPEN = 256  # each map holds a file descriptor, of which a process has about 1,000
+MOST_OPEN = 256  # each map holds a file descriptor, of which a process has about 1,000
 _TWO_BYTES, _FLOAT, _DOUBLE = np.dtype("<u2"), np.dtype("<f4"), np.dtype("<f8")
 
 
@@ -81,7 +81,7 @@ class WindowReader:
     def _map(self, ark: int) -> mmap.mmap:
         buffer = self._maps.get(ark)
         if buffer is None:
-            if len(self._maps) >= _MOST_OPEN:
+            if len(self._maps) >= MOST_OPEN:
                 self._maps.clear()
             buffer = self._maps[ark] = map_file(self.paths[ark])
         return buffer

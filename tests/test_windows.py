@@ -70,7 +70,7 @@ def test_pickled_reader_leaves_its_maps_behind(tmp_path):
 
 
 def test_more_arks_than_may_be_open(tmp_path, monkeypatch):
-    monkeypatch.setattr(sv.windows, "_MOST_OPEN", 2)
+    monkeypatch.setattr(sv.windows, "MOST_OPEN", 2)
     places = [make(tmp_path, "CM2", [20], name=f"a{number}")[0][0] for number in range(5)]
     reader = WindowReader([tmp_path / f"a{number}.ark" for number in range(5)])
     out = np.empty((10, 20, 5), np.float32)

@@ -9,6 +9,8 @@
   exit 2
 }
 
+python "$SV_ROOT/utils/check_gpu" || true # a note on GPUs; it stops nothing
+
 SECONDS=0 # the making of the environment, before this, is not the recipe's time
 elapsed() { printf '%d:%02d' $((SECONDS / 60)) $((SECONDS % 60)); }
 

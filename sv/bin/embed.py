@@ -60,17 +60,21 @@ def main(argv: list[str] | None = None) -> None:
     out = args.out.removesuffix(".scp")
 
     from sv import distributed
+    from sv.memory import told_with
     from sv.speaker_model import SpeakerModel
 
     device = distributed.start(args.device, args.process_timeout)
     if args.files and distributed.world_size() > 1:
         raise InputError("audio files are embedded by one process: give --data DIR for several")
     model = SpeakerModel.load(args.model)
-    model.embedder.to(device)
-    if args.files:
-        count = _embed_files(model, args.files, out)
-    else:
-        count = distributed.with_plain_errors(lambda: _embed_data(model, args, out, device))
+    with told_with(
+        f"lower --frames-per-batch ({args.frames_per_batch}), or embed long recordings in parts"
+    ):
+        model.embedder.to(device)
+        if args.files:
+            count = _embed_files(model, args.files, out)
+        else:
+            count = distributed.with_plain_errors(lambda: _embed_data(model, args, out, device))
     if distributed.is_first():
         print(f"{count:,} embeddings in {out}.ark")
     distributed.stop()

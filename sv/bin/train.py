@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     from sv.experiment import Experiment
     from sv.features.banks import load_noises, load_rooms
     from sv.lock import locked
+    from sv.memory import told_with
     from sv.supervision import supervise
     from sv.train import Trainer
 
@@ -61,16 +62,41 @@ def main(argv: list[str] | None = None) -> None:
 
         oracle = Oracle.load(args.oracle_labels, index)
     banks = {"noises": noises, "rooms": rooms}
-    trainer = Trainer(
-        settings, index, args.out, **banks, **known, oracle=oracle, base=args.base, device=device
-    )
-    if first:
-        _describe(trainer, index, device, supervised)
-    with locked(args.out / ".lock", f"training of {args.out}") if first else nullcontext():
-        if args.restart == "true" and first:
-            _forget(args.out)
-        distributed.with_plain_errors(trainer.fit)
+    with told_with(*_memory_remedies(settings)):
+        trainer = Trainer(
+            settings, index, args.out, **banks, **known, oracle=oracle, base=args.base,
+            device=device,
+        )  # fmt: skip
+        if first:
+            _describe(trainer, index, device, supervised)
+        with locked(args.out / ".lock", f"training of {args.out}") if first else nullcontext():
+            if args.restart == "true" and first:
+                _forget(args.out)
+            distributed.with_plain_errors(trainer.fit)
     distributed.stop()
+
+
+def _memory_remedies(settings) -> tuple[str, str]:
+    """Return what to do if the memory of the machine, or of a GPU, is too small."""
+    groups = {"data": settings.data, "method": settings.method, "ssps": settings.ssps}
+    if not settings.ssps.enabled:
+        del groups["ssps"]
+    crops = [
+        f"{group}.{name} ({value:g})"
+        for group, values in groups.items()
+        for name, value in vars(values).items()
+        if name.endswith("seconds")
+    ]
+    lower = (
+        f"train.batch_size ({settings.train.batch_size}) or the length of crops, "
+        f"{', '.join(crops)}, in a training of its own (another --out)"
+    )
+    return (
+        f"lower train.workers ({settings.train.workers}) and start the same training again, which "
+        f"goes on from its last checkpoint; or lower {lower}",
+        "start the same training again with more GPUs (--ngpu), which share each batch and go on "
+        f"from the last checkpoint; or lower {lower}",
+    )
 
 
 def _describe(trainer, index, device, supervised) -> None:

@@ -11,8 +11,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +19,7 @@ from sv.data.audio import audio_info, decode, to_mono
 from sv.data.doctor import CLIPPED, Bad, clipped_share, find_problem
 from sv.errors import InputError
 from sv.progress import progress
+from sv.workers import in_processes
 
 KINDS = {
     "missing": "there is no such file",
@@ -152,14 +151,9 @@ def examine_all(cases: Sequence[Case], limits: Limits, jobs: int) -> list[Result
     look = partial(look_at, limits=limits)
     if jobs == 1:
         return _mark_duplicates(_collect(map(look, cases), len(cases)))
-    try:
-        with ProcessPoolExecutor(jobs) as pool:
-            return _mark_duplicates(_collect(pool.map(look, cases, chunksize=CHUNK), len(cases)))
-    except BrokenProcessPool:
-        raise InputError(
-            "a job was ended from outside (out of memory?): give fewer --jobs, or a smaller "
-            "--max-seconds"
-        ) from None
+    remedy = "give fewer --jobs, or a smaller --max-seconds"
+    results = in_processes(look, cases, jobs, chunk=CHUNK, what="a job", remedy=remedy)
+    return _mark_duplicates(_collect(results, len(cases)))
 
 
 def _collect(results: Iterable[Result], total: int) -> list[Result]:

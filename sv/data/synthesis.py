@@ -4,11 +4,9 @@ The plan (who says what in which session through which channel) is a pure functi
 settings; so is each file, whatever job makes it and in whatever order.
 """
 
-import multiprocessing
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from sv.data.sentences import draw_sentence
 from sv.data.voices import Voice, draw_voices, require_espeak, speak
 from sv.errors import InputError
 from sv.files import atomic_write
+from sv.workers import in_child
 
 VERSION = 1
 """Raise it when the same settings give other files than before."""
@@ -175,9 +174,8 @@ def make_files(
     require_espeak()  # here, so that the children inherit the loaded library, and fail early
     missing = [one for one in utterances if again or not (corpus / one.path).exists()]
     yield from (None for _ in range(len(utterances) - len(missing)))
-    context = multiprocessing.get_context("fork")
-    with context.Pool(1, maxtasksperchild=1) as pool:
-        yield from pool.imap(partial(make_file, corpus=corpus, seed=seed), missing, chunksize=1)
+    for one in missing:
+        yield in_child(make_file, one, corpus, seed, what=f"the process that speaks {one.id}")
 
 
 def draw_trials(utterances: list[Spoken], seed: int) -> list[tuple[int, str, str]]:

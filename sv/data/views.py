@@ -111,8 +111,8 @@ class ViewSource:
     """Makes the batch of any (epoch, step): random crops of its utterances.
 
     Everything is a pure function of (seed, epoch, step), so workers, restarts and other loaders
-    give the same batches; a group of crops more changes nothing in the others. It works as the
-    map-style dataset of a ``torch`` ``DataLoader``.
+    give the same batches; a group of crops more changes nothing in the others. ``sv.data.readers``
+    reads it in processes of their own.
     """
 
     def __init__(
