@@ -15,6 +15,7 @@ from sv.data.download import download, unpack
 from sv.data.folder_layout import safe
 from sv.data.tables import read_table
 from sv.errors import InputError
+from sv.kaldi_paths import base_folder
 
 SHOWN = 3
 MUSAN_PARTS = ("music", "noise", "speech")
@@ -137,7 +138,8 @@ def read_clips(folder: str | os.PathLike) -> list[tuple[str, str, Path]] | None:
     absent = [key for key in paths if key not in kinds]
     if absent:
         raise InputError(f"{folder / 'utt2kind'}: lacks '{absent[0]}' of wav.scp; prepare it again")
-    return [(key, kinds[key], Path(path)) for key, path in paths.items()]
+    base = base_folder(folder / "wav.scp", list(paths.values()))
+    return [(key, kinds[key], Path(base, path)) for key, path in paths.items()]
 
 
 def _require_folders(corpus: Path, parts: Sequence[str], name: str, option: str) -> None:
