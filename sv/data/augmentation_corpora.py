@@ -162,7 +162,14 @@ def _require_folders(corpus: Path, parts: Sequence[str], name: str, option: str)
 
 
 def _described(describe, corpus: Path, folder: Path, parts: Sequence[str]) -> dict:
-    """Call a recipe of lhotse; its errors, of many kinds, become ours."""
+    """Call a recipe of lhotse; its errors, of many kinds, become ours.
+
+    Only libsndfile reads: lhotse would try torchaudio next, which need not be there or fit torch.
+    """
+    from lhotse.audio.backend import get_current_audio_backend, set_current_audio_backend
+
+    before = get_current_audio_backend()
+    set_current_audio_backend("LibsndfileBackend")
     try:
         return describe(corpus, output_dir=folder, parts=list(parts))
     except OSError:
@@ -173,6 +180,8 @@ def _described(describe, corpus: Path, folder: Path, parts: Sequence[str]) -> di
             f"{corpus}: lhotse cannot describe it ({type(error).__name__}: {text}); repair or "
             "remove the file that it names"
         ) from error
+    finally:
+        set_current_audio_backend(before)
 
 
 def _clips(recordings, kind: str, corpus: Path) -> list[tuple[str, str, str, float]]:
