@@ -113,6 +113,17 @@ def test_other_types_and_layouts_are_converted(tmp_path):
 # ---------------------------------------------------------------- kaldiio and Kaldi
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_kaldiio_reads_ours_by_scp_and_from_end_to_end(tmp_path, form):
+    arrays = {"a": random_matrix(1, 12), "bé": random_matrix(2, 3), "v": random_matrix(3, 1)[0]}
+    ark, scp = write(tmp_path, arrays, form)
+    in_turn, by_key = dict(kaldiio.load_ark(str(ark))), kaldiio.load_scp(str(scp))
+    assert list(in_turn) == list(by_key) == list(arrays)
+    for key, array in read_ark(ark):
+        np.testing.assert_allclose(in_turn[key], array, atol=1e-5)
+        np.testing.assert_allclose(by_key[key], array, atol=1e-5)
+
+
 @pytest.mark.parametrize("form", sorted(KALDIIO_METHODS))
 @pytest.mark.parametrize("rows", [5, 40])
 def test_reads_what_kaldiio_compresses(tmp_path, form, rows):

@@ -60,6 +60,20 @@ def test_the_waveform_is_used_as_it_is(scale):
     assert (fbank(waveform) - reference(waveform, 16000, 80)).abs().max() < TOLERANCE
 
 
+def test_equals_kaldis_online_filterbank():
+    """kaldi-native-fbank, C++ after Kaldi's own code; scaled alike, without dither."""
+    native = pytest.importorskip("kaldi_native_fbank", reason="needs the extra [dev]")
+    waveform = speechlike(16000)
+    options = native.FbankOptions()
+    options.frame_opts.dither = 0
+    options.mel_opts.num_bins = 80
+    online = native.OnlineFbank(options)
+    online.accept_waveform(16000, waveform.tolist())
+    online.input_finished()
+    expected = np.stack([online.get_frame(place) for place in range(online.num_frames_ready)])
+    assert np.abs(fbank(waveform).numpy() - expected).max() < TOLERANCE
+
+
 @pytest.mark.parametrize("hertz", [50, 300, 1000, 7000])
 def test_bands_without_power_differ_by_little(hertz):
     """Beside a pure tone the other bands hold rounding errors, torchaudio's more than ours."""
