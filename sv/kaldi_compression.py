@@ -23,10 +23,10 @@ LEVELS = {"CM": 65535, "CM2": 65535, "CM3": 255}
 VALUE_TYPES = {"CM": np.dtype("u1"), "CM2": np.dtype("<u2"), "CM3": np.dtype("u1")}
 METHODS = tuple(LEVELS)
 KNOTS = (0, 64, 192, 255)  # the bytes of ``CM`` that stand for the four percentiles
-# How much of each of the three segments lies below a byte, (3, 256).
-_RAMPS = np.stack(
-    [np.interp(np.arange(256), KNOTS[k : k + 2], [0.0, 1.0]) for k in range(3)]
-).astype(np.float32)
+# A byte as a mean of the four knots; as the first knot and parts of the differences after it.
+_HATS = np.stack([np.interp(np.arange(256), KNOTS, unit) for unit in np.eye(4)]).astype(np.float32)
+_SUMS = np.stack([_HATS[k:].sum(axis=0) for k in range(4)])
+_LARGE_OFFSET = 100  # times the range: means then have rounding errors that count
 _BLOCK = 8192  # values at a time: temporaries stay in cache and off the page-fault path
 _INVERSE_65535 = np.float32(1.52590218966964e-05)  # the constant of Kaldi's Uint16ToFloat
 
@@ -65,13 +65,16 @@ def encode(matrix: np.ndarray, method: str) -> bytes:
 def quantise(
     values: np.ndarray, minimum: np.float32, span: np.float32, levels: int, dtype: np.dtype
 ) -> np.ndarray:
-    """Return ``values`` (float32) as the nearest of the integers 0..levels, in ``dtype``."""
+    """Return ``values`` (float32) as the nearest of the integers 0..levels, in ``dtype``.
+
+    They lie between ``minimum`` and the maximum of which ``span`` was made, so that no share is
+    below 0 or above 1, rounded or not; Kaldi clips it all the same.
+    """
     out = np.empty(values.shape, dtype)
     flat, flat_out = values.reshape(-1), out.reshape(-1)
     for first in range(0, flat.size, _BLOCK):
         share = flat[first : first + _BLOCK] - minimum
         share /= span
-        np.clip(share, 0.0, 1.0, out=share)  # rounding may leave it a hair outside
         share *= np.float32(levels)
         flat_out[first : first + _BLOCK] = share + np.float64(0.499)  # truncates, as Kaldi does
     return out
@@ -112,9 +115,9 @@ def decode_columns(
 ) -> None:
     """Decode rows ``start : start + len(out)`` of a ``CM`` matrix of ``rows`` rows.
 
-    Every column has but 256 values: one small product (column knots by interpolation weights)
-    makes all the tables, and one gather looks all the bytes up. This beats computing the three
-    line segments for each byte, which needs masks or four passes.
+    Every column has but 256 values: one small product makes all the tables, and one gather looks
+    all the bytes up. This beats computing the three line segments for each byte, which needs masks
+    or four passes.
 
     Args:
         body: uint8 of what follows the global header: column headers, then the columns.
@@ -123,8 +126,11 @@ def decode_columns(
     """
     length, cols = out.shape
     knots = dequantise_percentiles(body[: 8 * cols].view("<u2").reshape(cols, 4), minimum, span)
-    tables = np.diff(knots, axis=1) @ _RAMPS
-    tables += knots[:, :1]  # last: beside a large offset the sum of products would lose the range
+    if abs(minimum) < _LARGE_OFFSET * span:
+        tables = knots @ _HATS
+    else:  # exact beside the largest offset, but windows take a tenth longer
+        knots[:, 1:] -= knots[:, :-1]
+        tables = knots @ _SUMS
     if places is None or places.shape != out.shape:
         places = np.empty(out.shape, np.intp)
     places[:] = body[8 * cols :].reshape(cols, rows)[:, start : start + length].T

@@ -7,8 +7,7 @@ An *ark* is a row of entries ``<key> <binary object>``; an *scp* names one entry
 
 Data files are never executed: kaldiio runs a value that ends in ``|`` as a command and unpickles
 entries that begin with ``PKL``, so this module refuses both and reads without it. kaldiio writes
-the plain objects. `python -m benchmarks.run arks` compares the two: kaldiio reads no format
-faster (CM 15 times slower), and its compressed bytes are not Kaldi's.
+the plain objects; `benchmarks/RESULTS.md` (`arks`) says why nothing else is left to it.
 """
 
 import contextlib
