@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from sv.errors import InputError
@@ -34,6 +35,13 @@ def discover() -> dict[str, str]:
                 text = ast.get_docstring(node) or "(no description)"
                 found[path.stem] = text.splitlines()[0]
     return found
+
+
+def _load(name: str) -> Callable[[bool], list]:
+    try:
+        return importlib.import_module(f"benchmarks.{name}").benchmark
+    except OSError as error:  # a compiled library, torchaudio's for example, made for another torch
+        raise ImportError(str(error)) from error
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,10 +73,10 @@ def main(argv: list[str] | None = None) -> int:
     results, failed = {}, []
     for name in options.names or known:
         try:
-            module = importlib.import_module(f"benchmarks.{name}")
-            tables = module.benchmark(options.quick)
-        except ModuleNotFoundError as error:
-            print(f"\n== {name}: skipped, {error.name} is not installed", flush=True)
+            benchmark = _load(name)
+            tables = benchmark(options.quick)
+        except ImportError as error:  # a peer that is absent, or does not fit another package
+            print(f"\n== {name}: skipped, a peer cannot be imported: {error}", flush=True)
             failed.append(name)
             continue
         print(f"\n== {name}", flush=True)

@@ -24,6 +24,7 @@ import torch
 
 from sv.errors import InputError
 from sv.files import atomic_write
+from sv.model_paths import remedy_for, require_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +48,7 @@ def save(path: str | Path, content: dict[str, Any], former: str | Path | None = 
 def load(path: str | Path, device: str | torch.device = "cpu") -> dict[str, Any]:
     """Read a checkpoint without running any code that may hide in it."""
     path = Path(path)
-    if not path.is_file():
-        raise InputError(
-            f"{path}: there is no such model; stage 3 writes checkpoints/, stage 6 final.pt"
-        )
+    require_checkpoint(path)
     data = path.read_bytes()
     if data[-_TRAILER:].startswith(MARK):  # files of the first versions have none
         body = memoryview(data)[:-_TRAILER]
@@ -70,7 +68,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> dict[str, Any]
         return content
     except Exception as error:  # whatever an unpickler meets in a file that is something else
         raise InputError(
-            f"{path}: not a checkpoint of ours, or damaged: give a file that stage 3 wrote"
+            f"{path}: not a checkpoint of ours, or damaged: {remedy_for(path)}"
         ) from error
 
 

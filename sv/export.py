@@ -28,6 +28,10 @@ Format = Literal["onnx", "torchscript"]
 EXAMPLE_SECONDS = 2.0
 CHECKED_SECONDS = (1.0, 1.234, 4.0)
 """Lengths at which an exported graph is compared; none is that of the example."""
+OPSETS = {18: "1.15", 19: "1.16", 20: "1.17", 21: "1.18"}
+"""The opsets of ONNX to choose from, each with the first onnxruntime that runs such a file. torch
+makes none below 18. The IR version of the file is the oldest that has the operators."""
+OPSET = min(OPSETS)
 TOLERANCE = 1e-3
 """Largest difference allowed, relative to the embedding's length; seen are 1e-6 to 1e-5."""
 
@@ -46,18 +50,19 @@ class WaveformEncoder(nn.Module):
         return self.encoder(normalise(self.fbank(waveform), self.kind))
 
 
-def export(model: SpeakerModel, path: str | Path, form: Format) -> float:
+def export(model: SpeakerModel, path: str | Path, form: Format, opset: int = OPSET) -> float:
     """Write the graph of ``model`` to ``path``; return the largest relative difference.
 
     The graph is run on noise of several lengths before the file gets its name, and compared with
-    ``model`` itself. ONNX is compared where onnxruntime is installed; without it NaN is returned.
+    ``model`` itself. ONNX is compared if onnxruntime is installed; without it NaN is returned.
+    ``opset``: of ONNX, one of ``OPSETS``.
 
     Raises:
-        InputError: packages that ONNX needs are missing.
+        InputError: packages that ONNX needs are missing, or torch cannot make the opset.
         RuntimeError: the graph gives other embeddings (a defect, not the caller's fault).
     """
     graph = WaveformEncoder(model).eval().requires_grad_(False)
-    data = (_torchscript if form == "torchscript" else _onnx)(graph, model)
+    data = _torchscript(graph, model) if form == "torchscript" else _onnx(graph, model, opset)
     run = (_torchscript_runner if form == "torchscript" else _onnx_runner)(data)
     worst = largest_difference(model, run) if run is not None else float("nan")
     if worst > TOLERANCE:
@@ -116,7 +121,7 @@ def _torchscript_runner(data: bytes):
     return run
 
 
-def _onnx(graph: nn.Module, model: SpeakerModel) -> bytes:
+def _onnx(graph: nn.Module, model: SpeakerModel, opset: int) -> bytes:
     try:
         import onnx
         import onnxscript  # noqa: F401  torch.onnx needs it
@@ -137,6 +142,7 @@ def _onnx(graph: nn.Module, model: SpeakerModel) -> bytes:
                 (example,),
                 dynamo=True,
                 verbose=False,
+                opset_version=opset,
                 input_names=["waveform"],
                 output_names=["embedding"],
                 dynamic_shapes={"waveform": {0: batch, 1: samples}},
@@ -144,6 +150,10 @@ def _onnx(graph: nn.Module, model: SpeakerModel) -> bytes:
     finally:
         logging.getLogger("torch.onnx").setLevel(level)
     proto = program.model_proto
+    made = {entry.domain: entry.version for entry in proto.opset_import}[""]
+    if made != opset:  # torch goes on with another one if it cannot convert to this one
+        raise InputError(f"this torch makes ONNX graphs of opset {made}, not {opset}: give --opset")
+    proto.ir_version = onnx.helper.find_min_ir_version_for(proto.opset_import)
     onnx.helper.set_model_props(proto, describe(model))
     onnx.checker.check_model(proto)
     return proto.SerializeToString()

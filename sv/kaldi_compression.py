@@ -23,7 +23,10 @@ LEVELS = {"CM": 65535, "CM2": 65535, "CM3": 255}
 VALUE_TYPES = {"CM": np.dtype("u1"), "CM2": np.dtype("<u2"), "CM3": np.dtype("u1")}
 METHODS = tuple(LEVELS)
 KNOTS = (0, 64, 192, 255)  # the bytes of ``CM`` that stand for the four percentiles
+# A byte as a mean of the four knots; as the first knot and parts of the differences after it.
 _HATS = np.stack([np.interp(np.arange(256), KNOTS, unit) for unit in np.eye(4)]).astype(np.float32)
+_SUMS = np.stack([_HATS[k:].sum(axis=0) for k in range(4)])
+_LARGE_OFFSET = 100  # times the range: means then have rounding errors that count
 _BLOCK = 8192  # values at a time: temporaries stay in cache and off the page-fault path
 _INVERSE_65535 = np.float32(1.52590218966964e-05)  # the constant of Kaldi's Uint16ToFloat
 
@@ -62,13 +65,16 @@ def encode(matrix: np.ndarray, method: str) -> bytes:
 def quantise(
     values: np.ndarray, minimum: np.float32, span: np.float32, levels: int, dtype: np.dtype
 ) -> np.ndarray:
-    """Return ``values`` (float32) as the nearest of the integers 0..levels, in ``dtype``."""
+    """Return ``values`` (float32) as the nearest of the integers 0..levels, in ``dtype``.
+
+    They lie between ``minimum`` and the maximum of which ``span`` was made, so that no share is
+    below 0 or above 1, rounded or not; Kaldi clips it all the same.
+    """
     out = np.empty(values.shape, dtype)
     flat, flat_out = values.reshape(-1), out.reshape(-1)
     for first in range(0, flat.size, _BLOCK):
         share = flat[first : first + _BLOCK] - minimum
         share /= span
-        np.clip(share, 0.0, 1.0, out=share)  # rounding may leave it a hair outside
         share *= np.float32(levels)
         flat_out[first : first + _BLOCK] = share + np.float64(0.499)  # truncates, as Kaldi does
     return out
@@ -109,9 +115,9 @@ def decode_columns(
 ) -> None:
     """Decode rows ``start : start + len(out)`` of a ``CM`` matrix of ``rows`` rows.
 
-    Every column has but 256 values: one small product (column knots by interpolation weights)
-    makes all the tables, and one gather looks all the bytes up. This beats computing the three
-    line segments for each byte, which needs masks or four passes.
+    Every column has but 256 values: one small product makes all the tables, and one gather looks
+    all the bytes up. This beats computing the three line segments for each byte, which needs masks
+    or four passes.
 
     Args:
         body: uint8 of what follows the global header: column headers, then the columns.
@@ -120,7 +126,11 @@ def decode_columns(
     """
     length, cols = out.shape
     knots = dequantise_percentiles(body[: 8 * cols].view("<u2").reshape(cols, 4), minimum, span)
-    tables = knots @ _HATS
+    if abs(minimum) < _LARGE_OFFSET * span:
+        tables = knots @ _HATS
+    else:  # exact beside the largest offset, but windows take a tenth longer
+        knots[:, 1:] -= knots[:, :-1]
+        tables = knots @ _SUMS
     if places is None or places.shape != out.shape:
         places = np.empty(out.shape, np.intp)
     places[:] = body[8 * cols :].reshape(cols, rows)[:, start : start + length].T
@@ -129,29 +139,36 @@ def decode_columns(
 
 
 def _to_bytes(columns: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    """Return (cols, rows) uint8: each of ``columns`` coded between its four ``knots`` (cols, 4)."""
+    """Return (cols, rows) uint8: each of ``columns`` coded between its four ``knots`` (cols, 4).
+
+    Knots coincide near the smallest floats, and if the range is small beside the offset. Kaldi's
+    FloatToChar then converts infinity or NaN to an integer, which on x86-64 gives the first byte
+    of the segment; for the last segment a width of infinity does the same here.
+    """
     out = np.empty(columns.shape, np.uint8)
+    widths = np.diff(knots, axis=1)
+    widths[widths[:, 2] == 0.0, 2] = np.inf
     step = max(1, _BLOCK // columns.shape[1])
-    for first in range(0, len(columns), step):
-        part = columns[first : first + step]
-        p0, p25, p75, p100 = knots[first : first + step].T[:, :, None]
-        code = _segment(part, p0, p25, 64)
-        code += _segment(part, p25, p75, 128)
-        code += _segment(part, p75, p100, 63)
-        out[first : first + step] = code
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        for first in range(0, len(columns), step):
+            block = slice(first, first + step)
+            low, width = knots[block].T[:, :, None], widths[block].T[:, :, None]
+            code = _segment(columns[block], low[0], width[0], 64)
+            code += _segment(columns[block], low[1], width[1], 128)
+            code += _segment(columns[block], low[2], width[2], 63)
+            out[block] = code
     return out
 
 
-def _segment(columns: np.ndarray, low: np.ndarray, high: np.ndarray, steps: int) -> np.ndarray:
-    """Return how many of the ``steps`` from ``low`` to ``high`` each value is up: 0..steps.
+def _segment(columns: np.ndarray, low: np.ndarray, width: np.ndarray, steps: int) -> np.ndarray:
+    """Return how many of the ``steps`` from ``low`` to ``low + width`` each value is up: 0..steps.
 
-    Below ``low`` it is 0 and above ``high`` all of them, so the three segments of Kaldi's
+    Below the segment it is 0 and above it all of them, so the three segments of Kaldi's
     FloatToChar add up. Kaldi scales in float32, adds the half in float64, and truncates.
     """
     share = columns - low
-    # Knots of a range near the smallest floats may coincide: no value is then between them.
-    with np.errstate(over="ignore"):
-        share /= np.maximum(high - low, np.finfo(np.float32).tiny)
+    share /= width
     share *= np.float32(steps)
-    np.clip(share, 0.0, steps, out=share)
+    np.fmin(share, steps, out=share)  # also of NaN: at a segment without width, 0 / 0, it is above
+    np.maximum(share, 0.0, out=share)
     return (share + np.float64(0.5)).astype(np.uint8)

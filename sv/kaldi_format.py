@@ -57,13 +57,21 @@ def map_file(path: str | os.PathLike) -> mmap.mmap:
         with Path(path).open("rb") as handle:
             return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
-        raise InputError(
-            f"{path} does not exist; run the stage that writes it, or correct the scp"
-        ) from None
+        raise InputError(_missing(path)) from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder, not an ark file") from None
     except ValueError:
         raise InputError(f"{path} is empty; run the stage that writes it again") from None
+
+
+def _missing(path: str | os.PathLike) -> str:
+    if os.path.isabs(path):
+        return f"{path} does not exist; run the stage that writes it, or correct the scp"
+    return (
+        f"{path} does not exist, neither from the current folder {os.getcwd()} on nor from a "
+        "folder above the scp that names it: call the program from the folder in which the scp "
+        "was written, write absolute paths into the scp, or run the stage that writes the ark"
+    )
 
 
 def parse_header(buffer, offset: int, where: str) -> Header:

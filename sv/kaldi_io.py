@@ -2,30 +2,36 @@
 
 An *ark* is a row of entries ``<key> <binary object>``; an *scp* names one entry per line,
 ``<key> <path of the ark>:<byte offset>``. Objects: float and double vectors and matrices
-(``FV DV FM DM``) and Kaldi's compressed matrices (``CM CM2 CM3``, see ``kaldi_compression``).
-Arks of waveforms are written here too; see ``wave_arks``.
+(``FV DV FM DM``), as text too, and Kaldi's compressed matrices (``CM CM2 CM3``, see
+``kaldi_compression``). Arks of waveforms are written here too; see ``wave_arks``.
 
-Data files are never executed: where kaldiio runs a value that ends in ``|`` as a command and
-unpickles entries that begin with ``PKL``, this module refuses both.
+Data files are never executed: kaldiio runs a value that ends in ``|`` as a command and unpickles
+entries that begin with ``PKL``, so this module refuses both and reads without it. kaldiio writes
+the plain objects; `benchmarks/RESULTS.md` (`arks`) says why nothing else is left to it.
 """
 
 import contextlib
+import io
 import mmap
 import os
-import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import kaldiio
 import numpy as np
 
 from sv import kaldi_compression as compression
 from sv import wave_arks
 from sv.errors import InputError
 from sv.files import atomic_write
-from sv.kaldi_format import Header, decode_rows, map_file, parse_header, refuse_truncated
+from sv.kaldi_format import decode_rows, map_file, parse_header, refuse_truncated
+from sv.kaldi_ids import MAX_ID, id_problem
+from sv.kaldi_paths import base_folder, from_base
+from sv.kaldi_text import is_text, read_text
 
+_LONGEST_KEY = 1 << 16  # bytes that are searched for its end; other writers have no limit
 MAX_DIGITS = 18
 """Of a byte offset: what fits into 64 bits."""
 
@@ -69,6 +75,16 @@ def read_scp(path: str | os.PathLike) -> dict[str, str]:
     if not table:
         raise InputError(f"{path} is empty; run the stage that writes it again")
     return table
+
+
+def read_paths(scp: str | os.PathLike) -> dict[str, str]:
+    """Read an scp as ``read_scp`` does; relative paths are looked for as ``kaldi_paths`` says.
+
+    Fits ``wav.scp`` and everything with ``path:offset``.
+    """
+    table = read_scp(scp)
+    base = base_folder(scp, list(table.values()))
+    return {key: from_base(base, value) for key, value in table.items()} if base else table
 
 
 @contextlib.contextmanager
@@ -122,26 +138,29 @@ def read_matrix(location: str | Location, rows: tuple[int, int] | None = None) -
     """
     path, offset = parse_location(location)
     buffer = map_file(path)
-    header = parse_header(buffer, offset, path)
-    if header.kind[1] != "M":
+    if is_text(buffer, offset):
+        header, matrix = None, read_text(buffer, offset, path).array
+        is_matrix, count = matrix.ndim == 2, len(matrix)
+    else:
+        header = parse_header(buffer, offset, path)
+        is_matrix, count = header.kind[1] == "M", header.rows
+    if not is_matrix:
         raise InputError(f"{path}: the entry at byte {offset} is a vector, not a matrix")
-    start, stop = rows if rows is not None else (0, header.rows)
-    if not 0 <= start <= stop <= header.rows:
+    start, stop = rows if rows is not None else (0, count)
+    if not 0 <= start <= stop <= count:
         raise InputError(
-            f"{path}: rows {start}:{stop} asked of the matrix at byte {offset}, "
-            f"which has {header.rows}"
+            f"{path}: rows {start}:{stop} asked of the matrix at byte {offset}, which has {count}"
         )
-    return decode_rows(buffer, header, start, stop)
+    return matrix[start:stop] if header is None else decode_rows(buffer, header, start, stop)
 
 
 def read_vector(location: str | Location) -> np.ndarray:
     """Read a vector as float32 (dim,)."""
     path, offset = parse_location(location)
-    buffer = map_file(path)
-    header = parse_header(buffer, offset, path)
-    if header.kind[1] != "V":
+    array = _read_entry(map_file(path), offset, path)[0]
+    if array.ndim != 1:
         raise InputError(f"{path}: the entry at byte {offset} is a matrix, not a vector")
-    return decode_rows(buffer, header, 0, 1)[0]
+    return array
 
 
 def read_ark(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
@@ -150,31 +169,43 @@ def read_ark(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
     Raises:
         InputError: as ``read_matrix``; also a key twice.
     """
-    buffer = map_file(path)
-    for key, header in _scan(buffer, str(path)):
-        array = decode_rows(buffer, header, 0, header.rows)
-        yield key, array if header.kind[1] == "M" else array[0]
-
-
-def _scan(buffer: mmap.mmap, where: str) -> Iterator[tuple[str, Header]]:
-    """Walk over the entries of an ark without decoding them."""
-    position, size, seen = 0, len(buffer), set()
-    while position < size:
-        blank = buffer.find(b" ", position, position + 4096)
-        if blank <= position:
-            if buffer[position : position + 2] == b"\0B":
-                raise InputError(f"{where}: no key at byte {position}; a single matrix, no ark")
-            refuse_truncated(where, position + 1, size)
-        try:
-            key = buffer[position:blank].decode()
-        except UnicodeDecodeError:
-            raise InputError(f"{where}: no key at byte {position}; it is not an ark") from None
+    buffer, where = map_file(path), str(path)
+    position, seen = 0, set()
+    while position < len(buffer):
+        key, start = _read_key(buffer, position, where)
         if key in seen:
             raise InputError(f"{where}: {key!r} is there twice; ids must be unique")
         seen.add(key)
-        header = parse_header(buffer, blank + 1, f"{where}, entry {key!r}")
-        yield key, header
-        position = header.end
+        array, position = _read_entry(buffer, start, f"{where}, entry {key!r}")
+        yield key, array
+
+
+def _read_entry(buffer: mmap.mmap, offset: int, where: str) -> tuple[np.ndarray, int]:
+    """Return the float32 matrix or vector at ``offset`` and the offset of what follows it."""
+    if is_text(buffer, offset):
+        return read_text(buffer, offset, where)
+    header = parse_header(buffer, offset, where)
+    array = decode_rows(buffer, header, 0, header.rows)
+    return array if header.kind[1] == "M" else array[0], header.end
+
+
+def _read_key(buffer: mmap.mmap, position: int, where: str) -> tuple[str, int]:
+    """Return the key at ``position`` of an ark and the offset of its object."""
+    size = len(buffer)
+    blank = buffer.find(b" ", position, position + _LONGEST_KEY + 1)
+    if blank <= position:
+        if buffer[position : position + 2] == b"\0B":
+            raise InputError(f"{where}: no key at byte {position}; a single matrix, no ark")
+        if size - position > _LONGEST_KEY:
+            raise InputError(
+                f"{where}: no key of at most {_LONGEST_KEY:,} bytes at byte {position}; it is "
+                "not an ark, or its ids are too long: write it again with shorter ones"
+            )
+        refuse_truncated(where, position + 1, size)
+    try:
+        return buffer[position:blank].decode(), blank + 1
+    except UnicodeDecodeError:
+        raise InputError(f"{where}: no key at byte {position}; it is not an ark") from None
 
 
 def load_vectors(
@@ -217,7 +248,7 @@ def _load_scp_vectors(
     path: str | os.PathLike, share: tuple[int, int]
 ) -> tuple[list[str], np.ndarray]:
     """Copy the bytes of vectors that begin like the first one; look closely at all others."""
-    table = read_scp(path)
+    table = read_paths(path)
     ids = list(table)
     own = ids[rows_of_share(share, len(ids))]
     maps: dict[str, mmap.mmap] = {}
@@ -233,13 +264,13 @@ def _load_scp_vectors(
             if len(piece) == size:
                 raw[row * size : (row + 1) * size] = piece
                 continue
-        header = parse_header(buffer, offset, f"{ark}, entry {key!r}")
-        vector = _as_vector(decode_rows(buffer, header, 0, header.rows), key, ark)
+        vector, end = _read_entry(buffer, offset, f"{ark}, entry {key!r}")
+        vector = _as_vector(vector, key, ark)
         if out is None:
             out = np.empty((len(own), len(vector)), np.float32)
             raw, size = memoryview(out).cast("B"), out.shape[1] * out.itemsize
-            if header.kind == "FV" and sys.byteorder == "little":
-                head = buffer[offset : header.data]
+            if buffer[offset : offset + 5] == b"\0BFV " and sys.byteorder == "little":
+                head = buffer[offset : end - size]
         if len(vector) != out.shape[1]:
             _refuse_length(path, key, len(vector), out.shape[1])
         out[row] = vector
@@ -314,8 +345,8 @@ class ArkWriter:
         """Append a vector (dim,) or a matrix (rows, cols); ``array`` itself is left as it is.
 
         Raises:
-            InputError: a key that is empty, has blanks or was used before; an array that is
-                empty, or (when compressing) not finite.
+            InputError: a key that cannot be an id (``id_problem``) or was used before; an array
+                that is empty, or (when compressing) not finite.
         """
         array = np.asarray(array)
         if array.ndim not in (1, 2) or not array.size:
@@ -325,14 +356,14 @@ class ArkWriter:
             )
         if array.ndim == 2 and self.compression != "FM":
             try:
-                body = compression.encode(array, self.compression)
+                body = b"\0B" + compression.encode(array, self.compression)
             except ValueError as error:
                 raise InputError(f"{self.ark_path}: {key!r}: {error}") from None
         else:
-            kind = b"FV " if array.ndim == 1 else b"FM "
-            sizes = b"".join(struct.pack("<bi", 4, length) for length in array.shape)
-            body = kind + sizes + array.astype("<f4").tobytes()
-        self._append(key, b"\0B" + body)
+            plain = io.BytesIO()
+            kaldiio.save_mat(plain, array.astype(np.float32))
+            body = plain.getvalue()
+        self._append(key, body)
 
     def write_waveform(self, key: str, samples: np.ndarray, sample_rate: int) -> None:
         """Append a waveform (samples,), int16 or floats in [-1, 1], as 16-bit audio.
@@ -347,8 +378,12 @@ class ArkWriter:
         self._append(key, body)
 
     def _append(self, key: str, body: bytes) -> None:
-        if not key or len(key.split()) != 1 or key != key.strip():
-            raise InputError(f"{key!r} cannot be an id: ids are words without blanks")
+        problem = id_problem(key)
+        if problem is not None:
+            raise InputError(
+                f"{self.ark_path}: {key[:60]!r} cannot be an id: it {problem}; ids are words of "
+                f"at most {MAX_ID} bytes: rename it"
+            )
         if key in self._keys:
             raise InputError(f"{self.ark_path}: {key!r} is written twice; ids must be unique")
         name = key.encode() + b" "

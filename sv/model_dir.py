@@ -25,6 +25,7 @@ from sv.data.directories import replaced_directory
 from sv.errors import InputError
 from sv.features.normalise import Normalisation
 from sv.files import atomic_write
+from sv.model_paths import refuse_missing, remedy_for
 
 WEIGHTS, CONFIG, CALIBRATION, CARD = (
     "model.safetensors",
@@ -138,13 +139,22 @@ def read(folder: str | Path) -> ModelFiles:
 
 
 def _require(folder: Path) -> None:
+    refuse_missing(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder; give one that `sv package` wrote")
+        raise InputError(f"{folder} is a file, not a model directory; {remedy_for(folder)}")
     missing = [name for name in (WEIGHTS, CONFIG) if not (folder / name).is_file()]
     if missing:
         hint = ""
         if (folder / "final.pt").exists():
-            hint = f"; this is an experiment: `sv package --exp {folder} --out DIR` makes one"
+            hint = (
+                f"; this is an experiment: give {folder / 'final.pt'}, or make a model directory "
+                f"with `sv package --exp {folder} --out DIR`"
+            )
+        elif (folder / "checkpoints").is_dir():
+            hint = (
+                "; this is an experiment without final.pt: run its stage 6, or give one of its "
+                "checkpoints/epoch_NNNN.pt"
+            )
         raise InputError(
             f"{folder} is not a model directory, or not all of one: {' and '.join(missing)} "
             f"missing{hint}"

@@ -32,6 +32,8 @@ KNOWN_LISTS = {
     550894: "VoxCeleb1-H (cleaned)",
 }
 """Number of trials -> list, as its authors publish them (VoxCeleb's web page)."""
+ALL_SPEAKERS, TEST_SPEAKERS = (10001, 11251), (10270, 10309)
+"""First and last number of the speakers of VoxCeleb1, and of those of its test set."""
 
 
 @dataclass
@@ -150,10 +152,13 @@ def _scoring(info: Mapping) -> dict[str, str]:
 def list_version(trials: Trials) -> str:
     """Return the name of a published trial list, original or cleaned, or ``-``.
 
-    Recognised by the number of its trials, if the ids are those of VoxCeleb1 (id10270...).
+    Recognised by the number of its trials, if the ids are those of VoxCeleb1 (id10001 to id11251),
+    and for VoxCeleb1-O if they are those of its 40 test speakers (id10270 to id10309).
     """
     known = KNOWN_LISTS.get(len(trials), UNKNOWN)
-    return known if all(re.match(r"id1\d{4}", name) for name in trials.names) else UNKNOWN
+    first, last = TEST_SPEAKERS if known.startswith("VoxCeleb1-O") else ALL_SPEAKERS
+    speakers = (re.match(r"id(1\d{4})(?!\d)", name) for name in trials.names)
+    return known if all(s and first <= int(s[1]) <= last for s in speakers) else UNKNOWN
 
 
 # ---------------------------------------------------------------- what makes a result doubtful

@@ -28,8 +28,8 @@ SHORT_SECONDS = 1.0
 """Below this an embedding says little about the speaker; it is computed, with a warning."""
 
 
-MIN_FRAMES = 10
-"""Below a tenth of a second there is not even a vowel."""
+MIN_SECONDS = 0.1
+"""Below this there is not even a vowel, and the mean over time leaves next to nothing."""
 SILENCE = math.log(FLOOR) + 1e-3
 """Log mel energies that are nowhere above their floor."""
 
@@ -87,7 +87,7 @@ class SpeakerModel:
         waveform; another than the model's is resampled. ``name``: what messages call it.
 
         Raises:
-            InputError: shorter than a tenth of a second, digital silence, not finite, or of
+            InputError: shorter than ``MIN_SECONDS`` (0.1 s), digital silence, not finite, or of
                 another type or shape.
         """
         samples = _one_channel(waveform, name)
@@ -97,14 +97,14 @@ class SpeakerModel:
         if rate != self.sample_rate and len(samples):
             samples = resample(samples, rate, self.sample_rate)
         features = fbank(samples, self.sample_rate, self.embedder.mel_bins)
-        if len(features) < max(MIN_FRAMES, self.embedder.encoder.min_frames):
+        seconds = len(samples) / self.sample_rate
+        if seconds < MIN_SECONDS or len(features) < self.embedder.encoder.min_frames:
             raise InputError(
-                f"{name}: {len(samples) / self.sample_rate:.2f} s are too short to hear a voice; "
-                "record a second or more"
+                f"{name}: {seconds:.2f} s are too short to hear a voice, which takes "
+                f"{MIN_SECONDS:g} s at least; record a second or more"
             )
         if features.max() <= SILENCE:
             raise InputError(f"{name}: digital silence; there is nobody to recognise")
-        seconds = len(samples) / self.sample_rate
         if seconds < SHORT_SECONDS:
             log.warning("%s: only %.2f s; trust its scores less", name, seconds)
         device = next(self.embedder.parameters()).device

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.cluster import kmeans_plusplus
+from sklearn.cluster import KMeans, kmeans_plusplus
 
 from sv.cluster import assign as assign_module
 from sv.cluster import bounds as bounds_module
@@ -44,6 +44,18 @@ def naive(x, centroids, iterations, spherical):
                 if spherical:
                     centroids[cluster] /= np.linalg.norm(centroids[cluster])
     return centroids, assign()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_scikit_learn_from_the_same_start(seed):
+    """Until nothing moves: neither its last assignment nor ours is a step behind."""
+    x, _ = blobs(noise=0.5, seed=seed)
+    start = x[::40]
+    peer = KMeans(len(start), init=start, n_init=1, max_iter=100, tol=0, algorithm="lloyd").fit(x)
+    found = kmeans(x, len(start), iterations=100, spherical=False, init=start)
+    np.testing.assert_array_equal(found.assignments, peer.labels_)
+    np.testing.assert_allclose(found.centroids, peer.cluster_centers_, atol=2e-5)
+    assert found.objective == pytest.approx(peer.inertia_ / len(x), rel=1e-5)
 
 
 @pytest.mark.parametrize("spherical", [True, False])

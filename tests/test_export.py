@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def model(request, tmp_path_factory, write_model):
     folder = tmp_path_factory.mktemp("export")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resnet, "BLOCKS", (1, 1, 1, 1))  # ONNX export takes time for each node
-        path = write_model(folder / "final.pt", request.param, mel_bins=20)
+        path = write_model(folder / f"{request.param}.pt", request.param, mel_bins=20)
         yield path, SpeakerModel.load(path)
 
 
@@ -49,11 +50,19 @@ def check(model, run):
 
 def test_onnx(model, tmp_path, capsys):
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
+    onnx = pytest.importorskip("onnx", reason="needs the extra [onnx]")
     pytest.importorskip("onnxscript", reason="needs the extra [onnx]")
     path, loaded = model
     out = tmp_path / "m.onnx"
-    program.main(["--model", str(path), "--format", "onnx", "--out", str(out)])
-    assert "differs from the model by" in capsys.readouterr().out
+    opset, ir_version, option = (20, 9, ["--opset", "20"]) if "ecapa" in str(path) else (18, 8, [])
+    program.main(["--model", str(path), "--format", "onnx", "--out", str(out), *option])
+    said = capsys.readouterr().out
+    assert "differs from the model by" in said
+    assert f"for onnxruntime from {module.OPSETS[opset]} on" in said
+    proto = onnx.load(out)
+    onnx.checker.check_model(proto, full_check=True)
+    assert proto.ir_version == ir_version
+    assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", opset)]
     session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
     check(loaded, lambda x: session.run(None, {"waveform": x})[0])
     assert session.get_modelmeta().custom_metadata_map["sample_rate"] == "16000"
@@ -78,6 +87,46 @@ def test_a_graph_that_differs_is_not_written(model, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_every_opset_has_the_oldest_ir_version_that_allows_it():
+    """On a graph of two operators; the opsets between are those of ``test_onnx``."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra [onnx]")
+    onnx = pytest.importorskip("onnx", reason="needs the extra [onnx]")
+
+    class Mean(torch.nn.Module):
+        def forward(self, waveform):
+            return waveform.square().mean(dim=1, keepdim=True)
+
+    model = SimpleNamespace(sample_rate=RATE, dim=1, calibration=None)
+    for opset in (min(module.OPSETS) + 1, max(module.OPSETS)):
+        data = module._onnx(Mean(), model, opset)
+        proto = onnx.load_from_string(data)
+        assert proto.opset_import[0].version == opset
+        assert proto.ir_version == onnx.helper.find_min_ir_version_for(proto.opset_import)
+        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        (found,) = session.run(None, {"waveform": np.full((2, 3000), 0.5, np.float32)})
+        np.testing.assert_allclose(found, 0.25)
+
+
+def test_opsets_that_cannot_be_had(model, tmp_path):
+    command = ["--model", str(model[0]), "--out", str(tmp_path / "m")]
+    with pytest.raises(InputError, match="--opset 12: can be 18, 19, 20, 21"):
+        program.main([*command, "--opset", "12"])
+    with pytest.raises(InputError, match="--opset belongs to --format onnx"):
+        program.main([*command, "--opset", "18", "--format", "torchscript"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_of_opset_says_what_the_table_says(capsys):
+    with pytest.raises(SystemExit):
+        program.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        f"the default {module.OPSET} runs in onnxruntime from {module.OPSETS[module.OPSET]}" in said
+    )
+    for opset, runtime in list(module.OPSETS.items())[1:]:
+        assert f"{opset} from {runtime}" in said
+
+
 def test_missing_packages_are_named(model, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
     with pytest.raises(InputError, match=r"onnxscript: pip install 'sv-toolkit\[onnx\]'"):
@@ -86,6 +135,6 @@ def test_missing_packages_are_named(model, tmp_path, monkeypatch):
 
 
 def test_without_onnxruntime_nothing_is_claimed(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_onnx", lambda graph, model: b"graph")
+    monkeypatch.setattr(module, "_onnx", lambda graph, model, opset: b"graph")
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     assert math.isnan(module.export(model[1], tmp_path / "m.onnx", "onnx"))

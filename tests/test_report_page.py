@@ -297,6 +297,9 @@ def test_lists_of_voxceleb_are_recognised_by_number_and_ids():
 
     assert list_version(trials(37611, "id10270/x/1.wav")) == "VoxCeleb1-O (cleaned)"
     assert list_version(trials(37720, "id10270/x/1.wav")) == "VoxCeleb1-O (original)"
+    assert list_version(trials(579818, "id11251/x/1.wav")) == "VoxCeleb1-E (cleaned)"
+    assert list_version(trials(37720, "id10001/x/1.wav")) == "-"  # not a speaker of its test set
+    assert list_version(trials(579818, "id11252/x/1.wav")) == "-"  # nor of VoxCeleb1
     assert list_version(trials(37611, "spk1")) == list_version(trials(10, "id10270/x")) == "-"
 
 

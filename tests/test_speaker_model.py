@@ -10,7 +10,7 @@ import torch
 
 import sv
 from sv import model_dir
-from sv.bin import embed, package, verify
+from sv.bin import embed, export, package, separate, verify
 from sv.data.audio import resample, write_audio
 from sv.embed import Embedder
 from sv.errors import InputError
@@ -196,12 +196,56 @@ def test_a_missing_file_is_named(copy):
 
 
 def test_folders_that_are_no_models(exp, tmp_path):
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match="no such folder or file"):
         sv.load(tmp_path / "none")
     with pytest.raises(InputError, match=r"model\.safetensors and config\.yaml missing"):
         sv.load(tmp_path)
     with pytest.raises(InputError, match="sv package --exp"):
         sv.load(exp)
+
+
+@pytest.mark.parametrize("program", [verify, embed, export, separate])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "final.pt",
+            r"final\.pt: there is no such file; stage 3 .* stage 6 final\.pt$",
+        ),
+        ("m/model.safetensors", "holds the weights of a model directory: give that folder"),
+        ("graph.onnx", "it is an exported graph: give a model directory"),
+        ("notes.txt", "not a checkpoint of ours, or damaged: give a file that stage 3"),
+        ("unfinished", "experiment without final.pt: run its stage 6"),
+        ("nowhere", "there is no such folder or file; give a model directory"),
+    ],
+)
+def test_paths_that_are_no_model(tmp_path, recordings, program, name, words):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "unfinished" / "checkpoints").mkdir(parents=True)
+    for file in ("m/model.safetensors", "graph.onnx", "notes.txt"):
+        (tmp_path / file).write_bytes(b"something")
+    audio = str(next(recordings.iterdir()))
+    arguments = {
+        verify: [audio, audio],
+        embed: [audio, "--out", str(tmp_path / "o")],
+        export: ["--out", str(tmp_path / "o")],
+        separate: [audio, "--out", str(tmp_path / "o")],
+    }[program]
+    with pytest.raises(InputError, match=words):
+        program.main(["--model", str(tmp_path / name), *arguments])
+    assert not list(tmp_path.glob("o*"))
+
+
+def test_package_names_the_missing_weights(exp, tmp_path):
+    out = ["--out", str(tmp_path / "m")]
+    (tmp_path / "exp").mkdir()
+    with pytest.raises(InputError, match=r"exp/final\.pt: there is no such file"):
+        package.main(["--exp", str(tmp_path / "exp"), *out])
+    with pytest.raises(InputError, match=r"is a folder, not a file of weights; give .*/final\.pt"):
+        package.main(["--exp", str(exp), "--model", str(exp), *out])
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: a file, not the folder of an experiment"):
+        package.main(["--exp", str(tmp_path / "file"), *out])
 
 
 def test_weights_that_are_damaged_in_any_way(copy):

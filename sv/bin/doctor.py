@@ -88,7 +88,7 @@ def _cases(folder: Path):
     from sv.data.checkup import Case
     from sv.data.folder_layout import find_audio, safe
     from sv.data.tables import read_table
-    from sv.kaldi_io import read_scp
+    from sv.kaldi_io import read_paths
 
     if not (folder / "wav.scp").exists():
         root = folder.absolute()
@@ -102,9 +102,8 @@ def _cases(folder: Path):
                 raise InputError(
                     f"{folder / 'utt2dur'}: {key!r} has {text!r} instead of seconds: run stage 0"
                 ) from None
-    return [
-        Case(key, path, seconds.get(key, 0.0)) for key, path in read_scp(folder / "wav.scp").items()
-    ]
+    paths = read_paths(folder / "wav.scp")
+    return [Case(key, path, seconds.get(key, 0.0)) for key, path in paths.items()]
 
 
 if __name__ == "__main__":

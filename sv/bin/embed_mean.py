@@ -12,7 +12,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
-from sv.kaldi_io import ArkWriter, read_scp
+from sv.kaldi_io import ArkWriter, read_paths
 from sv.scoring.baseline import evenly_spaced, mean_features
 
 
@@ -36,8 +36,8 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--out", required=True, help="path without ending: writes OUT.ark and OUT.scp")
     args = p.parse_args(argv)
 
-    features = read_scp(args.data / "feats.scp")
-    training = list(read_scp(args.center_on / "feats.scp").values())
+    features = read_paths(args.data / "feats.scp")
+    training = list(read_paths(args.center_on / "feats.scp").values())
     mean = mean_features(
         evenly_spaced(training, args.center_utterances), desc=f"mean of {args.center_on.name}"
     ).mean(axis=0)

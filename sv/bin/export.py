@@ -7,6 +7,7 @@ at several lengths and compared with the model (ONNX: where onnxruntime is insta
 
 Examples:
   python -m sv.bin.export --model exp/simclr/model --format onnx --out speaker.onnx
+  python -m sv.bin.export --model exp/simclr/model --opset 20 --out speaker.onnx
   python -m sv.bin.export --model exp/simclr/model --format torchscript --out speaker.ts
 """
 
@@ -14,6 +15,7 @@ import math
 from pathlib import Path
 
 from sv.cli import parser, run
+from sv.errors import InputError
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -28,18 +30,30 @@ def main(argv: list[str] | None = None) -> None:
         "libtorch (C++), but its makers have stopped working on it",
     )
     p.add_argument("--out", type=Path, required=True, help="file to write")
+    p.add_argument(
+        "--opset",
+        type=int,
+        help="of ONNX: the default 18 runs in onnxruntime from 1.15 on, 19 from 1.16, 20 from "
+        "1.17, 21 from 1.18. A higher one is only needed by a tool that asks for it",
+    )
     args = p.parse_args(argv)
+    if args.opset is not None and args.format != "onnx":
+        raise InputError("--opset belongs to --format onnx; leave it out")
 
-    from sv.export import export
+    from sv.export import OPSET, OPSETS, export
     from sv.speaker_model import SpeakerModel
 
-    worst = export(SpeakerModel.load(args.model), args.out, args.format)
+    opset = OPSET if args.opset is None else args.opset
+    if opset not in OPSETS:
+        raise InputError(f"--opset {opset}: can be {', '.join(map(str, OPSETS))}")
+    worst = export(SpeakerModel.load(args.model), args.out, args.format, opset)
     checked = (
         "not compared with the model: there is no onnxruntime here"
         if math.isnan(worst)
         else f"differs from the model by {worst:.1e} of an embedding's length"
     )
-    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB, {checked}")
+    runs = f", for onnxruntime from {OPSETS[opset]} on" if args.format == "onnx" else ""
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.1f} MB{runs}, {checked}")
 
 
 if __name__ == "__main__":

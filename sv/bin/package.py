@@ -71,7 +71,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.trials is not None and args.calibration is not None:
         raise InputError("give either --embeddings with --trials, or --calibration, not both")
     if not args.exp.is_dir():
-        raise InputError(f"--exp {args.exp}: no such folder")
+        what = "a file, not the folder of an experiment" if args.exp.exists() else "no such folder"
+        raise InputError(f"--exp {args.exp}: {what}; stage 3 writes one, such as exp/simclr")
 
     from sv import model_dir
     from sv.embed import Embedder

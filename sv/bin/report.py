@@ -82,7 +82,7 @@ def options() -> ArgumentParser:
     group.add_argument(
         "--list-name",
         help="what the trial list is called, for instance 'VoxCeleb1-O (cleaned)'; the lists of "
-        "VoxCeleb1 are recognised",
+        "VoxCeleb1 are recognised by the number of their trials and by the speakers",
     )
     group.add_argument(
         "--resamples",

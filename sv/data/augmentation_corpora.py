@@ -15,6 +15,7 @@ from sv.data.download import download, unpack
 from sv.data.folder_layout import safe
 from sv.data.tables import read_table
 from sv.errors import InputError
+from sv.kaldi_paths import base_folder
 
 SHOWN = 3
 MUSAN_PARTS = ("music", "noise", "speech")
@@ -137,7 +138,8 @@ def read_clips(folder: str | os.PathLike) -> list[tuple[str, str, Path]] | None:
     absent = [key for key in paths if key not in kinds]
     if absent:
         raise InputError(f"{folder / 'utt2kind'}: lacks '{absent[0]}' of wav.scp; prepare it again")
-    return [(key, kinds[key], Path(path)) for key, path in paths.items()]
+    base = base_folder(folder / "wav.scp", list(paths.values()))
+    return [(key, kinds[key], Path(base, path)) for key, path in paths.items()]
 
 
 def _require_folders(corpus: Path, parts: Sequence[str], name: str, option: str) -> None:
@@ -160,7 +162,14 @@ def _require_folders(corpus: Path, parts: Sequence[str], name: str, option: str)
 
 
 def _described(describe, corpus: Path, folder: Path, parts: Sequence[str]) -> dict:
-    """Call a recipe of lhotse; its errors, of many kinds, become ours."""
+    """Call a recipe of lhotse; its errors, of many kinds, become ours.
+
+    Only libsndfile reads: lhotse would try torchaudio next, which need not be there or fit torch.
+    """
+    from lhotse.audio.backend import get_current_audio_backend, set_current_audio_backend
+
+    before = get_current_audio_backend()
+    set_current_audio_backend("LibsndfileBackend")
     try:
         return describe(corpus, output_dir=folder, parts=list(parts))
     except OSError:
@@ -171,6 +180,8 @@ def _described(describe, corpus: Path, folder: Path, parts: Sequence[str]) -> di
             f"{corpus}: lhotse cannot describe it ({type(error).__name__}: {text}); repair or "
             "remove the file that it names"
         ) from error
+    finally:
+        set_current_audio_backend(before)
 
 
 def _clips(recordings, kind: str, corpus: Path) -> list[tuple[str, str, str, float]]:

@@ -10,6 +10,7 @@ from sv.data.tables import read_lines, read_table
 from sv.data.validate import FEATURES, OPTIONAL, REQUIRED, is_filled_file, positive
 from sv.errors import InputError
 from sv.files import atomic_write
+from sv.kaldi_paths import base_folder, from_base
 
 SHOWN = 3
 Rows = dict[str, str]
@@ -40,7 +41,7 @@ def fix(data_dir: str | os.PathLike, *, audio: bool = True) -> list[str]:
         tables["utt2spk"] = {utterance: utterance for utterance in tables["wav.scp"]}
         done.append("utt2spk: made, each utterance maps to itself")
     _refuse_speakers(folder, tables["utt2spk"])
-    _drop_bad_values(tables, audio, done)
+    _drop_bad_values(folder, tables, audio, done)
     manifests = {
         name: [item["id"] for _, item in read_items(folder / name)]
         for name in MANIFESTS
@@ -105,14 +106,18 @@ def _refuse_speakers(folder: Path, rows: Rows) -> None:
             )
 
 
-def _drop_bad_values(tables: dict[str, Rows], audio: bool, done: list[str]) -> None:
+def _drop_bad_values(folder: Path, tables: dict[str, Rows], audio: bool, done: list[str]) -> None:
     tests = {
         "utt2dur": (lambda value: positive(value, float), "the duration is not above 0"),
         "utt2num_frames": (lambda value: positive(value, int), "there are no frames"),
         "utt2num_samples": (lambda value: positive(value, int), "there are no samples"),
     }
     if audio:
-        tests["wav.scp"] = (is_filled_file, "the audio file is missing or empty")
+        base = base_folder(folder / "wav.scp", list(tables["wav.scp"].values()))
+        tests["wav.scp"] = (
+            lambda path: is_filled_file(from_base(base, path)),
+            "the audio file is missing or empty",
+        )
     for name, (good, reason) in tests.items():
         rows = tables.get(name, {})
         bad = [key for key, value in rows.items() if not good(value)]

@@ -14,12 +14,13 @@ import numpy as np
 
 from sv.errors import InputError
 from sv.kaldi_format import map_file, parse_header
+from sv.kaldi_ids import MAX_ID
 from sv.kaldi_io import MAX_DIGITS, Location, parse_location
+from sv.kaldi_paths import base_folder, from_base
 from sv.windows import WindowReader
 
 _BLOCK = 1 << 21  # bytes of text parsed at a time: bounds the memory, costs no speed
 _SAMPLED_HEADERS = 256
-MAX_ID = 512
 
 
 class TrainingIndex:
@@ -186,6 +187,8 @@ def read_locations(path: Path) -> tuple[np.ndarray, list[str], np.ndarray, np.nd
         ark_ids.append(places)
         offsets.append(numbers)
     arks = [ark.decode() for ark in known]
+    base = base_folder(path, arks)
+    arks = [from_base(base, ark) for ark in arks]
     return np.concatenate(names), arks, np.concatenate(ark_ids), np.concatenate(offsets)
 
 

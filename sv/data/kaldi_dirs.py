@@ -10,12 +10,13 @@ from sv.data.labels import read_label_file
 from sv.data.manifests import Utterance
 from sv.data.tables import read_table
 from sv.errors import InputError
+from sv.kaldi_paths import base_folder
 
 
 def from_kaldi_dir(kaldi_dir: str | os.PathLike) -> list[Utterance]:
     """Return the utterances of a Kaldi data directory, speakers included if ``utt2spk`` is there.
 
-    Paths in ``wav.scp`` are taken from the current folder, as Kaldi does.
+    Relative paths in ``wav.scp`` begin at the current folder, as for Kaldi, or near ``wav.scp``.
 
     Raises:
         InputError: ``wav.scp`` is missing or has commands (``... |``), there is a ``segments``
@@ -39,7 +40,7 @@ def from_kaldi_dir(kaldi_dir: str | os.PathLike) -> list[Utterance]:
         raise InputError(f"{wav.path}: an id comes twice; remove one of the lines")
     speakers = read_label_file(folder / "utt2spk") if (folder / "utt2spk").exists() else {}
     files = [AudioFile(path, key, speakers.get(key)) for key, path in paths.items()]
-    utterances, bad = read_headers(Path(), files)
+    utterances, bad = read_headers(Path(base_folder(wav.path, wav.values)), files)
     if bad:
         file, reason = bad[0]
         raise InputError(

@@ -18,6 +18,7 @@ from sv.data.labels import read_label_file, staged_labels
 from sv.data.utterance import Trial, Utterance
 from sv.errors import InputError
 from sv.files import atomic_write
+from sv.kaldi_ids import id_problem
 
 KINDS = ("recordings", "supervisions", "cuts")
 
@@ -86,8 +87,11 @@ def _check(ordered: list[Utterance], out_dir: str | os.PathLike) -> None:
                 "rename or remove one of them"
             )
     for utterance in ordered:
-        if len(utterance.id.split()) != 1 or utterance.id != utterance.id.strip():
-            raise InputError(f"{utterance.path}: its id '{utterance.id}' is empty or has blanks")
+        problem = id_problem(utterance.id)
+        if problem is not None:
+            raise InputError(
+                f"{utterance.path}: its id {utterance.id[:60]!r} {problem}; rename the file"
+            )
         if utterance.num_samples <= 0 or not utterance.duration > 0:
             raise InputError(f"{utterance.path}: has no samples; leave it out")
         if "\n" in str(utterance.path) or str(utterance.path).endswith("|"):

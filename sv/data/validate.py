@@ -10,6 +10,7 @@ from pathlib import Path
 from sv.data.manifest_files import manifest_problems
 from sv.data.tables import Table, form_problems, more, read_lines, read_table, shorten
 from sv.errors import InputError
+from sv.kaldi_paths import base_folder, from_base
 
 REQUIRED = ("wav.scp", "utt2spk", "utt2dur")
 FEATURES = ("feats.scp", "utt2num_frames")
@@ -114,7 +115,9 @@ def _wav_problems(wav: Table, audio: bool, fix: str) -> list[str]:
             "executed here: run the commands yourself and put the files they make into wav.scp"
         )
     if audio:
-        missing = [i for i, path in enumerate(wav.values) if not is_filled_file(path)]
+        base = base_folder(wav.path, wav.values)
+        paths = (from_base(base, path) for path in wav.values)
+        missing = [i for i, path in enumerate(paths) if not is_filled_file(path)]
         missing = sorted(set(missing) - set(pipes))
         if missing:
             problems.append(
@@ -232,10 +235,11 @@ def _ark_problems(feats: Table) -> list[str]:
     for index, value in enumerate(feats.values):
         path, _, offset = value.rpartition(":")
         first.setdefault(path if path and offset.isdecimal() else value, index)
+    base = base_folder(feats.path, list(first))
     return [
         feats.at(index) + ": there is no such ark file, or it is empty; run stage 1 (features)"
         for path, index in first.items()
-        if not is_filled_file(path)
+        if not is_filled_file(from_base(base, path))
     ]
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sv.features.augment import Draws, mask
 from sv.features.filterbank import fbank, frame_sizes
+from sv.features.resample import resample
 from sv.wave_arks import FULL_SCALE
 
 SILENCE = torch.finfo(torch.float32).tiny
@@ -91,8 +92,6 @@ def change_speed(waves: Tensor, speed: Tensor, samples: int) -> Tensor:
     ``source_samples(samples, speed)`` samples or more. Speeds are rounded to fractions of at most
     two digits, so that few filters serve for all.
     """
-    from torchaudio.functional import resample  # slow to import, and most trainings do without
-
     out = torch.empty(*waves.shape[:-1], samples, dtype=waves.dtype, device=waves.device)
     for value in speed.unique().tolist():
         rows, ratio = speed == value, Fraction(value).limit_denominator(100)

@@ -94,7 +94,7 @@ def load_rooms(banks: str | Path, domain: Domain = "fbank") -> RoomBank | WaveRo
         every = np.arange(len(index))
         responses = index.read_windows(every, np.zeros_like(every), int(index.frames[0]))
         return WaveRooms(torch.from_numpy(responses), index.sample_rate)
-    scp = kaldi_io.read_scp(folder / "feats.scp")
+    scp = kaldi_io.read_paths(folder / "feats.scp")
     decays = [kaldi_io.read_matrix(location) for location in scp.values()]
     if len({decay.shape for decay in decays}) != 1:
         raise InputError(f"{folder}: the responses differ in shape: run stage 2 again")

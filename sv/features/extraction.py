@@ -29,7 +29,7 @@ from sv.data.doctor import (
 from sv.errors import InputError
 from sv.features.filterbank import fbank
 from sv.files import atomic_write
-from sv.kaldi_io import ArkWriter, read_scp
+from sv.kaldi_io import ArkWriter, read_paths, read_scp
 from sv.progress import progress
 from sv.scoring.trials import read_trials
 
@@ -112,7 +112,7 @@ def extract_piece(
         InputError: more than half of the first 50 utterances are bad; a useless ``wav_scp``.
     """
     piece = Piece.of(folder, name)
-    utterances = read_scp(wav_scp)
+    utterances = read_paths(wav_scp)
     left_out = _left_out(utterances, exclude or {})
     # Before anything is decoded, so that a file that changes meanwhile is not overlooked.
     wanted = f"{_fingerprint(utterances.items())} {settings} v{VERSION}"

@@ -6,6 +6,8 @@ import lhotse
 import numpy as np
 import pytest
 import soundfile
+from lhotse.dataset import DynamicBucketingSampler, SimpleCutSampler
+from lhotse.kaldi import load_kaldi_data_dir
 
 from sv.data import lhotse_manifests
 from sv.data.kaldi_dirs import from_kaldi_dir, to_kaldi_dir
@@ -89,6 +91,31 @@ def test_lhotse_opens_every_cut(utterances, tmp_path):
         if expected.path.endswith(".wav"):
             np.testing.assert_allclose(cut.load_audio(), samples.T, atol=1e-4)
     assert len(list(cuts)) == len(utterances)
+
+
+def test_samplers_of_lhotse_deal_every_cut_once(utterances, tmp_path):
+    write_data_dir(tmp_path / "d", utterances)
+    cuts = lhotse.CutSet.from_file(tmp_path / "d" / "cuts.jsonl.gz")
+    for sampler in (
+        SimpleCutSampler(cuts, max_duration=2.5, shuffle=True, seed=1),
+        DynamicBucketingSampler(cuts, max_duration=2.5, num_buckets=2, shuffle=False),
+    ):
+        batches = [list(batch) for batch in sampler]
+        assert len(batches) > 1
+        assert sorted(cut.id for batch in batches for cut in batch) == sorted(cuts.ids)
+
+
+def test_lhotse_reads_the_kaldi_files_as_ours(utterances, tmp_path):
+    """lhotse cuts durations of Kaldi's tables to milliseconds."""
+    utterances = [u for u in utterances if u.path.endswith((".wav", ".flac")) and u.channels == 1]
+    write_data_dir(tmp_path / "d", utterances, labels_dir=tmp_path / "labels")
+    to_kaldi_dir(tmp_path / "d", tmp_path / "labels", tmp_path / "kaldi")
+    recordings, supervisions, _ = load_kaldi_data_dir(tmp_path / "kaldi", sampling_rate=16000)
+    for utterance in utterances:
+        found = recordings[utterance.id]
+        assert found.duration == pytest.approx(utterance.duration, abs=1e-3)
+        assert found.sources[0].source == utterance.path
+        assert supervisions[utterance.id].speaker == utterance.speaker
 
 
 def test_the_same_data_give_the_same_bytes(utterances, tmp_path):

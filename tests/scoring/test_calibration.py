@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
@@ -30,6 +31,24 @@ def test_weights_are_those_of_scikit_learn(p_target):
     ours = Calibration(p_target).fit(columns, labels)
     np.testing.assert_allclose(ours.weights_, peer.coef_[0], rtol=2e-3)
     assert ours.intercept_ == pytest.approx(peer.intercept_[0] - logit(p_target), rel=2e-3)
+
+
+@pytest.mark.parametrize("p_target", [0.01, 0.5])
+def test_the_cost_is_the_least_that_scipy_finds(p_target):
+    """The objective written out: the logarithmic cost at the prior, in nats."""
+    columns, labels = make(seed=3)
+    prior = logit(p_target)
+
+    def cost(parameters):
+        llr = columns @ parameters[:-1] + parameters[-1]
+        miss = np.logaddexp(0.0, -llr[labels] - prior).mean()
+        false_alarm = np.logaddexp(0.0, llr[~labels] + prior).mean()
+        return p_target * miss + (1 - p_target) * false_alarm
+
+    found = Calibration(p_target).fit(columns, labels)
+    best = minimize(cost, np.zeros(3), method="BFGS", options={"gtol": 1e-9})
+    assert cost(np.append(found.weights_, found.intercept_)) <= best.fun + 1e-7
+    np.testing.assert_allclose([*found.weights_, found.intercept_], best.x, rtol=5e-3, atol=5e-3)
 
 
 def test_true_ratios_are_left_alone():

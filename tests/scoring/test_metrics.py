@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.optimize import brentq
 from sklearn.metrics import roc_curve
 
 from sv.errors import InputError
@@ -102,6 +103,17 @@ def test_against_scikit_learn_on_larger_sets(seed, count, dtype):
     assert metrics.min_dcf(scores, labels, 0.05) == pytest.approx(expected, abs=1e-9)
     crossing = np.interp(0.0, 1 - hits[::-1] - p_fa[::-1], p_fa[::-1])
     assert metrics.eer(scores, labels) == pytest.approx(crossing, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_eer_is_that_of_the_usual_recipe_of_scipy(seed):
+    """scikit-learn's curve, interpolated, and scipy's root of where both errors are equal."""
+    generator = np.random.default_rng(seed)
+    labels = generator.random(800) < 0.4
+    scores = generator.standard_normal(800) + 1.2 * labels
+    p_fa, hits, _ = roc_curve(labels, scores, drop_intermediate=False)
+    expected = brentq(lambda x: 1.0 - x - np.interp(x, p_fa, hits), 0.0, 1.0, xtol=1e-12)
+    assert metrics.eer(scores, labels) == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_minimum_is_found_among_many_targets_with_few_nontargets():

@@ -1,0 +1,50 @@
+"""Waveforms at another rate, on the device where they are: what a change of speed needs.
+
+A windowed sinc of unit height, cut off a little below the lower of the two Nyquist frequencies:
+
+    y[j] = sum over k of x[k] h(k - j s / t),   h(u) = c sinc(c u) cos^2(pi c u / (2 Z)),  |c u| < Z
+
+for s source samples to t target samples, with c = ROLLOFF min(1, t / s) and Z = ZEROS. The numbers
+are those of ``torchaudio.functional.resample`` with its defaults; torchaudio itself is not needed.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ROLLOFF = 0.99
+"""Of the lower Nyquist frequency: where the filter begins to let nothing through."""
+ZEROS = 6
+"""Zero crossings of the sinc on either side; more make the edge steeper and cost more."""
+
+
+def resample(waves: Tensor, source: int, target: int) -> Tensor:
+    """Return floating point (..., samples * target / source, rounded up) of (..., samples).
+
+    source, target: rates, of which only the ratio counts.
+    """
+    common = math.gcd(source, target)
+    source, target = source // common, target // common
+    filters, reach = _filters(source, target)
+    samples = waves.shape[-1]
+    padded = torch.nn.functional.pad(waves.reshape(-1, 1, samples), (reach, reach + source))
+    phases = torch.nn.functional.conv1d(padded, filters.to(waves), stride=source)
+    resampled = phases.transpose(1, 2).reshape(*waves.shape[:-1], -1)
+    return resampled[..., : -(-samples * target // source)]
+
+
+@lru_cache(maxsize=64)
+def _filters(source: int, target: int) -> tuple[Tensor, int]:
+    """Return a filter for each of the ``target`` phases, (target, 1, taps), and its reach.
+
+    ``reach``: how many source samples it goes back. float64.
+    """
+    cutoff = ROLLOFF * min(1.0, target / source)
+    reach = math.ceil(ZEROS / cutoff)
+    places = np.arange(-reach, reach + source) - np.arange(target)[:, None] * (source / target)
+    scaled = np.clip(cutoff * places, -ZEROS, ZEROS)
+    filters = cutoff * np.sinc(scaled) * np.cos(np.pi * scaled / (2 * ZEROS)) ** 2
+    return torch.from_numpy(filters)[:, None], reach
