@@ -14,7 +14,7 @@ from sv.errors import InputError
 from sv.features import fbank
 from sv.features.filterbank import frame_sizes, mel_banks
 from sv.features.normalise import normalise
-from sv.speaker_model import MIN_FRAMES, SpeakerModel
+from sv.speaker_model import MIN_SECONDS, SpeakerModel
 
 
 @dataclass
@@ -79,7 +79,7 @@ def separate(model: SpeakerModel, samples: np.ndarray) -> Voices:
         )
     waveform = torch.from_numpy(samples)
     features = torch.from_numpy(fbank(samples, model.sample_rate, model.embedder.mel_bins))
-    if len(features) < MIN_FRAMES:
+    if len(samples) < MIN_SECONDS * model.sample_rate or len(features) < encoder.min_frames:
         raise InputError("the recording is too short to hear a voice; give a second or more")
     ready = normalise(features, model.embedder.normalise)
     found = encoder.separate(ready[None])

@@ -34,6 +34,8 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
+    # The longest first: at the end, short tests keep all processes busy.
+    items.sort(key=lambda item: 0 if "recipe" in item.keywords else 2 - ("whole" in item.keywords))
     if not config.getoption("--slow"):
         for item in items:
             if "slow" in item.keywords:

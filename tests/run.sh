@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
 # Makes the environment if need be, checks the style of Python and shell files, runs the tests.
-# Arguments go to pytest: `tests/run.sh -k launch`, `tests/run.sh tests/losses -n 0`.
+# `tests/run.sh --fast` leaves out the tests that start programs, processes or trainings: an answer
+# in a minute. Other arguments go to pytest: `tests/run.sh -k launch`, `tests/run.sh tests/losses -n 0`.
 set -euo pipefail
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+chosen=()
+if [ "${1:-}" = --fast ]; then
+  chosen=(-m "not whole and not recipe and not slow")
+  shift
+fi
 export SV_EXTRAS=mini,onnx,dev # path.sh must find what the tests use too
 . ./path.sh
 
@@ -24,6 +30,6 @@ echo "shellcheck"
 shellcheck "${shell_files[@]}"
 echo "pytest"
 status=0
-python -m pytest -n auto "$@" || status=$?
+python -m pytest -n auto --dist worksteal ${chosen[@]+"${chosen[@]}"} "$@" || status=$?
 echo "tests/run.sh: $((SECONDS / 60)) min $((SECONDS % 60)) s"
 exit "$status"

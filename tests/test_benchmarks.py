@@ -11,6 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # benchmarks/ i
 
 from benchmarks.harness import compare
 
+pytestmark = pytest.mark.whole
+
 
 class Clock:
     """Time that passes only when a contestant says so."""

@@ -8,6 +8,8 @@ import pytest
 
 from sv.cluster import kmeans
 
+pytestmark = pytest.mark.whole
+
 WORKER = """
 import sys
 import numpy as np, torch.distributed as dist

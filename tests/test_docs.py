@@ -6,7 +6,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import soundfile
+
+pytestmark = pytest.mark.whole
 
 
 def blocks(text):

@@ -13,6 +13,8 @@ from sv.embed import Embedder, batches_by_length, embed
 from sv.errors import InputError
 from sv.kaldi_io import load_vectors
 
+pytestmark = pytest.mark.whole
+
 LENGTHS = [31, 200, 47, 47, 120, 9, 33]
 
 

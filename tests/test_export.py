@@ -14,6 +14,8 @@ from sv.errors import InputError
 from sv.models import resnet
 from sv.speaker_model import SpeakerModel
 
+pytestmark = pytest.mark.whole
+
 RATE = 16000
 SECONDS = (0.3, 1.7, 3.01)
 

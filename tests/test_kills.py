@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 KILL_TEST = Path(__file__).resolve().parent.parent / "utils" / "kill_test"
 
 

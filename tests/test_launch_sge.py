@@ -25,6 +25,7 @@ MISSING = [
 ]
 
 pytestmark = [
+    pytest.mark.whole,
     pytest.mark.skipif(
         bool(MISSING),
         reason=f"no {MISSING} here: apt-get install gridengine-{{master,exec,client}}",

@@ -21,6 +21,7 @@ PATH = os.environ["PATH"] + ":/usr/sbin"
 MISSING = [name for name in NEEDED if shutil.which(name, path=PATH) is None]
 
 pytestmark = [
+    pytest.mark.whole,
     pytest.mark.skipif(bool(MISSING), reason=f"no {MISSING} here: apt-get install slurm-wlm munge"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can start slurmd"),
 ]

@@ -22,6 +22,8 @@ from sv.report_summary import Check, summary
 from sv.scoring.score_info import write_info
 from sv.scoring.trials import Trials, read_trials
 
+pytestmark = pytest.mark.whole
+
 SPEAKERS, EACH, DIM = 6, 4, 8
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 

@@ -20,6 +20,8 @@ from sv.kaldi_io import ArkWriter, load_vectors
 from sv.scoring.calibration import Calibration
 from sv.speaker_model import cosine
 
+pytestmark = pytest.mark.whole
+
 RATE = 16000
 
 

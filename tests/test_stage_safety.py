@@ -14,6 +14,8 @@ import pytest
 
 from sv.data.audio import write_audio
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("SV_")}
 ENVIRONMENT |= {"SV_PYTHON": sys.executable}

@@ -17,6 +17,8 @@ from sv.models import build_encoder
 from sv.supervision import read_clusters
 from sv.train import Interrupted, Trainer
 
+pytestmark = pytest.mark.whole
+
 SPEAKERS = 9
 SMALL = [
     "model.name=fast_resnet34",

@@ -17,6 +17,8 @@ from sv.errors import InputError
 from sv.monitor import TrainingFailed
 from sv.train import REQUEUE
 
+pytestmark = pytest.mark.whole
+
 SMALL = [
     "model.mel_bins=8",
     "model.channels=[16, 16, 16, 16]",

@@ -15,6 +15,8 @@ from tiny_methods import COMMON
 from sv import checkpoint
 from sv.bin import train
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).resolve().parent.parent
 PROCESSES = [sys.executable, ROOT / "utils" / "processes"]
 MODULE = ["-m", "sv.bin.train"]

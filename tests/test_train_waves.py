@@ -17,6 +17,8 @@ from sv.features.augment_wave import WaveRooms
 from sv.preflight import check
 from sv.train import Interrupted, Trainer
 
+pytestmark = pytest.mark.whole
+
 SETTINGS = [
     "data.domain=wave",
     "data.crop_seconds=0.2",

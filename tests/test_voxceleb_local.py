@@ -18,6 +18,8 @@ import make_miniature
 import voxceleb
 import write_data
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):

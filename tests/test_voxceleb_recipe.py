@@ -20,6 +20,8 @@ from sv.bin import synthesize
 from sv.experiment import SCHEMA, Experiment
 from sv.methods import METHODS
 
+pytestmark = pytest.mark.whole
+
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = sorted((ROOT / "egs" / "voxceleb" / "v1" / "conf").glob("*.yaml"))
 FFMPEG = shutil.which("ffmpeg")

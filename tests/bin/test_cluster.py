@@ -14,6 +14,8 @@ from sv.cluster.files import histogram
 from sv.errors import InputError
 from sv.kaldi_io import ArkWriter, load_vectors
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture
 def embeddings(tmp_path):

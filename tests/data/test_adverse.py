@@ -11,6 +11,8 @@ from sv.bin import mix_trials
 from sv.data.adverse import generator, plan, speak_over
 from sv.errors import InputError
 
+pytestmark = pytest.mark.whole
+
 SPEAKERS = {f"{who}{n}": who for who in "abcdef" for n in range(3)}
 TRIALS = [(int(x == y), f"{x}0", f"{y}{n}") for x in "abc" for y in "abc" for n in (1, 2)]
 

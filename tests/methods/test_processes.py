@@ -15,6 +15,8 @@ from sv.models import build_encoder
 from sv.positives import SSPS, SSPSConfig
 from sv.sync_norm import synchronise
 
+pytestmark = pytest.mark.whole
+
 TEAMS = [(2, 8), (2, 7), (4, 7)]
 """How many processes, and how many items they share; 7 make shares that are not equal."""
 

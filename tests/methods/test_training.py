@@ -12,6 +12,8 @@ from sv.errors import InputError
 from sv.monitor import TrainingFailed
 from sv.train import Interrupted, Trainer
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, write_features):

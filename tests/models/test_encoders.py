@@ -15,6 +15,8 @@ from sv.models import (
 )
 from sv.models.heads import mlp
 
+pytestmark = pytest.mark.whole
+
 TINY = {
     "ecapa": EcapaConfig(mel_bins=20, channels=32, pooled_channels=48, embedding_dim=16),
     "fast_resnet34": FastResNet34Config(mel_bins=20, channels=[16, 16, 16, 16], embedding_dim=16),

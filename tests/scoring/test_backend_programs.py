@@ -17,6 +17,8 @@ from sv.scoring.score_info import read_info
 from sv.scoring.score_norm import as_norm
 from sv.scoring.trials import read_trials
 
+pytestmark = pytest.mark.whole
+
 DIM, SPEAKERS, EACH = 12, 30, 4
 SETS = ("train", "dev", "test")
 
