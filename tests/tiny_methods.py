@@ -20,7 +20,8 @@ COMMON = [
 """Settings of all of them, which those of a method may override."""
 
 _SEPARATIVE = [
-    *("model.name=separative", "model.channels=8", "model.blocks=1", "model.pooled_channels=8"),
+    *("model.name=separative", "model.mel_bins=8", "model.embedding_dim=8"),  # another network
+    *("model.channels=8", "model.blocks=1", "model.pooled_channels=8"),
     *("mixing.probability=0.8", "data.crop_seconds=0.3", "optim.lr=0.005"),
 ]
 TINY = {
