@@ -21,6 +21,10 @@ force=false              # begin anew, even if complete or half done
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
 data=$1 banks=$2 exp=$3
+if [ ! -e "$config" ]; then
+  echo "train.sh: $config: there is no such file of settings; check --config" >&2
+  exit 2
+fi
 if [ -n "$labels" ] && [ ! -e "$labels" ]; then
   echo "train.sh: $labels: there are no true speakers, and this training learns from them: take a" \
     "corpus whose folders tell the speakers, or a recipe without labels (v1)" >&2
