@@ -237,6 +237,37 @@ def test_values_of_a_small_range_come_back(tmp_path, scale, shift, share):
     assert np.abs(back.astype(np.float64) - matrix).max() <= share * span
 
 
+def kaldi_decode_cm(body, rows, cols):
+    """Kaldi's CharToFloat value by value, of what ``encode`` gives."""
+    f, at = np.float32, 3 + 16
+    low, span = struct.unpack_from("<ff", body, 3)
+    heads = np.frombuffer(body, "<u2", 4 * cols, at).reshape(cols, 4)
+    codes = np.frombuffer(body, np.uint8, rows * cols, at + 8 * cols).reshape(cols, rows)
+    out = np.empty((rows, cols), np.float32)
+    for column in range(cols):
+        knots = [f(f(low) + f(f(f(span) * f(1.52590218966964e-05)) * f(x))) for x in heads[column]]
+        for row, code in enumerate(map(int, codes[column])):
+            place = 0 if code <= 64 else 1 if code <= 192 else 2
+            first, steps = ((0, 64), (64, 128), (192, 63))[place]
+            share = float(f(knots[place + 1] - knots[place]) * f(code - first)) * (1 / steps)
+            out[row, column] = f(float(knots[place]) + share)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("scale", "shift"), [(1e-2, 1e4), (1e-3, -1e4), (3.0, 1e6), (4.0, -9.0), (1e-38, 0.0)]
+)
+def test_decoded_as_kaldi_does(tmp_path, scale, shift):
+    """Beside a large offset to the bit: there one unit in the last place is much of the range."""
+    matrix = random_matrix(4, 40, 6, scale, shift)
+    _, scp = write(tmp_path, {"a": matrix}, "CM")
+    expected = kaldi_decode_cm(encode(matrix, "CM"), *matrix.shape)
+    found = read_matrix(read_scp(scp)["a"])
+    span = float(matrix.max()) - float(matrix.min())
+    largest = 0.0 if abs(shift) > 100 * span else 1e-6 * span
+    assert np.abs(found.astype(np.float64) - expected).max() <= largest
+
+
 def test_large_matrix_is_coded_in_blocks_without_seams():
     matrix = random_matrix(5, 700, 40)
     for method in KALDIIO_METHODS:
