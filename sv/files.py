@@ -40,6 +40,20 @@ def atomic_write(
         raise
 
 
+def utf8(path: str | os.PathLike) -> bytes:
+    """Return the bytes of a path whose letters are UTF-8, whatever the locale is."""
+    return os.fsdecode(path).encode("utf-8", "surrogateescape")
+
+
+def shown(path: str | os.PathLike) -> str:
+    r"""Return a path for messages, lists and ids, where no line break and only UTF-8 may stand.
+
+    Other bytes are escaped, such as ``\xe9``.
+    """
+    text = utf8(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def digest(path: str | os.PathLike, algorithm: str = "sha256") -> str:
     """Return the hexadecimal digest of the file by an algorithm of ``hashlib``."""
     result = hashlib.new(algorithm)
