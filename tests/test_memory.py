@@ -59,12 +59,6 @@ def test_any_program_says_it_in_one_line(capsys):
     assert len(told.splitlines()) == 1
 
 
-def test_a_defect_keeps_its_traceback(capsys):
-    with pytest.raises(SystemExit) as ended:
-        cli.run(lambda _: 1 / 0)
-    assert ended.value.code == 1 and "ZeroDivisionError" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("limit", "free"), [("max", 6_144_000), ("5000000", 3_500_000), ("9000000000", 6_144_000)]
 )
