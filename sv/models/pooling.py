@@ -60,6 +60,10 @@ class SelfAttentivePooling(nn.Module):
     """Mean weighted by a learned relevance of each frame (Cai et al., Odyssey 2018).
 
     h_t = tanh(W x_t + b), w = softmax_t(uᵀ h_t), output = Σ_t w_t x_t.
+
+    u starts with a deviation of √(2 / (channels + 1)), 0.12 for 128 channels, as in the published
+    network: the weights are then nearly equal, and every frame counts. With a deviation ten times
+    as large, training starts from a few frames of each crop.
     """
 
     def __init__(self, channels: int):
@@ -67,12 +71,16 @@ class SelfAttentivePooling(nn.Module):
         self.hidden = nn.Conv2d(channels, channels, 1)
         self.relevance = nn.Conv2d(channels, 1, 1, bias=False)
         self.output_dim = channels
+        nn.init.xavier_normal_(self.relevance.weight)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map ``(batch, channels, 1, frames)`` to ``(batch, channels)``."""
+        return (self.weights(x, mask) * at_least_float32(x)).sum(3).flatten(1)
+
+    def weights(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the weight of each frame, ``(batch, 1, 1, frames)``; they sum to one."""
         logits = self.relevance(self.hidden(x).tanh())
-        weights = softmax_over_frames(at_least_float32(logits), mask)
-        return (weights * at_least_float32(x)).sum(3).flatten(1)
+        return softmax_over_frames(at_least_float32(logits), mask)
 
 
 class AttentiveStatisticsPooling(nn.Module):

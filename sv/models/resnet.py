@@ -118,8 +118,8 @@ class FastResNet34(nn.Module):
                 width = channels
         self.pooling = POOLINGS[config.pooling](width)
         self.output = nn.Linear(self.pooling.output_dim, config.embedding_dim)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d) and module.bias is None:
+        for module in [self.stem, *self.blocks.modules()]:  # the pooling starts as it chose to
+            if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         self.to(memory_format=torch.channels_last)
 

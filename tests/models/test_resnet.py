@@ -91,3 +91,18 @@ def test_memory_is_channels_last_all_the_way():
     encoder(torch.randn(2, 30, 80))
     assert all(y.is_contiguous(memory_format=torch.channels_last) for y in seen)
     assert len(seen) == 16
+
+
+def test_at_the_start_the_pooling_attends_to_nearly_all_frames():
+    """The effective number of frames is the exponential of the entropy of their weights."""
+    torch.manual_seed(2)
+    encoder = build_encoder(FastResNet34Config(mel_bins=40)).train()
+    vector = encoder.pooling.relevance.weight
+    assert vector.std().item() == pytest.approx((2 / 129) ** 0.5, rel=0.25)  # 0.1245
+    seen = []
+    encoder.pooling.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    encoder(torch.randn(4, 200, 40))
+    weights = encoder.pooling.weights(seen[0]).flatten(1)
+    assert weights.shape == (4, 50)
+    frames = torch.special.entr(weights).sum(1).exp()
+    assert frames.min() > 45
