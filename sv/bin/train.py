@@ -133,6 +133,12 @@ def _describe(trainer, index, device, supervised) -> None:
     short = int((index.frames < longest).sum())
     if short:
         print(f"{short:,} utterances are shorter than a crop: they are repeated to fill it")
+    if settings.data.crops == "apart":
+        pair = 2 * index.rows(max(group.frames for group in trainer.source.groups if group.apart))
+        print(
+            f"crops that share no frame; {int((index.frames < pair).sum()):,} utterances are "
+            "shorter than two of them, and repeated to that length"
+        )
     if trainer.method.positives is not None:
         print(f"memories of positives: {trainer.method.positives.bytes / 1e6:,.1f} MB", flush=True)
 

@@ -94,7 +94,7 @@ class Method(nn.Module):
 
     def crop_groups(self, data: DataConfig) -> list[CropGroup]:
         """Return the crops that a step needs: by default two random ones of each utterance."""
-        return [CropGroup("views", 2, data.crop_seconds)]
+        return [CropGroup("views", 2, data.crop_seconds, apart=data.crops == "apart")]
 
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:
         """Return the loss of a batch and figures to log."""
