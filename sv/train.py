@@ -12,6 +12,7 @@ the first one writes (see `sv.distributed`). All else is the same in all of them
 """
 
 import dataclasses
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ from sv.methods import build_method
 from sv.methods.base import Facts, Moment, Sources, Views
 from sv.models import build_encoder
 from sv.monitor import CollapseWatch, TrainingFailed, check_weights, effective_rank, not_finite
-from sv.optim import build_optimizer, learning_rate, set_learning_rate
+from sv.optim import build_optimizer, clip_gradients, learning_rate, set_learning_rate
 from sv.positives import SSPS
 from sv.preflight import check
 from sv.progress import progress, silent
@@ -172,8 +173,13 @@ class Trainer:
                 torch.manual_seed(self.settings.train.seed + distributed.rank())
             self._save_model()
         distributed.spread(self.method)
-        total = self.settings.train.epochs * self.steps
+        total = self.settings.train.until * self.steps
         done = self.epoch * self.steps + self.step
+        if done > total:
+            raise InputError(
+                f"{self.exp} has trained for {done / self.steps:g} epochs, and training is to stop "
+                f"after {self.settings.train.until}: raise train.stop, or set it to 0"
+            )
         if distributed.from_first(done == total and (self.exp / "train.json").exists()):
             return  # complete: its summary stays as it is
         self.log = TrainLog(self.exp, after_epoch=self.epoch) if first else None
@@ -243,7 +249,7 @@ class Trainer:
 
     def _batches(self) -> Iterator[Batch | None]:
         """Yield the remaining batches; those that depend on the network follow it now and then."""
-        epochs, every = self.settings.train.epochs, self._refresh_every
+        epochs, every = self.settings.train.until, self._refresh_every
         while self.epoch < epochs:
             if every and self.step == 0 and self.epoch > 0 and self.epoch % every == 0:
                 self.source.batches.refresh(self.method.evaluated, self.epoch)
@@ -284,15 +290,14 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         distributed.average_gradients(self.method.parameters())
-        if self.settings.optim.clip_norm > 0:
-            torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.settings.optim.clip_norm)
+        clip_gradients(self.settings.optim, self.method.parameters())
         self.optimizer.step()
         if not self.settings.train.sync_batch_norm:
             # Else what a network in evaluation makes (references, clusters of speakers) would be
             # of another network in each process, and only the first one's is in the state.
             distributed.average_statistics(self.method)
         self.step += 1
-        self.method.after_step(self._moment())
+        self.method.after_step(moment)
         if self.step == self.steps:
             embeddings = distributed.gather(stats["embeddings"])
             self.totals["rank"] = effective_rank(embeddings) * self.steps
@@ -434,10 +439,18 @@ class Trainer:
         changed = [text for text in changed if text.startswith(("model.", "the training set"))]
         if changed:
             raise InputError(f"{path} cannot be the base: {'; '.join(changed)}")
-        if state["step"] or state["epoch"] >= self.settings.train.epochs:
+        if state["step"] or state["epoch"] >= self.settings.train.until:
             raise InputError(
                 f"{path} has done {state['epoch']} epochs and {state['step']} steps: finish it, "
-                f"and set train.epochs ({self.settings.train.epochs}) to more, base included"
+                f"and set train.epochs ({self.settings.train.until}) to more, base included"
+            )
+        planned = state["identity"]["settings"]["train"]["epochs"]
+        jumps = self._jumps(state["epoch"], planned)
+        if jumps:
+            raise InputError(
+                f"{path} was planned for {planned} epochs, this training for "
+                f"{self.settings.train.epochs}, so that {' and '.join(jumps)}: train the base with "
+                f"train.epochs={self.settings.train.epochs} and train.stop={state['epoch']}"
             )
         found = self.method.load_state_dict(state["method"], strict=False)
         wrong = [*found.missing_keys, *found.unexpected_keys]
@@ -450,6 +463,21 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.commits = list(dict.fromkeys([*state["commits"], *self.commits]))
         self.epoch, self.seconds = state["epoch"], state["seconds"]
+
+    def _jumps(self, epoch: int, planned: int) -> list[str]:
+        """Return in words what changes at ``epoch`` because a base had another number planned."""
+        before, after = (
+            {
+                "the learning rate": learning_rate(self.settings.optim, epoch, epochs),
+                **self.method.schedules(Moment(epoch, epochs)),
+            }
+            for epochs in (planned, self.settings.train.epochs)
+        )
+        return [
+            f"{name} would jump from {before[name]:.6g} to {after[name]:.6g}"
+            for name in before
+            if not math.isclose(before[name], after[name], rel_tol=1e-6, abs_tol=1e-12)
+        ]
 
     def _restore(self) -> bool:
         """Go back to the state that an earlier run left; False if there is none."""

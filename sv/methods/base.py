@@ -108,7 +108,17 @@ class Method(nn.Module):
         return {}
 
     def after_step(self, moment: Moment) -> None:
-        """Do what follows an update of the weights, such as moving an average of them."""
+        """Do what follows an update of the weights, such as moving an average of them.
+
+        ``moment`` is that of the step: the same as in ``training_step``.
+        """
+
+    def schedules(self, moment: Moment) -> dict[str, float]:
+        """Return by name what changes with the share of training that is done, at ``moment``.
+
+        A training that goes on from a base is refused if its plan would let one of them jump.
+        """
+        return {}
 
     @property
     def evaluated(self) -> nn.Module:

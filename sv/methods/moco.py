@@ -105,6 +105,10 @@ class MoCo(Method):
         seed = int(self.queue.position) if world_size() > 1 else 0
         return F.normalize(shuffled_forward(forward, crops, seed).float())
 
+    def schedules(self, moment: Moment) -> dict[str, float]:
+        """Return the margin."""
+        return {"the margin": float(self.margin.value(moment.share))}
+
     def after_step(self, moment: Moment) -> None:
         """Let the key encoder follow."""
         follow(self.key_encoder, self.encoder, self.config.momentum)
