@@ -146,7 +146,6 @@ def check(
         settings.train.workers, [len(index.arks) for index in (source.index, *noises)]
     )
 
-
     _check_crops(settings, index, source)
     augmentation = settings.augment
     if augmentation.room_probability > 0 and not source.rooms:
