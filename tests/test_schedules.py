@@ -13,8 +13,10 @@ from torch import nn
 from sv.data.batches import RandomBatches
 from sv.data.views import CropGroup, ViewSource
 from sv.experiment import Experiment
+from sv.methods import build_method
 from sv.methods.base import Moment
 from sv.methods.dino import DINO
+from sv.models import build_encoder
 from sv.optim import learning_rate
 
 RECIPES = Path(__file__).resolve().parent.parent / "egs" / "voxceleb"
@@ -26,6 +28,8 @@ ROWS = {  # schedule of the reference -> the row that has it
     "sslsv_moco_ssps_base": "v2/conf/moco.yaml",
     "sslsv_moco_ssps": "v2/conf/moco.yaml",
     "sslsv_2024_step5": "v1/conf/simclr_am_0.1.yaml",
+    "sslsv_2022_2023_step10": "v1/conf/simclr_2023_am_0.4.yaml",
+    "chns_warmup_cosine": "v3/conf/h_scl_ecapa.yaml",
 }
 
 
@@ -62,7 +66,7 @@ def test_rates_and_momenta_are_those_of_the_authors_code(name, reference_folder)
         epoch, steps = int(row["epoch"]), int(row["steps_per_epoch"])
         for which, step in (("first", 0), ("last", steps - 1)):
             rate, momentum = values(experiment, epoch, step, steps)
-            assert rate == pytest.approx(float(row[f"lr_{which}_step"]), rel=1e-9)
+            assert rate == pytest.approx(float(row[f"lr_{which}_step"]), rel=1e-9, abs=1e-12)
             known = row[f"momentum_{which}_step"]
             if known:
                 assert 1 - momentum == pytest.approx(1 - float(known), rel=1e-6, abs=1e-15)
@@ -139,3 +143,18 @@ def test_the_head_of_dino_measures_long_and_short_crops_apart():
         method.training_step(Views({"global": long, "local": scale * short}, torch.arange(7)))
     first, _, again, _ = seen
     torch.testing.assert_close(first, again)
+
+
+@pytest.mark.parametrize("name", ["symmetric", "am_0.4", "aam_0.05"])
+def test_the_rows_of_2023(name):
+    experiment = settings(f"v1/conf/simclr_2023_{name}.yaml")
+    encoder = build_encoder(experiment.model)
+    assert sum(weight.numel() for weight in encoder.parameters()) == 1_846_822
+    projector = build_method(encoder, experiment.method).projector
+    kinds = [type(layer).__name__ for layer in projector]
+    assert kinds == ["Linear", "ReLU", "Linear"]
+    assert [projector[0].out_features, projector[2].out_features] == [2048, 256]
+    assert (experiment.train.epochs, experiment.train.batch_size) == (200, 256)
+    rates = [learning_rate(experiment.optim, epoch, 200) for epoch in (0, 9.99, 10, 199)]
+    assert rates == pytest.approx([1e-3, 1e-3, 0.95e-3, 1e-3 * 0.95**19])
+    assert experiment.data.crops == "apart"

@@ -69,7 +69,7 @@ class MoCo(Method):
     def __init__(self, encoder: nn.Module, config: MoCoConfig, facts: Facts | None = None):
         super().__init__(encoder, config)
         check_queue("queue_size", config.queue_size, facts)
-        self.projector = mlp([encoder.embedding_dim, *config.projector])
+        self.projector = mlp([encoder.embedding_dim, *config.projector], config.projector_norm)
         self.margin = config.build_margin()
         self.key_encoder = follower(encoder)
         self.key_projector = follower(self.projector)

@@ -33,7 +33,7 @@ class SimCLR(Method):
 
     def __init__(self, encoder: nn.Module, config: SimCLRConfig, facts: Facts | None = None):
         super().__init__(encoder, config)
-        self.projector = mlp([encoder.embedding_dim, *config.projector])
+        self.projector = mlp([encoder.embedding_dim, *config.projector], config.projector_norm)
         self.margin = config.build_margin()
 
     @property
