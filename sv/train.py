@@ -12,7 +12,6 @@ the first one writes (see `sv.distributed`). All else is the same in all of them
 """
 
 import dataclasses
-import math
 import signal
 import time
 from collections.abc import Iterator
@@ -35,6 +34,7 @@ from sv.errors import InputError, LostWorker
 from sv.experiment import Experiment
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
+from sv.fill_memories import fill_step
 from sv.front_end import FrontEnd
 from sv.identity import differences, fingerprint, fingerprint_noises, fingerprint_rooms
 from sv.methods import build_method
@@ -42,6 +42,7 @@ from sv.methods.base import Facts, Moment, Sources, Views
 from sv.models import build_encoder
 from sv.monitor import CollapseWatch, TrainingFailed, check_weights, effective_rank, not_finite
 from sv.optim import build_optimizer, clip_gradients, learning_rate, set_learning_rate
+from sv.plan import refuse_jumps
 from sv.positives import SSPS
 from sv.preflight import check
 from sv.progress import progress, silent
@@ -186,6 +187,7 @@ class Trainer:
         handlers = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
         try:
             shown = progress if first else silent
+            self._fill_memories(shown)
             with (
                 shown(total=total, initial=done, desc="training", unit="step") as bar,
                 closing(self._batches()) as batches,
@@ -200,11 +202,7 @@ class Trainer:
                     self.seconds["epoch"] += time.perf_counter() - start
                     if self.step == self.steps:
                         bar.set_postfix_str(self._end_of_epoch(), refresh=False)
-                    if distributed.any_of(self.signalled):
-                        self._check_losses()
-                        self._save_state()
-                        distributed.barrier()  # whoever ends may make a launcher stop the others
-                        raise Interrupted
+                    self._obey_signals()
         finally:
             if first:
                 self.log.close()
@@ -228,6 +226,36 @@ class Trainer:
             "labels_used": "none" if self.labels is None else "speakers",
             "train_utterances": len(self.source.index),
         }
+
+    def _fill_memories(self, shown) -> None:
+        """Let SSPS see the training set once before the first step, if that is how it begins."""
+        ssps = self.method.positives
+        if ssps is None or ssps.config.fill != "pass" or ssps.passed == self.steps:
+            return
+        # Crops as in the last epoch of the base, so that the first one brings new ones.
+        epoch = max(0, self.epoch - 1)
+        remaining = [(epoch, step) for step in range(ssps.passed, self.steps)]
+        how = {"total": self.steps, "initial": ssps.passed, "desc": "filling memories"}
+        with shown(**how, unit="step") as bar, closing(self._read(remaining)) as batches:
+            for batch in batches:
+                if batch is not None:
+                    with self._autocast():
+                        fill_step(self.method, self._prepare(batch, self._moment()))
+                    bar.update(1)
+                self._obey_signals()
+        self._save_state()
+
+    def _obey_signals(self) -> None:
+        """Save and end if a signal has asked any process to."""
+        if distributed.any_of(self.signalled):
+            self._check_losses()
+            self._save_state()
+            distributed.barrier()  # whoever ends may make a launcher stop the others
+            raise Interrupted
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.dtype is not None
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled)
 
     def _on_signal(self, number: int, frame) -> None:
         """Ask for an end after this step; a signal that comes much later ends training at once."""
@@ -268,8 +296,12 @@ class Trainer:
             for epoch in range(self.epoch, epochs)
             for step in range(self.step if epoch == self.epoch else 0, self.steps)
         ]
+        yield from self._read(remaining)
+
+    def _read(self, steps: list[tuple[int, int]]) -> Iterator[Batch | None]:
+        """Yield the batches of these (epoch, step); None where a signal came first."""
         count = self.settings.train.workers
-        yield from read(self.source, remaining, count, stop=self._waits_no_more)
+        yield from read(self.source, steps, count, stop=self._waits_no_more)
 
     def _one_step(self, batch: Batch) -> None:
         self.method.train()
@@ -280,8 +312,7 @@ class Trainer:
         rate = learning_rate(self.settings.optim, moment.epoch, moment.epochs)
         set_learning_rate(self.optimizer, rate)
         views = self._prepare(batch, moment)
-        enabled = self.dtype is not None
-        with torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled):
+        with self._autocast():
             loss, stats = self.method.training_step(views)
         stats |= self._positive_stats(views)
         self.losses.add(self.step, loss)
@@ -445,13 +476,7 @@ class Trainer:
                 f"and set train.epochs ({self.settings.train.until}) to more, base included"
             )
         planned = state["identity"]["settings"]["train"]["epochs"]
-        jumps = self._jumps(state["epoch"], planned)
-        if jumps:
-            raise InputError(
-                f"{path} was planned for {planned} epochs, this training for "
-                f"{self.settings.train.epochs}, so that {' and '.join(jumps)}: train the base with "
-                f"train.epochs={self.settings.train.epochs} and train.stop={state['epoch']}"
-            )
+        refuse_jumps(path, self.settings, self.method, state["epoch"], planned)
         found = self.method.load_state_dict(state["method"], strict=False)
         wrong = [*found.missing_keys, *found.unexpected_keys]
         wrong = [name for name in wrong if not name.startswith("positives.")]
@@ -463,21 +488,6 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.commits = list(dict.fromkeys([*state["commits"], *self.commits]))
         self.epoch, self.seconds = state["epoch"], state["seconds"]
-
-    def _jumps(self, epoch: int, planned: int) -> list[str]:
-        """Return in words what changes at ``epoch`` because a base had another number planned."""
-        before, after = (
-            {
-                "the learning rate": learning_rate(self.settings.optim, epoch, epochs),
-                **self.method.schedules(Moment(epoch, epochs)),
-            }
-            for epochs in (planned, self.settings.train.epochs)
-        )
-        return [
-            f"{name} would jump from {before[name]:.6g} to {after[name]:.6g}"
-            for name in before
-            if not math.isclose(before[name], after[name], rel_tol=1e-6, abs_tol=1e-12)
-        ]
 
     def _restore(self) -> bool:
         """Go back to the state that an earlier run left; False if there is none."""

@@ -19,6 +19,7 @@ nj=2                      # parallel jobs
 ngpu=0                    # GPUs, a process for each, on each machine; 0: one process, a GPU if any
 nnodes=1                  # machines with --ngpu GPUs each
 method=simclr             # settings: conf/<method>.yaml
+num_mel_bins=             # mel bands of the features; by default as published, 80 for DINO, else 40
 epochs=                   # of both phases together, for which schedules are planned; by default
                           # those of the settings: 100 and 20 as published, DINO 80 and 20
 set=                      # settings over those of both phases: "train.batch_size=128"
@@ -54,15 +55,19 @@ if stage 0 "data: find the parts of VoxCeleb, convert m4a, write data directorie
     --lists "$lists" --counts "$counts" --download "$download" --nj "$nj" --force "$force" data
 fi
 
-if stage 1 "features: 80-dimensional filterbanks"; then
+[ "$method" = dino ] && bands=80 || bands=40
+num_mel_bins=${num_mel_bins:-$bands}
+if stage 1 "features: $num_mel_bins-dimensional filterbanks"; then
   for data in data/train data/voxceleb1; do
-    extract_features.sh --nj "$nj" --force "$force" "$data" "fbank/${data#data/}"
+    extract_features.sh --nj "$nj" --num-mel-bins "$num_mel_bins" --force "$force" \
+      "$data" "fbank/${data#data/}"
   done
 fi
 
 if stage 2 "augmentation banks: MUSAN and RIRS_NOISES"; then
   prepare_noises.sh --download "$download" --force "$force" "$musan" "$rirs" data
-  make_banks.sh --noise data/musan --rir data/rirs --force "$force" banks
+  make_banks.sh --noise data/musan --rir data/rirs --num-mel-bins "$num_mel_bins" \
+    --force "$force" banks
 fi
 
 if stage 3 "pretrain: $method, without labels"; then

@@ -1,0 +1,32 @@
+"""The look at the training set that fills the memories of SSPS before training goes on."""
+
+import torch
+
+from sv.methods.base import Method, Views
+
+MEMORIES = "positives."
+"""Where the buffers of SSPS are in the state of a method."""
+
+
+@torch.no_grad()
+def fill_step(method: Method, views: Views) -> None:
+    """Remember the references and positives of a batch; nothing else of the method changes.
+
+    The method runs in evaluation mode: batch norms use their running statistics and learn nothing.
+    What a step of training moves beside the weights, a queue of keys or a centre, is put back.
+    """
+    ssps = method.positives
+    ssps.filling, ssps.sampling = True, False
+    training = method.training
+    method.eval()
+    kept = {
+        name: buffer.clone()
+        for name, buffer in method.named_buffers()
+        if not name.startswith(MEMORIES)
+    }
+    method.training_step(views)
+    for name, buffer in method.named_buffers():
+        if name in kept:
+            buffer.copy_(kept[name])
+    method.train(training)
+    ssps.passed += 1
