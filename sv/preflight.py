@@ -103,6 +103,17 @@ def check_descriptors(workers: int, arks: list[int]) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
 
 
+def _check_order(settings: Experiment, source: ViewSource) -> None:
+    """In a mixture every speaker has a room of his own, and noise comes last."""
+    if settings.augment.order == "noise_room" and (
+        settings.mixing.probability > 0 or any(group.sources for group in source.groups)
+    ):
+        raise InputError(
+            "augment.order noise_room is not for mixtures, whose speakers have rooms of their own: "
+            "--set augment.order=room_noise or mixing.probability=0"
+        )
+
+
 def _check_crops(settings: Experiment, index: TrainingIndex, source: ViewSource) -> None:
     """Crops apart are two of one utterance, and hold something different."""
     if settings.data.crops != "apart":
@@ -145,8 +156,8 @@ def check(
     check_descriptors(
         settings.train.workers, [len(index.arks) for index in (source.index, *noises)]
     )
-
     _check_crops(settings, index, source)
+    _check_order(settings, source)
     augmentation = settings.augment
     if augmentation.room_probability > 0 and not source.rooms:
         raise InputError(

@@ -135,7 +135,9 @@ class Trainer:
             own=distributed.deal(size),
         )
         check(settings, index, self.source, rooms)
-        self.front_end = FrontEnd.of(settings.data.normalise, settings.model.mel_bins, index, rooms)
+        self.front_end = FrontEnd.of(
+            settings.data.normalise, settings.model.mel_bins, index, rooms, settings.augment.order
+        )
         self.steps = self.source.batches.steps
         self.identity = {
             "settings": settings.identity(),
