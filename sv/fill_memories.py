@@ -3,9 +3,20 @@
 import torch
 
 from sv.methods.base import Method, Views
+from sv.positives import SSPS
 
 MEMORIES = "positives."
 """Where the buffers of SSPS are in the state of a method."""
+
+
+def steps_of_pass(ssps: SSPS | None, epoch: int, steps: int) -> list[tuple[int, int]]:
+    """Return the (epoch, step) of the batches to look at; none where no look is due.
+
+    Crops are those of the epoch before, so that the first epoch of training brings new ones.
+    """
+    if ssps is None or ssps.config.fill != "pass":
+        return []
+    return [(max(0, epoch - 1), step) for step in range(ssps.passed, steps)]
 
 
 @torch.no_grad()

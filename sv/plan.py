@@ -46,3 +46,12 @@ def refuse_jumps(
             f"{' and '.join(jumps)}: train the base with train.epochs={epochs} and "
             f"train.stop={epoch}"
         )
+
+
+def refuse_early_stop(exp: Path, done: float, until: int) -> None:
+    """Raise ``InputError`` if a training has done more epochs than it is to do."""
+    if done > until:
+        raise InputError(
+            f"{exp} has trained for {done:g} epochs, and training is to stop after {until}: raise "
+            "train.stop, or set it to 0"
+        )

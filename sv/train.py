@@ -34,7 +34,7 @@ from sv.errors import InputError, LostWorker
 from sv.experiment import Experiment
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
-from sv.fill_memories import fill_step
+from sv.fill_memories import fill_step, steps_of_pass
 from sv.front_end import FrontEnd
 from sv.identity import differences, fingerprint, fingerprint_noises, fingerprint_rooms
 from sv.methods import build_method
@@ -42,7 +42,7 @@ from sv.methods.base import Facts, Moment, Sources, Views
 from sv.models import build_encoder
 from sv.monitor import CollapseWatch, TrainingFailed, check_weights, effective_rank, not_finite
 from sv.optim import build_optimizer, clip_gradients, learning_rate, set_learning_rate
-from sv.plan import refuse_jumps
+from sv.plan import refuse_early_stop, refuse_jumps
 from sv.positives import SSPS
 from sv.preflight import check
 from sv.progress import progress, silent
@@ -178,11 +178,7 @@ class Trainer:
         distributed.spread(self.method)
         total = self.settings.train.until * self.steps
         done = self.epoch * self.steps + self.step
-        if done > total:
-            raise InputError(
-                f"{self.exp} has trained for {done / self.steps:g} epochs, and training is to stop "
-                f"after {self.settings.train.until}: raise train.stop, or set it to 0"
-            )
+        refuse_early_stop(self.exp, done / self.steps, self.settings.train.until)
         if distributed.from_first(done == total and (self.exp / "train.json").exists()):
             return  # complete: its summary stays as it is
         self.log = TrainLog(self.exp, after_epoch=self.epoch) if first else None
@@ -231,15 +227,12 @@ class Trainer:
 
     def _fill_memories(self, shown) -> None:
         """Let SSPS see the training set once before the first step, if that is how it begins."""
-        ssps = self.method.positives
-        if ssps is None or ssps.config.fill != "pass" or ssps.passed == self.steps:
+        remaining = steps_of_pass(self.method.positives, self.epoch, self.steps)
+        if not remaining:
             return
-        # Crops as in the last epoch of the base, so that the first one brings new ones.
-        epoch = max(0, self.epoch - 1)
-        remaining = [(epoch, step) for step in range(ssps.passed, self.steps)]
-        how = {"total": self.steps, "initial": ssps.passed, "desc": "filling memories"}
-        with shown(**how, unit="step") as bar, closing(self._read(remaining)) as batches:
-            for batch in batches:
+        how = {"total": self.steps, "initial": self.steps - len(remaining), "unit": "step"}
+        with shown(desc="filling memories", **how) as bar, closing(self._read(remaining)) as read:
+            for batch in read:
                 if batch is not None:
                     with self._autocast():
                         fill_step(self.method, self._prepare(batch, self._moment()))
@@ -411,7 +404,8 @@ class Trainer:
         self.watch.end_of_epoch(means)
         self._save_model()
         self._save_state()
-        self._forget_old_models()
+        if distributed.is_first():
+            checkpoint.forget_models(self.exp, self.epoch - self.settings.train.keep)
         return f"loss {means['loss']:.3f}, wait {row['data_wait']:.0%}"
 
     def _save_model(self) -> None:
@@ -427,13 +421,6 @@ class Trainer:
                 "epochs": [self.epoch],
             },
         )
-
-    def _forget_old_models(self) -> None:
-        if not distributed.is_first():
-            return
-        for epoch in checkpoint.epochs_at_hand(self.exp):
-            if 0 < epoch <= self.epoch - self.settings.train.keep:
-                checkpoint.epoch_path(self.exp, epoch).unlink()
 
     def _save_state(self) -> None:
         check_weights(self.method, self.epoch)
