@@ -28,7 +28,7 @@ from sv.data.batches import Batches, RandomBatches
 from sv.data.index import TrainingIndex
 from sv.data.readers import read
 from sv.data.views import Batch, NoiseBank, ViewSource
-from sv.device import autocast_dtype, describe_hardware, tune_float32_products
+from sv.device import autocast, autocast_dtype, describe_hardware, tune_float32_products
 from sv.diagnosis import Oracle
 from sv.errors import InputError, LostWorker
 from sv.experiment import Experiment
@@ -234,7 +234,7 @@ class Trainer:
         with shown(desc="filling memories", **how) as bar, closing(self._read(remaining)) as read:
             for batch in read:
                 if batch is not None:
-                    with self._autocast():
+                    with autocast(self.device, self.dtype):
                         fill_step(self.method, self._prepare(batch, self._moment()))
                     bar.update(1)
                 self._obey_signals()
@@ -247,10 +247,6 @@ class Trainer:
             self._save_state()
             distributed.barrier()  # whoever ends may make a launcher stop the others
             raise Interrupted
-
-    def _autocast(self) -> torch.autocast:
-        enabled = self.dtype is not None
-        return torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled)
 
     def _on_signal(self, number: int, frame) -> None:
         """Ask for an end after this step; a signal that comes much later ends training at once."""
@@ -307,7 +303,7 @@ class Trainer:
         rate = learning_rate(self.settings.optim, moment.epoch, moment.epochs)
         set_learning_rate(self.optimizer, rate)
         views = self._prepare(batch, moment)
-        with self._autocast():
+        with autocast(self.device, self.dtype):
             loss, stats = self.method.training_step(views)
         stats |= self._positive_stats(views)
         self.losses.add(self.step, loss)
