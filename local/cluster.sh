@@ -10,7 +10,9 @@ k=auto           # clusters of k-means, or auto: what a silhouette of held-out u
 merge=           # then merge them to so many, about the speakers expected; nothing: do not
 linkage=average  # how clusters are compared for merging: average or ward
 iterations=10    # of k-means
+converge=false   # stop before --iterations as soon as no centroid moves
 start=random     # first centroids: random or k-means++
+starts=1         # runs from different first centroids; the best counts
 seed=0           # of the first centroids
 labels=          # FILE: utt2spk with true speakers; if it is there, adds oracle figures; changes no
                  # cluster
@@ -27,9 +29,10 @@ read -r -a launch <<< "${cmd:-launch}"
 what=(--title "clusters of $embeddings" --done "$out/.cluster.done" --input "$embeddings"
   --output "$out/utt2cluster" --output "$out/centroids.scp" --output "$out/centroids.ark"
   --output "$out/sizes" --output "$out/sizes.png" --output "$out/cluster.json"
-  --key "$k $merge $linkage $iterations $start $seed")
+  --key "$k $merge $linkage $iterations $converge $start $starts $seed")
 [ ! -e "${embeddings%.scp}.ark" ] || what+=(--input "${embeddings%.scp}.ark")
-options=(--k "$k" --linkage "$linkage" --iterations "$iterations" --start "$start" --seed "$seed")
+options=(--k "$k" --linkage "$linkage" --iterations "$iterations" --converge "$converge"
+  --start "$start" --starts "$starts" --seed "$seed")
 [ -z "$merge" ] || options+=(--merge "$merge")
 if [ -e "$labels" ]; then
   what+=(--input "$labels")

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Stage 4 of v3, for any corpus: by the average of the last networks of a base experiment, a
 # voiceprint of each training speaker, in <exp>/voiceprints.{ark,scp}, and clusters of them, in
-# <exp>/clusters (`utt2cluster` names speakers there).
+# <exp>/clusters (`utt2cluster` names speakers there): the best of 5 runs of k-means++ to
+# convergence, as published.
 #
 # Usage: cluster_speakers.sh [options] <data> <labels> <exp>
 set -euo pipefail
@@ -35,4 +36,5 @@ if [ "$status" -eq 0 ]; then
 elif [ "$status" -ne 3 ]; then
   exit 2
 fi
-cluster.sh --k "$k" --seed "$seed" --ngpu "$ngpu" --force "$force" "$exp/voiceprints.scp" "$exp/clusters"
+cluster.sh --k "$k" --start k-means++ --starts 5 --iterations 300 --converge true --seed "$seed" \
+  --ngpu "$ngpu" --force "$force" "$exp/voiceprints.scp" "$exp/clusters"

@@ -133,6 +133,13 @@ def epochs_at_hand(exp: str | Path) -> list[int]:
     return sorted(int(m[1]) for name in names if (m := re.fullmatch(r"epoch_(\d+)\.pt", name)))
 
 
+def forget_models(exp: str | Path, last: int) -> None:
+    """Remove the models of the epochs from 1 to ``last``; that of the untrained network stays."""
+    for epoch in epochs_at_hand(exp):
+        if 0 < epoch <= last:
+            epoch_path(exp, epoch).unlink()
+
+
 def average(paths: Iterable[str | Path]) -> dict[str, Any]:
     """Return a model whose weights are the mean of several models of one training.
 

@@ -68,6 +68,11 @@ def _has_bfloat16(device: torch.device) -> bool:
     return any(flag in _cpuinfo() for flag in ("avx512_bf16", "amx_bf16"))
 
 
+def autocast(device: torch.device, dtype: torch.dtype | None) -> torch.autocast:
+    """Return a context that computes in ``dtype``, as ``autocast_dtype`` gives it; None: as is."""
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+
+
 def tune_float32_products() -> str:
     """Let float32 matrix products on AMD processors run through oneDNN, if it is as exact.
 

@@ -11,7 +11,7 @@ from sv.data.index import TrainingIndex
 from sv.errors import InputError
 from sv.features.normalise import normalise
 from sv.kaldi_io import ArkWriter
-from sv.models import ENCODERS, build_encoder
+from sv.models import ENCODERS, build_encoder, check_variant
 from sv.progress import progress, silent
 
 
@@ -27,6 +27,7 @@ class Embedder(nn.Module):
         self.settings = settings = model["model"]
         _, kind = ENCODERS[settings["name"]]
         config = kind(**settings)
+        check_variant(config, model["encoder"])
         with torch.device("meta"):  # settings of a damaged file may ask for any amount of memory
             build_encoder(config).load_state_dict(model["encoder"], assign=True)
         self.encoder = build_encoder(config)
@@ -46,6 +47,8 @@ class Embedder(nn.Module):
             )
         try:
             return cls(model)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
         except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
             raise InputError(
                 f"{path}: its weights do not fit its settings, or are of another version: "

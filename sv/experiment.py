@@ -21,7 +21,15 @@ from sv.positives import SSPSConfig
 class TrainConfig:
     """How long, in what portions, in which arithmetic."""
 
-    epochs: int = option(100, "passes over the training set")
+    epochs: int = option(
+        100, "passes over the training set, for which schedules are planned; see train.stop"
+    )
+    stop: int = option(
+        0,
+        "epochs after which training stops, with all schedules still those of train.epochs; 0: at "
+        "train.epochs. For a base that another training goes on from (--base), without a jump in "
+        "the learning rate or in a teacher's momentum",
+    )
     batch_size: int = option(
         256,
         "utterances in a batch of all processes together (speakers, with two utterances each, if "
@@ -44,8 +52,18 @@ class TrainConfig:
     def __post_init__(self):
         if self.batch_size < 2:
             raise ValueError(f"batch_size must be at least 2, not {self.batch_size}")
-        if min(self.epochs, self.workers, self.seed) < 0 or self.keep < 1:
-            raise ValueError("epochs, workers and seed must not be negative, keep at least 1")
+        if min(self.epochs, self.stop, self.workers, self.seed) < 0 or self.keep < 1:
+            raise ValueError("epochs, stop, workers and seed must not be negative, keep at least 1")
+        if self.stop > self.epochs:
+            raise ValueError(
+                f"train.stop is {self.stop}, beyond train.epochs, {self.epochs}: a training stops "
+                "within its plan; lower train.stop, or set it to 0"
+            )
+
+    @property
+    def until(self) -> int:
+        """Epochs that are trained: to the stop, or all that are planned."""
+        return self.stop or self.epochs
 
 
 SCHEMA = {
@@ -91,11 +109,11 @@ class Experiment:
     def identity(self) -> dict[str, dict[str, Any]]:
         """Return the settings that have an influence on the result.
 
-        How many processes read, and how many models are kept, has none, nor how many processes
-        train where their batch norms are one.
+        How many processes read, and how many models are kept, has none, nor where training stops
+        within its plan, nor how many processes train where their batch norms are one.
         """
         settings = self.to_dict()
-        for key in ("workers", "keep"):
+        for key in ("workers", "keep", "stop"):
             del settings["train"][key]
         if settings["train"]["sync_batch_norm"]:
             del settings["train"]["sync_batch_norm"]

@@ -8,7 +8,7 @@ from torch import Tensor
 from sv.data.index import TrainingIndex
 from sv.data.views import Crops
 from sv.data.wave_index import WaveformIndex
-from sv.features.augment import RoomBank, augment
+from sv.features.augment import Order, RoomBank, augment
 from sv.features.augment_wave import WaveRooms, augment_waves
 from sv.features.mixing import mix_log_mel, mix_waves
 from sv.features.normalise import Normalisation, normalise
@@ -24,12 +24,14 @@ class FrontEnd:
     mel_bands: of the network's input.
     sample_rate: of waveforms, Hz; None where crops are features.
     rooms: the bank of responses, in the domain of the crops.
+    order: of room and noise.
     """
 
     normalise: Normalisation
     mel_bands: int
     sample_rate: int | None = None
     rooms: RoomBank | WaveRooms | None = None
+    order: Order = "room_noise"
 
     @classmethod
     def of(
@@ -38,10 +40,11 @@ class FrontEnd:
         mel_bins: int,
         index: TrainingIndex,
         rooms: RoomBank | WaveRooms | None,
+        order: Order = "room_noise",
     ) -> "FrontEnd":
         """Return the front end for crops out of ``index``."""
         rate = index.sample_rate if isinstance(index, WaveformIndex) else None
-        return cls(normalise, mel_bins, rate, rooms)
+        return cls(normalise, mel_bins, rate, rooms, order)
 
     def __call__(self, crops: Crops, device: torch.device) -> Tensor:
         """Return (count, batch, frames, mel), augmented and normalised, on ``device``."""
@@ -50,7 +53,7 @@ class FrontEnd:
         inputs = crops.features.to(device, non_blocking=True)
         draws = crops.draws.to(device)
         if self.sample_rate is None:
-            log_mel = augment(inputs, draws, self.rooms)
+            log_mel = augment(inputs, draws, self.rooms, self.order)
         else:
             log_mel = augment_waves(
                 inputs,
@@ -59,6 +62,7 @@ class FrontEnd:
                 frames=crops.frames,
                 num_mel_bins=self.mel_bands,
                 sample_rate=self.sample_rate,
+                order=self.order,
             )
         return normalise(log_mel, self.normalise)
 

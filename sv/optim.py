@@ -30,6 +30,11 @@ class OptimConfig:
     clip_norm: float = option(
         0.0, "largest norm of the gradient; longer ones are scaled down. 0: no clipping"
     )
+    clip_by: Literal["all", "parameter"] = option(
+        "all",
+        "whose norm clip_norm limits: all, that of all gradients together; parameter, that of "
+        "each matrix or vector of weights by itself, as DINO was published",
+    )
 
     def __post_init__(self):
         if not 0 < self.lr < math.inf:
@@ -79,6 +84,18 @@ def _by_decay(
     trainable = [weight for weight in module.parameters() if weight.requires_grad]
     yield (weight for weight in trainable if weight.ndim > 1), config.weight_decay
     yield (weight for weight in trainable if weight.ndim <= 1), 0.0
+
+
+def clip_gradients(config: OptimConfig, weights: Iterable[nn.Parameter]) -> None:
+    """Scale down gradients longer than ``clip_norm``: all by one factor, or each by its own.
+
+    Weights without a gradient are left alone.
+    """
+    if config.clip_norm <= 0:
+        return
+    groups = [[weight] for weight in weights] if config.clip_by == "parameter" else [list(weights)]
+    for group in groups:
+        torch.nn.utils.clip_grad_norm_(group, config.clip_norm)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -44,6 +44,12 @@ class SSPSConfig:
         "positives that are remembered; 0: as many as clusters. A longer queue finds a positive "
         "for more anchors (see coverage in the log), of older weights",
     )
+    fill: Literal["epoch", "pass"] = option(
+        "epoch",
+        "what fills the memories. epoch: the first epoch, which trains without SSPS; pass: one "
+        "look at the training set before the first step, with the network as it is, so that every "
+        "epoch samples, as published",
+    )
     start_epoch: int = option(
         0,
         "first epoch that may sample; the epoch before it, or the first that is trained, fills "
@@ -137,7 +143,7 @@ class SSPS(nn.Module):
         if config.neighbours == "speakers":
             self.cluster.copy_(speakers)
             self.groups = int(speakers.max()) + 1
-        self.steps, self.enqueued = 0, 0
+        self.steps, self.enqueued, self.passed = 0, 0, 0
         self.filling = self.sampling = False
         self.chosen = torch.empty(0, dtype=torch.long)  # of the last step, for the log
         self.coverage = torch.zeros(())
@@ -149,7 +155,7 @@ class SSPS(nn.Module):
 
     def get_extra_state(self) -> dict:
         """Return what resuming needs beside the buffers."""
-        names = ("steps", "enqueued", "filling", "sampling")
+        names = ("steps", "enqueued", "passed", "filling", "sampling")
         return {name: getattr(self, name) for name in names}
 
     def set_extra_state(self, state: dict) -> None:

@@ -3,6 +3,8 @@
 import os
 import resource
 
+import numpy as np
+
 from sv.data.index import TrainingIndex
 from sv.data.views import ViewSource
 from sv.data.wave_index import WaveformIndex
@@ -11,6 +13,7 @@ from sv.experiment import Experiment
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
 from sv.features.filterbank import mel_banks
+from sv.methods import METHODS
 from sv.windows import MOST_OPEN
 
 SPARE_DESCRIPTORS = 16
@@ -100,6 +103,39 @@ def check_descriptors(workers: int, arks: list[int]) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
 
 
+def _check_order(settings: Experiment, source: ViewSource) -> None:
+    """In a mixture every speaker has a room of his own, and noise comes last."""
+    if settings.augment.order == "noise_room" and (
+        settings.mixing.probability > 0 or any(group.sources for group in source.groups)
+    ):
+        raise InputError(
+            "augment.order noise_room is not for mixtures, whose speakers have rooms of their own: "
+            "--set augment.order=room_noise or mixing.probability=0"
+        )
+
+
+def _check_crops(settings: Experiment, index: TrainingIndex, source: ViewSource) -> None:
+    """Crops apart are two of one utterance, and hold something different."""
+    if settings.data.crops != "apart":
+        return
+    name = settings.method.name
+    groups = [group for group in source.groups if group.apart]
+    if not groups or METHODS[name][0].needs_labels:
+        raise InputError(
+            f"data.crops is apart, and method {name} does not learn from two crops of one "
+            "utterance: --set data.crops=independent"
+        )
+    rows = index.rows(max(group.frames for group in groups))
+    (short,) = np.nonzero(index.frames < rows)
+    if len(short):
+        raise InputError(
+            f"data.crops is apart, and {len(short):,} of {len(index):,} utterances are shorter "
+            f"than one crop of {settings.data.crop_seconds:g} s, the first is "
+            f"{index.ids(short[0])!r}: take them out of the training set, lower "
+            "data.crop_seconds, or --set data.crops=independent"
+        )
+
+
 def check(
     settings: Experiment,
     index: TrainingIndex,
@@ -120,6 +156,8 @@ def check(
     check_descriptors(
         settings.train.workers, [len(index.arks) for index in (source.index, *noises)]
     )
+    _check_crops(settings, index, source)
+    _check_order(settings, source)
     augmentation = settings.augment
     if augmentation.room_probability > 0 and not source.rooms:
         raise InputError(

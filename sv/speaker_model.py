@@ -66,6 +66,8 @@ class SpeakerModel:
         parts = {"encoder": files.weights, "model": files.model}
         try:
             embedder = Embedder(parts | {"normalise": files.features.normalise})
+        except InputError as error:
+            raise InputError(f"{Path(path) / model_dir.CONFIG}: {error}") from None
         # Names of weights that are missing, their shapes, settings that no encoder can have.
         except (RuntimeError, TypeError, ValueError) as error:
             raise InputError(

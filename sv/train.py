@@ -28,19 +28,21 @@ from sv.data.batches import Batches, RandomBatches
 from sv.data.index import TrainingIndex
 from sv.data.readers import read
 from sv.data.views import Batch, NoiseBank, ViewSource
-from sv.device import autocast_dtype, describe_hardware, tune_float32_products
+from sv.device import autocast, autocast_dtype, describe_hardware, tune_float32_products
 from sv.diagnosis import Oracle
 from sv.errors import InputError, LostWorker
 from sv.experiment import Experiment
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
+from sv.fill_memories import fill_step, steps_of_pass
 from sv.front_end import FrontEnd
 from sv.identity import differences, fingerprint, fingerprint_noises, fingerprint_rooms
 from sv.methods import build_method
 from sv.methods.base import Facts, Moment, Sources, Views
 from sv.models import build_encoder
 from sv.monitor import CollapseWatch, TrainingFailed, check_weights, effective_rank, not_finite
-from sv.optim import build_optimizer, learning_rate, set_learning_rate
+from sv.optim import build_optimizer, clip_gradients, learning_rate, set_learning_rate
+from sv.plan import refuse_early_stop, refuse_jumps
 from sv.positives import SSPS
 from sv.preflight import check
 from sv.progress import progress, silent
@@ -133,7 +135,9 @@ class Trainer:
             own=distributed.deal(size),
         )
         check(settings, index, self.source, rooms)
-        self.front_end = FrontEnd.of(settings.data.normalise, settings.model.mel_bins, index, rooms)
+        self.front_end = FrontEnd.of(
+            settings.data.normalise, settings.model.mel_bins, index, rooms, settings.augment.order
+        )
         self.steps = self.source.batches.steps
         self.identity = {
             "settings": settings.identity(),
@@ -172,14 +176,16 @@ class Trainer:
                 torch.manual_seed(self.settings.train.seed + distributed.rank())
             self._save_model()
         distributed.spread(self.method)
-        total = self.settings.train.epochs * self.steps
+        total = self.settings.train.until * self.steps
         done = self.epoch * self.steps + self.step
+        refuse_early_stop(self.exp, done / self.steps, self.settings.train.until)
         if distributed.from_first(done == total and (self.exp / "train.json").exists()):
             return  # complete: its summary stays as it is
         self.log = TrainLog(self.exp, after_epoch=self.epoch) if first else None
         handlers = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
         try:
             shown = progress if first else silent
+            self._fill_memories(shown)
             with (
                 shown(total=total, initial=done, desc="training", unit="step") as bar,
                 closing(self._batches()) as batches,
@@ -194,11 +200,7 @@ class Trainer:
                     self.seconds["epoch"] += time.perf_counter() - start
                     if self.step == self.steps:
                         bar.set_postfix_str(self._end_of_epoch(), refresh=False)
-                    if distributed.any_of(self.signalled):
-                        self._check_losses()
-                        self._save_state()
-                        distributed.barrier()  # whoever ends may make a launcher stop the others
-                        raise Interrupted
+                    self._obey_signals()
         finally:
             if first:
                 self.log.close()
@@ -223,6 +225,29 @@ class Trainer:
             "train_utterances": len(self.source.index),
         }
 
+    def _fill_memories(self, shown) -> None:
+        """Let SSPS see the training set once before the first step, if that is how it begins."""
+        remaining = steps_of_pass(self.method.positives, self.epoch, self.steps)
+        if not remaining:
+            return
+        how = {"total": self.steps, "initial": self.steps - len(remaining), "unit": "step"}
+        with shown(desc="filling memories", **how) as bar, closing(self._read(remaining)) as read:
+            for batch in read:
+                if batch is not None:
+                    with autocast(self.device, self.dtype):
+                        fill_step(self.method, self._prepare(batch, self._moment()))
+                    bar.update(1)
+                self._obey_signals()
+        self._save_state()
+
+    def _obey_signals(self) -> None:
+        """Save and end if a signal has asked any process to."""
+        if distributed.any_of(self.signalled):
+            self._check_losses()
+            self._save_state()
+            distributed.barrier()  # whoever ends may make a launcher stop the others
+            raise Interrupted
+
     def _on_signal(self, number: int, frame) -> None:
         """Ask for an end after this step; a signal that comes much later ends training at once."""
         now = time.monotonic()
@@ -243,7 +268,7 @@ class Trainer:
 
     def _batches(self) -> Iterator[Batch | None]:
         """Yield the remaining batches; those that depend on the network follow it now and then."""
-        epochs, every = self.settings.train.epochs, self._refresh_every
+        epochs, every = self.settings.train.until, self._refresh_every
         while self.epoch < epochs:
             if every and self.step == 0 and self.epoch > 0 and self.epoch % every == 0:
                 self.source.batches.refresh(self.method.evaluated, self.epoch)
@@ -262,8 +287,12 @@ class Trainer:
             for epoch in range(self.epoch, epochs)
             for step in range(self.step if epoch == self.epoch else 0, self.steps)
         ]
+        yield from self._read(remaining)
+
+    def _read(self, steps: list[tuple[int, int]]) -> Iterator[Batch | None]:
+        """Yield the batches of these (epoch, step); None where a signal came first."""
         count = self.settings.train.workers
-        yield from read(self.source, remaining, count, stop=self._waits_no_more)
+        yield from read(self.source, steps, count, stop=self._waits_no_more)
 
     def _one_step(self, batch: Batch) -> None:
         self.method.train()
@@ -274,8 +303,7 @@ class Trainer:
         rate = learning_rate(self.settings.optim, moment.epoch, moment.epochs)
         set_learning_rate(self.optimizer, rate)
         views = self._prepare(batch, moment)
-        enabled = self.dtype is not None
-        with torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled):
+        with autocast(self.device, self.dtype):
             loss, stats = self.method.training_step(views)
         stats |= self._positive_stats(views)
         self.losses.add(self.step, loss)
@@ -284,15 +312,14 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         distributed.average_gradients(self.method.parameters())
-        if self.settings.optim.clip_norm > 0:
-            torch.nn.utils.clip_grad_norm_(self.method.parameters(), self.settings.optim.clip_norm)
+        clip_gradients(self.settings.optim, self.method.parameters())
         self.optimizer.step()
         if not self.settings.train.sync_batch_norm:
             # Else what a network in evaluation makes (references, clusters of speakers) would be
             # of another network in each process, and only the first one's is in the state.
             distributed.average_statistics(self.method)
         self.step += 1
-        self.method.after_step(self._moment())
+        self.method.after_step(moment)
         if self.step == self.steps:
             embeddings = distributed.gather(stats["embeddings"])
             self.totals["rank"] = effective_rank(embeddings) * self.steps
@@ -373,7 +400,8 @@ class Trainer:
         self.watch.end_of_epoch(means)
         self._save_model()
         self._save_state()
-        self._forget_old_models()
+        if distributed.is_first():
+            checkpoint.forget_models(self.exp, self.epoch - self.settings.train.keep)
         return f"loss {means['loss']:.3f}, wait {row['data_wait']:.0%}"
 
     def _save_model(self) -> None:
@@ -389,13 +417,6 @@ class Trainer:
                 "epochs": [self.epoch],
             },
         )
-
-    def _forget_old_models(self) -> None:
-        if not distributed.is_first():
-            return
-        for epoch in checkpoint.epochs_at_hand(self.exp):
-            if 0 < epoch <= self.epoch - self.settings.train.keep:
-                checkpoint.epoch_path(self.exp, epoch).unlink()
 
     def _save_state(self) -> None:
         check_weights(self.method, self.epoch)
@@ -434,11 +455,13 @@ class Trainer:
         changed = [text for text in changed if text.startswith(("model.", "the training set"))]
         if changed:
             raise InputError(f"{path} cannot be the base: {'; '.join(changed)}")
-        if state["step"] or state["epoch"] >= self.settings.train.epochs:
+        if state["step"] or state["epoch"] >= self.settings.train.until:
             raise InputError(
                 f"{path} has done {state['epoch']} epochs and {state['step']} steps: finish it, "
-                f"and set train.epochs ({self.settings.train.epochs}) to more, base included"
+                f"and set train.epochs ({self.settings.train.until}) to more, base included"
             )
+        planned = state["identity"]["settings"]["train"]["epochs"]
+        refuse_jumps(path, self.settings, self.method, state["epoch"], planned)
         found = self.method.load_state_dict(state["method"], strict=False)
         wrong = [*found.missing_keys, *found.unexpected_keys]
         wrong = [name for name in wrong if not name.startswith("positives.")]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sv.cluster import kmeans
+from sv.cluster import best_of_starts
 from sv.data.index import TrainingIndex
 from sv.data.views import FRAMES_PER_SECOND, Crops
 from sv.errors import InputError
@@ -103,5 +103,6 @@ class Recluster:
             epoch=epoch,
             device=self.device,
         )
-        found = kmeans(prints, min(self.clusters, len(prints)), seed=self.seed)
+        how = {"init": "k-means++", "starts": 5, "iterations": 300, "converge": True}
+        found = best_of_starts(prints, min(self.clusters, len(prints)), seed=self.seed, **how)
         return SpeakerClusters(found.assignments, found.centroids)

@@ -60,16 +60,22 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def reference_losses():
-    """Loss values of independent implementations, as an npz archive.
+def reference_folder() -> Path:
+    """Values of independent implementations.
 
     They are kept outside the repository: ``SV_REFERENCE`` names their folder.
     """
-    np = pytest.importorskip("numpy")
     folder = Path(os.environ.get("SV_REFERENCE", ROOT.parent / "shared" / "reference"))
     if not (folder / "losses.npz").exists():
         pytest.skip("no reference/losses.npz here: set SV_REFERENCE to the folder that has it")
-    return np.load(folder / "losses.npz")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reference_losses(reference_folder):
+    """Loss values of independent implementations, as an npz archive."""
+    np = pytest.importorskip("numpy")
+    return np.load(reference_folder / "losses.npz")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sv.optim import OptimConfig, build_optimizer, learning_rate
+from sv.optim import OptimConfig, build_optimizer, clip_gradients, learning_rate
 
 
 def test_step_schedule_of_the_published_recipe():
@@ -41,3 +41,23 @@ def test_only_matrices_decay(name):
 def test_impossible_rate():
     with pytest.raises(ValueError, match="lr"):
         OptimConfig(lr=0)
+
+
+@pytest.mark.parametrize("by", ["all", "parameter"])
+def test_clipping_limits_one_norm_or_that_of_each_weight(by):
+    weights = [torch.nn.Parameter(torch.zeros(2)) for _ in range(4)]
+    gradients = [torch.tensor(row) for row in ([3.0, 4.0], [0.3, 0.4], [0.0, 0.0])]
+    for weight, gradient in zip(weights, gradients, strict=False):  # the last one has none
+        weight.grad = gradient.clone()
+    clip_gradients(OptimConfig(clip_norm=2.0, clip_by=by), weights)
+    norms = [5.0, 0.5, 0.0] if by == "parameter" else 3 * [(25 + 0.25) ** 0.5]
+    for weight, gradient, norm in zip(weights, gradients, norms, strict=False):
+        torch.testing.assert_close(weight.grad, gradient * min(1.0, 2.0 / max(norm, 1e-9)))
+    assert weights[3].grad is None
+
+
+def test_without_a_limit_nothing_is_clipped():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    weight.grad = torch.tensor([1e9])
+    clip_gradients(OptimConfig(clip_by="parameter"), [weight])
+    assert weight.grad.item() == 1e9

@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 import sv
-from sv import model_dir
+from sv import checkpoint, model_dir
 from sv.bin import embed, export, package, separate, verify
 from sv.data.audio import resample, write_audio
 from sv.embed import Embedder
@@ -420,3 +420,25 @@ def test_package_refuses_what_it_cannot_use(exp, tmp_path):
     with pytest.raises(InputError, match="not replaced"):
         package.main(command)
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["thesis.txt"]
+
+
+def test_a_variant_that_does_not_fit_the_weights_is_a_sentence(tmp_path, write_model):
+    """The weights are of the variant of the paper, the settings say SpeechBrain's."""
+    import yaml
+
+    final = write_model(tmp_path / "exp" / "final.pt")
+    model = torch.load(final, weights_only=True)
+    other = model["model"] | {"variant": "speechbrain"}
+    words = "model.variant is speechbrain, but the weights are of an ecapa of variant paper"
+    checkpoint.save(tmp_path / "other.pt", model | {"model": other})
+    with pytest.raises(InputError, match=f"other.pt: {words}: set model.variant: paper"):
+        Embedder.load(tmp_path / "other.pt")
+    features = model_dir.FeatureConfig(mel_bins=8, normalise="mean")
+    model_dir.write(tmp_path / "model", model["encoder"], other, features, None, "card")
+    settings = yaml.safe_load((tmp_path / "model" / model_dir.CONFIG).read_text())
+    assert settings["model"]["variant"] == "speechbrain"
+    with pytest.raises(InputError, match=f"{words}.*or take the weights"):
+        sv.load(tmp_path / "model")
+    before = {name: value for name, value in model["model"].items() if name != "variant"}
+    checkpoint.save(tmp_path / "before.pt", model | {"model": before})  # older than variants
+    assert Embedder.load(tmp_path / "before.pt").encoder.embedding_dim == 12

@@ -26,7 +26,10 @@ _SEPARATIVE = [
 ]
 TINY = {
     "simclr": ["method.projector=[6, 5]", "method.temperature=0.2"],
-    "moco": ["method.queue_size=12", "method.temperature=0.1", "method.momentum=0.9"],
+    "moco": [
+        *("method.queue_size=12", "method.temperature=0.1", "method.momentum=0.9"),
+        "method.symmetric=true",
+    ],
     "dino": [
         *("method.hidden=[16]", "method.bottleneck=8", "method.outputs=16"),
         *("method.global_seconds=0.3", "method.local_crops=1", "method.momentum=0.9"),

@@ -47,7 +47,7 @@ def cluster(args: argparse.Namespace, device) -> None:
     import torch
 
     from sv import distributed
-    from sv.cluster import kmeans
+    from sv.cluster import best_of_starts
     from sv.cluster.files import Result, oracle, read_labels, write
     from sv.kaldi_io import load_vectors, rows_of_share
     from sv.plots import save, sizes_figure
@@ -71,7 +71,8 @@ def cluster(args: argparse.Namespace, device) -> None:
         )
     # The clusters that were found best were found from this start.
     start = args.start if silhouettes is None else "k-means++"
-    found = kmeans(vectors, k, init=start, **options)
+    options["converge"] = args.converge == "true"
+    found = best_of_starts(vectors, k, starts=args.starts, init=start, **options)
     assignments = distributed.to_first(torch.from_numpy(found.assignments))
     distributed.stop()  # the rest is work for one
     if not first:
@@ -105,6 +106,7 @@ def settings(args: argparse.Namespace, k: int, silhouettes: dict[int, float] | N
     """Return what ``cluster.json`` says of how the clusters were made."""
     made = {"embeddings": args.embeddings, "k": k, "iterations": args.iterations}
     made |= {"seed": args.seed, "start": args.start if silhouettes is None else "k-means++"}
+    made |= {"starts": args.starts, "converge": args.converge == "true"}
     if args.merge is not None:
         made |= {"merge": args.merge, "linkage": args.linkage}
     if silhouettes is not None:
@@ -148,6 +150,19 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         "which leaves outliers alone; or by ward, which keeps sizes even",
     )
     p.add_argument("--iterations", type=int, default=10, help="of k-means, over all utterances")
+    p.add_argument(
+        "--converge",
+        choices=("true", "false"),
+        default="false",
+        help="stop before --iterations as soon as no centroid moves; then give many",
+    )
+    p.add_argument(
+        "--starts",
+        type=int,
+        default=1,
+        help="runs of k-means from different first centroids, of which the best counts; each costs "
+        "as much as one",
+    )
     p.add_argument(
         "--start",
         choices=("random", "k-means++"),

@@ -105,9 +105,12 @@ def _describe(trainer, index, device, supervised) -> None:
 
     settings, augmented = trainer.settings, trainer.settings.augment
     weights = sum(p.numel() for p in trainer.method.encoder.parameters())
+    planned = f"{settings.train.until} epochs"
+    if settings.train.until < settings.train.epochs:
+        planned += f", out of {settings.train.epochs} planned,"
     print(
         f"{len(index):,} utterances, {settings.model.name} with {weights / 1e6:.2f} M weights, "
-        f"{settings.method.name}, {settings.train.epochs} epochs of {trainer.steps} steps "
+        f"{settings.method.name}, {planned} of {trainer.steps} steps "
         f"on {device} in {'float32' if trainer.dtype is None else 'bfloat16'}"
         + (f", {world_size()} processes" if world_size() > 1 else ""),
         flush=True,
@@ -133,6 +136,12 @@ def _describe(trainer, index, device, supervised) -> None:
     short = int((index.frames < longest).sum())
     if short:
         print(f"{short:,} utterances are shorter than a crop: they are repeated to fill it")
+    if settings.data.crops == "apart":
+        pair = 2 * index.rows(max(group.frames for group in trainer.source.groups if group.apart))
+        print(
+            f"crops that share no frame; {int((index.frames < pair).sum()):,} utterances are "
+            "shorter than two of them, and repeated to that length"
+        )
     if trainer.method.positives is not None:
         print(f"memories of positives: {trainer.method.positives.bytes / 1e6:,.1f} MB", flush=True)
 

@@ -8,5 +8,6 @@ from sv.cluster.agglomerate import merge
 from sv.cluster.lloyd import Clustering, kmeans
 from sv.cluster.neighbours import nearest_clusters
 from sv.cluster.number import choose_k
+from sv.cluster.restarts import best_of_starts
 
-__all__ = ["Clustering", "choose_k", "kmeans", "merge", "nearest_clusters"]
+__all__ = ["Clustering", "best_of_starts", "choose_k", "kmeans", "merge", "nearest_clusters"]

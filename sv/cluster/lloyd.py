@@ -59,6 +59,7 @@ def kmeans(
     sharded: bool = False,
     names: Sequence[str] | None = None,
     verbose: bool = False,
+    converge: bool = False,
 ) -> Clustering:
     """Cluster the rows of ``x`` around ``k`` centroids; all points count in every iteration.
 
@@ -71,7 +72,8 @@ def kmeans(
     Args:
         x: (N, D) of any floating type, numpy or torch, also memory-mapped. It is read a block
             at a time; beside it there are some copies of the centroids and 24 bytes a point.
-        iterations: passes before the last one.
+        iterations: passes before the last one, at most if ``converge``.
+        converge: stop as soon as no centroid moves.
         spherical: nearest by cosine; else by Euclidean distance.
         init: first centroids: (k, D), "random" points (default), or "k-means++".
         precision: of the products while iterating. ``bfloat16`` is twice as fast on hardware that
@@ -108,8 +110,11 @@ def kmeans(
             history = []
             search = _search(points, iterations)
             for _ in range(iterations):
-                centroids, mean_cost = _iterate(points, centroids, dtype, search, shown)
+                before = centroids
+                centroids, mean_cost = _iterate(points, before, dtype, search, shown)
                 history.append(_objective(mean_cost, spherical))
+                if converge and torch.equal(before, centroids):
+                    break
             assignments, sizes, costs = _assign(points, centroids, search, shown)
     closeness = costs / sizes.clamp(min=1)
     closeness = (1 - closeness if spherical else 2 * closeness.clamp(min=0)).float()

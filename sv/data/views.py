@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from sv.config import option
 from sv.data.batches import Batches
+from sv.data.crops_apart import read_apart, starts_apart
 from sv.data.index import TrainingIndex
 from sv.data.wave_index import Domain
 from sv.features.augment import AugmentConfig, Draws
@@ -27,6 +29,12 @@ class DataConfig:
 
     crop_seconds: float = option(
         2.0, "length of a crop; longer crops know the speaker better and cost in proportion"
+    )
+    crops: Literal["independent", "apart"] = option(
+        "independent",
+        "where the two crops of an utterance lie. independent: anywhere, so that most pairs "
+        "overlap; apart: they share no frame, which wants utterances of two crops or more "
+        "(shorter ones are repeated to that length)",
     )
     domain: Domain = option(
         "fbank",
@@ -47,7 +55,8 @@ class CropGroup:
     """Crops of one kind that a method wants of every item of a batch.
 
     ``count`` crops of ``seconds`` each; without ``augment`` they stay as recorded. With ``sources``
-    the method also gets what each mixture was made of (``sv.features.mixing``).
+    the method also gets what each mixture was made of (``sv.features.mixing``). With ``apart`` the
+    crops are two, and share no frame (``sv.data.crops_apart``).
     """
 
     name: str
@@ -55,6 +64,7 @@ class CropGroup:
     seconds: float
     augment: bool = True
     sources: bool = False
+    apart: bool = False
 
     @property
     def frames(self) -> int:
@@ -183,7 +193,13 @@ class ViewSource:
         if group.augment and self.augment.speeds != [1.0]:
             rows = source_samples(rows, max(self.augment.speeds))
             draws["speed"] = np.tile(speeds, group.count)[needed]
-        features = self._windows(self.index, utterances, rows, rng, needed.reshape(-1))
+        if group.apart:
+            lengths = self.index.frames[chosen].astype(np.int64)
+            starts = starts_apart(lengths, rows, rng).reshape(-1)
+            mine = needed.reshape(-1)
+            features = read_apart(self.index, utterances[mine], starts[mine], rows)
+        else:
+            features = self._windows(self.index, utterances, rows, rng, needed.reshape(-1))
         if group.augment:
             keep = np.zeros(len(utterances), dtype=bool)
             keep[own] = True

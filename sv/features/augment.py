@@ -8,12 +8,15 @@ and one noise file on every crop), ranges of SNR as in Kaldi's VoxCeleb recipe.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
 from sv.config import option
+
+Order = Literal["room_noise", "noise_room"]
 
 FLOOR = torch.finfo(torch.float32).eps
 """Smallest mel power: the floor of the filterbank itself."""
@@ -27,11 +30,18 @@ class AugmentConfig:
         1.0, "share of crops that get additive noise, music or babble; 0 needs no noise bank"
     )
     room_probability: float = option(1.0, "share of crops that get a room response")
+    order: Order = option(
+        "room_noise",
+        "room_noise: noise is added to what the room makes of the voice, so that only the voice "
+        "sounds in the room; noise_room: both sound in it, as in the recipes of 2023 and 2024",
+    )
     noise_snr: list[float] = option([0.0, 15.0], "range of the SNR of noises, dB")
     music_snr: list[float] = option([5.0, 15.0], "range of the SNR of music, dB")
     babble_snr: list[float] = option([13.0, 20.0], "range of the SNR of babble, dB")
     babble_speakers: list[int] = option(
-        [3, 7], "range of the number of other training utterances summed to babble; [0, 0]: none"
+        [3, 7],
+        "range of the number of talkers that are summed to babble, 3 to 7 as in Kaldi; [1, 1]: one "
+        "file of speech, as published for SimCLR, MoCo and SSPS; [0, 0]: none",
     )
     speeds: list[float] = option(
         [1.0],
@@ -130,14 +140,17 @@ def mix(power: Tensor, noise: Tensor, snr: Tensor) -> Tensor:
     return torch.addcmul(power, noise, gain[..., None, None])
 
 
-def augment(log_mel: Tensor, draws: Draws, rooms: RoomBank | None = None) -> Tensor:
-    """Apply room, then noise, then masks to log-mel crops (..., frames, mel)."""
+def augment(
+    log_mel: Tensor, draws: Draws, rooms: RoomBank | None = None, order: Order = "room_noise"
+) -> Tensor:
+    """Apply room and noise in this ``order``, then masks, to log-mel crops (..., frames, mel)."""
     if draws.room is not None or draws.noise is not None:
         power = log_mel.exp()
-        if draws.room is not None:
-            power = rooms.convolve(power, draws.room)
-        if draws.noise is not None:
-            power = mix(power, draws.noise.exp(), draws.snr)
+        for step in order.split("_"):
+            if step == "room" and draws.room is not None:
+                power = rooms.convolve(power, draws.room)
+            elif step == "noise" and draws.noise is not None:
+                power = mix(power, draws.noise.exp(), draws.snr)
         log_mel = power.clamp_min_(FLOOR).log_()
     return mask(log_mel, draws.masks)
 

@@ -14,7 +14,7 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from sv.features.augment import Draws, mask
+from sv.features.augment import Draws, Order, mask
 from sv.features.filterbank import fbank, frame_sizes
 from sv.features.resample import resample
 from sv.wave_arks import FULL_SCALE
@@ -110,8 +110,9 @@ def augment_waves(
     frames: int,
     num_mel_bins: int,
     sample_rate: int = 16000,
+    order: Order = "room_noise",
 ) -> Tensor:
-    """Apply speed, room, noise and masks to waveforms; return log-mel (..., frames, mel).
+    """Apply speed, room and noise in their ``order``, and masks; return (..., frames, mel).
 
     waves: (..., samples) int16, or floating point in [-1, 1]; as many samples as ``frames`` take,
     more where ``draws.speed`` is given. Computed in float32 also under autocast.
@@ -121,10 +122,11 @@ def augment_waves(
         window, shift, _ = frame_sizes(sample_rate)
         if draws.speed is not None:
             waves = change_speed(waves, draws.speed, (frames - 1) * shift + window)
-        if draws.room is not None:
-            waves = rooms.convolve(waves, draws.room)
-        if draws.noise is not None:
-            waves = mix_at_snr(waves, draws.noise.float(), draws.snr)
+        for step in order.split("_"):
+            if step == "room" and draws.room is not None:
+                waves = rooms.convolve(waves, draws.room)
+            elif step == "noise" and draws.noise is not None:
+                waves = mix_at_snr(waves, draws.noise.float(), draws.snr)
         shape = waves.shape[:-1]
         log_mel = fbank(waves.reshape(-1, waves.shape[-1]), sample_rate, num_mel_bins)
     return mask(log_mel.unflatten(0, shape), draws.masks)

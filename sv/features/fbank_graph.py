@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.features.filterbank import FLOOR, PRE_EMPHASIS, frame_sizes, mel_banks, povey_window
+from sv.features.filterbank import frame_sizes, mel_banks
+from sv.features.presets import definition
 
 
 class FbankLayer(nn.Module):
@@ -19,32 +20,37 @@ class FbankLayer(nn.Module):
     thousandth of an encoder's work. Differences from ``fbank`` are those of float32 rounding.
     """
 
-    def __init__(self, sample_rate: int, num_mel_bins: int):
+    def __init__(self, sample_rate: int, num_mel_bins: int, preset: str = "kaldi"):
         super().__init__()
+        self.form = definition(preset)
         _, self.shift, _ = frame_sizes(sample_rate)
         self.bins = frame_sizes(sample_rate)[2] // 2 + 1
-        self.register_buffer("frames_to_spectrum", spectrum_matrix(sample_rate)[:, None].float())
-        self.register_buffer("banks", torch.tensor(mel_banks(num_mel_bins, sample_rate).T).float())
+        matrix = spectrum_matrix(sample_rate, preset)
+        self.register_buffer("frames_to_spectrum", matrix[:, None].float())
+        banks = mel_banks(num_mel_bins, sample_rate, preset)
+        self.register_buffer("banks", torch.tensor(banks.T).float())
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map (batch, samples), at least one frame of 25 ms, to (batch, frames, mel)."""
         spectrum = F.conv1d(waveform[:, None], self.frames_to_spectrum, stride=self.shift)
         squares = spectrum.square()
         power = squares[:, : self.bins] + squares[:, self.bins :]
-        return torch.matmul(power.transpose(1, 2), self.banks).clamp_min(FLOOR).log()
+        return self.form.log(torch.matmul(power.transpose(1, 2), self.banks))
 
 
-def spectrum_matrix(sample_rate: int) -> Tensor:
+def spectrum_matrix(sample_rate: int, preset: str = "kaldi") -> Tensor:
     """Return (2 bins, window) float64: frame -> real parts, then imaginary parts of its spectrum.
 
     D W P M: mean removal M = I - 1/n, pre-emphasis P (the first sample is its own predecessor),
     window W, Fourier transform D of the frame with zeros up to a power of two.
     """
     window, _, fft = frame_sizes(sample_rate)
-    identity = torch.eye(window, dtype=torch.float64)
-    frames = identity - 1.0 / window
+    form = definition(preset)
+    frames = torch.eye(window, dtype=torch.float64)
+    if form.remove_mean:
+        frames = frames - 1.0 / window
     before = torch.cat((frames[:1], frames[:-1]))
-    frames = povey_window(sample_rate)[:, None] * (frames - PRE_EMPHASIS * before)
+    frames = form.window(window)[:, None] * (frames - form.pre_emphasis * before)
     angle = torch.outer(
         torch.arange(fft // 2 + 1, dtype=torch.float64), torch.arange(window, dtype=torch.float64)
     ) * (-2.0 * math.pi / fft)

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from sv.errors import InputError
+from sv.features.presets import PRESETS, definition
 
-PRE_EMPHASIS = 0.97
-LOW_HZ = 20.0
-FLOOR = torch.finfo(torch.float32).eps
+PRE_EMPHASIS = PRESETS["kaldi"].pre_emphasis
+FLOOR = PRESETS["kaldi"].floor
 
 # Frames worked on at a time. Few enough to bound memory (6 MB), many enough that an utterance of
 # 10 s is one block: at 256 the fixed cost of some 15 calls a block makes it a quarter slower.
@@ -41,11 +41,11 @@ def num_frames(samples: int, sample_rate: int = 16000) -> int:
 
 
 @lru_cache(maxsize=32)
-def mel_banks(num_mel_bins: int, sample_rate: int) -> np.ndarray:
-    """Return the weights (num_mel_bins, fft // 2 + 1), float64, of Kaldi's triangular filters.
+def mel_banks(num_mel_bins: int, sample_rate: int, preset: str = "kaldi") -> np.ndarray:
+    """Return the weights (num_mel_bins, fft // 2 + 1), float64, of triangular filters.
 
     mel(f) = 1127 ln(1 + f / 700); the corners are equally spaced in mel and the sides are
-    straight lines in mel, not in Hz. The bin at half the sample rate has weight 0.
+    straight lines in mel (Kaldi's) or in Hz. The bin at half the sample rate has weight 0.
     Raises ``InputError`` if so many filters are asked for that one of them covers no bin.
     """
     _, _, fft = frame_sizes(sample_rate)
@@ -59,9 +59,14 @@ def mel_banks(num_mel_bins: int, sample_rate: int) -> np.ndarray:
     def mel(hz):
         return 1127.0 * np.log1p(np.asarray(hz) / 700.0)
 
-    corners = np.linspace(mel(LOW_HZ), mel(high_hz), num_mel_bins + 2)
+    form = definition(preset)
+    corners = np.linspace(mel(form.low_hz), mel(high_hz), num_mel_bins + 2)
+    bins = np.arange(fft // 2 + 1) * (sample_rate / fft)
+    if form.straight_in_hz:
+        corners = 700.0 * np.expm1(corners / 1127.0)
+    else:
+        bins = mel(bins)
     left, centre, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]
-    bins = mel(np.arange(fft // 2 + 1) * (sample_rate / fft))
     rising, falling = (bins - left) / (centre - left), (right - bins) / (right - centre)
     weights = np.maximum(0.0, np.minimum(rising, falling))
     weights[:, -1] = 0.0
@@ -74,29 +79,22 @@ def mel_banks(num_mel_bins: int, sample_rate: int) -> np.ndarray:
     return weights
 
 
-def povey_window(sample_rate: int) -> torch.Tensor:
-    """Return Povey's window (samples of a frame,), float64: a Hann window to the power 0.85.
-
-    Its first weight is 0.
-    """
-    window, _, _ = frame_sizes(sample_rate)
-    phase = torch.arange(window, dtype=torch.float64) * (2 * math.pi / (window - 1))
-    return (0.5 - 0.5 * torch.cos(phase)).clamp_min(0.0).pow(0.85)
-
-
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)  # what is kept must also serve a later call with gradients
-def _window(sample_rate: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    return povey_window(sample_rate).to(device, dtype)
+def _window(
+    sample_rate: int, dtype: torch.dtype, device: torch.device, preset: str = "kaldi"
+) -> torch.Tensor:
+    return definition(preset).window(frame_sizes(sample_rate)[0]).to(device, dtype)
 
 
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)
 def _banks(
-    num_mel_bins: int, sample_rate: int, dtype: torch.dtype, device: torch.device
+    num_mel_bins: int, sample_rate: int, dtype: torch.dtype, device: torch.device, preset: str
 ) -> torch.Tensor:
     """Return the filters (fft // 2 + 1, num_mel_bins) as a tensor."""
-    return torch.tensor(mel_banks(num_mel_bins, sample_rate).T).contiguous().to(device, dtype)
+    banks = mel_banks(num_mel_bins, sample_rate, preset)
+    return torch.tensor(banks.T).contiguous().to(device, dtype)
 
 
 @lru_cache(maxsize=32)
@@ -148,26 +146,44 @@ def _fast(waveform: torch.Tensor, sample_rate: int, out: torch.Tensor) -> None:
     out.clamp_min_(FLOOR).log_()
 
 
-def _general(waveform: torch.Tensor, sample_rate: int, num_mel_bins: int) -> torch.Tensor:
+def _general(
+    waveform: torch.Tensor, sample_rate: int, num_mel_bins: int, preset: str
+) -> torch.Tensor:
     """The filterbank of (batch, samples) on any device, in plain differentiable steps."""
     window, shift, fft = frame_sizes(sample_rate)
+    form = definition(preset)
     frames = waveform.unfold(-1, window, shift)
-    frames = frames - frames.mean(dim=-1, keepdim=True)
-    # The first sample of a frame is its own predecessor; the window makes it 0 in any case.
-    before = torch.cat((frames[..., :1], frames[..., :-1]), dim=-1)
-    weights = _window(sample_rate, waveform.dtype, waveform.device)
-    spectrum = torch.fft.rfft((frames - PRE_EMPHASIS * before) * weights, n=fft)
+    if form.remove_mean:
+        frames = frames - frames.mean(dim=-1, keepdim=True)
+    if form.pre_emphasis:
+        # The first sample of a frame is its own predecessor; the window makes it 0 in any case.
+        before = torch.cat((frames[..., :1], frames[..., :-1]), dim=-1)
+        frames = frames - form.pre_emphasis * before
+    weights = _window(sample_rate, waveform.dtype, waveform.device, preset)
+    spectrum = torch.fft.rfft(frames * weights, n=fft)
     power = spectrum.real.square() + spectrum.imag.square()
-    banks = _banks(num_mel_bins, sample_rate, waveform.dtype, waveform.device)
+    banks = _banks(num_mel_bins, sample_rate, waveform.dtype, waveform.device, preset)
     # Autocast would round the mel product to 16 bits.
     with torch.autocast(waveform.device.type, enabled=False):
-        return torch.matmul(power, banks).clamp_min(FLOOR).log()
+        return form.log(torch.matmul(power, banks))
+
+
+def _in_blocks(waveform: torch.Tensor, sample_rate: int, preset: str, out: torch.Tensor) -> None:
+    """Fill ``out`` (frames, mel) from one waveform, a block of frames at a time."""
+    window, shift, _ = frame_sizes(sample_rate)
+    for start in range(0, len(out), BLOCK):
+        stop = min(start + BLOCK, len(out))
+        part = waveform[start * shift : (stop - 1) * shift + window]
+        out[start:stop] = _general(part[None], sample_rate, out.shape[1], preset)[0]
 
 
 def fbank(
-    waveform: torch.Tensor | np.ndarray, sample_rate: int = 16000, num_mel_bins: int = 80
+    waveform: torch.Tensor | np.ndarray,
+    sample_rate: int = 16000,
+    num_mel_bins: int = 80,
+    preset: str = "kaldi",
 ) -> torch.Tensor | np.ndarray:
-    """Return Kaldi's log mel filterbank energies.
+    """Return log mel filterbank energies, Kaldi's unless ``preset`` names others.
 
     ``waveform``: (samples,) or (batch, samples), floating point, used as it is: audio in [-1, 1]
     is not scaled to 16-bit range. Returns (frames, num_mel_bins) or (batch, frames,
@@ -188,7 +204,7 @@ def fbank(
             raise InputError(_not_floating(waveform.dtype))
         dtype = np.float64 if waveform.dtype.itemsize > 4 else np.float32
         waveform = np.require(waveform, dtype, ["C", "W"])  # torch wraps nothing else
-        return fbank(torch.from_numpy(waveform), sample_rate, num_mel_bins).numpy()
+        return fbank(torch.from_numpy(waveform), sample_rate, num_mel_bins, preset).numpy()
     if not waveform.is_floating_point():
         raise InputError(_not_floating(waveform.dtype))
     if waveform.ndim not in (1, 2):
@@ -199,18 +215,23 @@ def fbank(
     if waveform.dtype not in (torch.float32, torch.float64):
         waveform = waveform.float()
     batch = waveform if waveform.ndim == 2 else waveform[None]
-    mel_banks(num_mel_bins, sample_rate)  # refuses what it must, also when there is no frame
+    mel_banks(
+        num_mel_bins, sample_rate, preset
+    )  # refuses what it must, also when there is no frame
     frames = num_frames(waveform.shape[-1], sample_rate)
     differentiable = waveform.requires_grad and torch.is_grad_enabled()
     if frames == 0 or len(batch) == 0:
         features = batch.new_zeros((len(batch), frames, num_mel_bins))
     elif differentiable or waveform.dtype == torch.float64 or waveform.device.type != "cpu":
-        features = _general(batch, sample_rate, num_mel_bins)
+        features = _general(batch, sample_rate, num_mel_bins, preset)
     else:
         features = torch.empty(len(batch), frames, num_mel_bins)
         with torch.no_grad():
             for row, out in zip(batch, features, strict=True):
-                _fast(row.contiguous(), sample_rate, out)
+                if preset == "kaldi":
+                    _fast(row.contiguous(), sample_rate, out)
+                else:
+                    _in_blocks(row, sample_rate, preset, out)
     return features if waveform.ndim == 2 else features[0]
 
 

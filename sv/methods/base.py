@@ -94,7 +94,7 @@ class Method(nn.Module):
 
     def crop_groups(self, data: DataConfig) -> list[CropGroup]:
         """Return the crops that a step needs: by default two random ones of each utterance."""
-        return [CropGroup("views", 2, data.crop_seconds)]
+        return [CropGroup("views", 2, data.crop_seconds, apart=data.crops == "apart")]
 
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:
         """Return the loss of a batch and figures to log."""
@@ -108,7 +108,17 @@ class Method(nn.Module):
         return {}
 
     def after_step(self, moment: Moment) -> None:
-        """Do what follows an update of the weights, such as moving an average of them."""
+        """Do what follows an update of the weights, such as moving an average of them.
+
+        ``moment`` is that of the step: the same as in ``training_step``.
+        """
+
+    def schedules(self, moment: Moment) -> dict[str, float]:
+        """Return by name what changes with the share of training that is done, at ``moment``.
+
+        A training that goes on from a base is refused if its plan would let one of them jump.
+        """
+        return {}
 
     @property
     def evaluated(self) -> nn.Module:

@@ -22,6 +22,9 @@ class ContrastiveConfig(MarginOptions):
     projector: list[int] = option(
         [], "sizes of layers between embedding and loss; none is best for speakers, as published"
     )
+    projector_norm: bool = option(
+        True, "batch norm between the layers of the projector; without, as published in 2023"
+    )
 
     def __post_init__(self):
         super().__post_init__()

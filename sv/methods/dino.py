@@ -135,8 +135,9 @@ class DINO(Method):
         positive = self.teacher_outputs(bottleneck)
         # Crops of one length are a batch; different lengths are never padded to one.
         groups = [views.crops[name] for name in ("global", "local") if name in views.crops]
+        # So are they for the head, whose batch norms then measure long and short crops apart.
         embeddings = [self.encoder(crops.flatten(0, 1)) for crops in groups]
-        student = self.head(torch.cat(embeddings))
+        student = torch.cat([self.head(part) for part in embeddings])
         temperature = self.teacher_temperature(views.moment)
         if c.centering == "sinkhorn":
             targets = sinkhorn(positive, epsilon=temperature, join=gather)
@@ -192,6 +193,10 @@ class DINO(Method):
     def teacher_momentum(self, moment: Moment) -> float:
         """Return the teacher's momentum: from ``momentum`` to 1 by half a cosine."""
         return 1.0 - (1.0 - self.config.momentum) * 0.5 * (1.0 + math.cos(math.pi * moment.share))
+
+    def schedules(self, moment: Moment) -> dict[str, float]:
+        """Return the teacher's momentum."""
+        return {"the teacher's momentum": self.teacher_momentum(moment)}
 
     def after_step(self, moment: Moment) -> None:
         """Let the teacher follow the student."""

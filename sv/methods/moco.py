@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sv.config import option
 from sv.distributed import gather, own_rows, world_size
+from sv.errors import InputError
 from sv.losses import moco_nce
 from sv.methods.base import Facts, Method, Moment, Stats, Views
 from sv.methods.contrastive import ContrastiveConfig, chance
@@ -36,28 +37,45 @@ class MoCoConfig(ContrastiveConfig):
         "the keys hardly learn within the training, so a short one wants 0.99",
     )
     symmetric: bool = option(
-        False, "both crops are query and key in turn; twice the time, twice the positives"
+        False,
+        "both crops are query and key in turn, each with a queue of its own, as published; twice "
+        "the time, twice the positives",
+    )
+    key_batches: int = option(
+        1,
+        "batches of permuted crops in which keys are made, over all processes. With one, the batch "
+        "norms of keys and queries measure the same utterances, which gives a pair away: take 2 to "
+        "8 on one GPU. With several processes there is at least one for each, if "
+        "train.sync_batch_norm is false",
     )
 
     def __post_init__(self):
         super().__post_init__()
         if self.queue_size < 1:
             raise ValueError(f"queue_size must be at least 1, not {self.queue_size}")
+        if self.key_batches < 1:
+            raise ValueError(f"key_batches must be at least 1, not {self.key_batches}")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be from 0 to below 1, not {self.momentum}")
 
 
 class MoCo(Method):
-    """Encoder and optional projector, their momentum copies, a queue, and InfoNCE."""
+    """Encoder and optional projector, their momentum copies, queues, and InfoNCE.
+
+    A direction takes queries of one view, and keys of the other as positives; its queue holds
+    earlier keys of that other view. ``queue`` is that of the keys of view 2.
+    """
 
     def __init__(self, encoder: nn.Module, config: MoCoConfig, facts: Facts | None = None):
         super().__init__(encoder, config)
         check_queue("queue_size", config.queue_size, facts)
-        self.projector = mlp([encoder.embedding_dim, *config.projector])
+        self.projector = mlp([encoder.embedding_dim, *config.projector], config.projector_norm)
         self.margin = config.build_margin()
         self.key_encoder = follower(encoder)
         self.key_projector = follower(self.projector)
-        self.queue = Queue(config.queue_size, (config.projector or [encoder.embedding_dim])[-1])
+        dim = (config.projector or [encoder.embedding_dim])[-1]
+        self.queue = Queue(config.queue_size, dim)
+        self.first_queue = Queue(config.queue_size, dim) if config.symmetric else None
 
     @property
     def positive_shape(self) -> tuple[int, ...]:
@@ -66,7 +84,7 @@ class MoCo(Method):
         return (2, dim) if self.config.symmetric else (dim,)
 
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:
-        """Return the loss and figures to log; then the keys of the batch enter the queue."""
+        """Return the loss and figures to log; then the keys of the batch enter their queues."""
         crops = views.crops["views"]
         both = slice(None) if self.config.symmetric else slice(0, 1)
         queries, keys = crops[both].flatten(0, 1), crops.flip(0)[both].flatten(0, 1)
@@ -77,10 +95,15 @@ class MoCo(Method):
         anchor = self.projector(embeddings)
         progress = views.moment.share
         margin = self.margin(gather(anchor.detach()), gather(positive), progress)
-        loss = moco_nce(
-            anchor, positive, self.queue.rows, temperature=self.config.temperature, **margin
-        )
-        self.queue.put(everyones)
+        queues = [self.queue, self.first_queue] if self.config.symmetric else [self.queue]
+        loss = torch.zeros((), device=anchor.device)
+        for queue, q, k in zip(
+            queues, anchor.chunk(len(queues)), positive.chunk(len(queues)), strict=True
+        ):
+            how = {"temperature": self.config.temperature, **margin}
+            loss = loss + moco_nce(q, k, queue.rows, **how) / len(queues)
+        for queue, mine in zip(queues, everyones[own].chunk(len(queues)), strict=True):
+            queue.put(gather(mine))
         return loss + self.margin.penalty(anchor), {
             **pair_cosines(anchor, positive),
             "chance": chance(self.config, self.margin, anchor, len(self.queue.rows), progress),
@@ -102,8 +125,19 @@ class MoCo(Method):
 
         if is_synchronised(self.key_encoder):  # batch norms know all crops anyhow
             return F.normalize(gather(forward(crops)).float())
-        seed = int(self.queue.position) if world_size() > 1 else 0
-        return F.normalize(shuffled_forward(forward, crops, seed).float())
+        parts = max(1, self.config.key_batches // world_size())
+        if parts > 1 and len(crops) < 2 * parts:
+            raise InputError(
+                f"method.key_batches is {self.config.key_batches}, and {len(crops)} keys are too "
+                "few for so many batches of two or more: lower it, or raise train.batch_size"
+            )
+        shuffled = world_size() > 1 or parts > 1
+        seed = int(self.queue.position) if shuffled else 0
+        return F.normalize(shuffled_forward(forward, crops, seed, parts).float())
+
+    def schedules(self, moment: Moment) -> dict[str, float]:
+        """Return the margin."""
+        return {"the margin": float(self.margin.value(moment.share))}
 
     def after_step(self, moment: Moment) -> None:
         """Let the key encoder follow."""

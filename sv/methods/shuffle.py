@@ -8,28 +8,32 @@ from torch import Tensor
 from sv import distributed
 
 
-def shuffled_forward(network: Callable[[Tensor], Tensor], crops: Tensor, seed: int) -> Tensor:
+def shuffled_forward(
+    network: Callable[[Tensor], Tensor], crops: Tensor, seed: int, parts: int = 1
+) -> Tensor:
     """Return the outputs of ``network`` for the crops of all processes, dealt out anew.
 
     A batch norm measures the crops of its own process. If the two crops of an utterance were
     always in batches of the same company, those statistics would give the pair away (He et al.
-    2020, section 3.3). So each process gets a random share of all crops, and the outputs are put
-    back in order.
+    2020, section 3.3). So each process gets a random share of all crops, in one or several batches,
+    and the outputs are put back in order.
 
     Parameters
     ----------
     crops: (batch, frames, mel) of this process's items.
     seed: of the deal, the same in every process.
+    parts: batches into which each process divides its share.
 
     Returns
     -------
-    (joined batch, dim), in order of processes; with one process simply the outputs.
+    (joined batch, dim), in order of processes; with one process and one part simply the outputs.
     """
-    if distributed.world_size() == 1:
+    if distributed.world_size() == parts == 1:
         return network(crops)
     everything = distributed.gather(crops)
     order = torch.randperm(len(everything), generator=torch.Generator().manual_seed(seed))
     order = order.to(crops.device)
-    mine = order[distributed.own_rows(len(crops))]
-    shuffled = distributed.gather(network(everything[mine]))
+    mine = order[distributed.own_rows(len(crops)) or slice(None)]
+    outputs = [network(everything[some]) for some in mine.tensor_split(parts) if len(some)]
+    shuffled = distributed.gather(torch.cat(outputs))
     return torch.empty_like(shuffled).index_copy_(0, order, shuffled)

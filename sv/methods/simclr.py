@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from sv.config import option
 from sv.distributed import gather, own_rows
 from sv.losses import nt_xent
-from sv.methods.base import Facts, Method, Stats, Views
+from sv.methods.base import Facts, Method, Moment, Stats, Views
 from sv.methods.contrastive import ContrastiveConfig, chance
 from sv.methods.figures import pair_cosines
 from sv.models.heads import mlp
@@ -33,7 +33,7 @@ class SimCLR(Method):
 
     def __init__(self, encoder: nn.Module, config: SimCLRConfig, facts: Facts | None = None):
         super().__init__(encoder, config)
-        self.projector = mlp([encoder.embedding_dim, *config.projector])
+        self.projector = mlp([encoder.embedding_dim, *config.projector], config.projector_norm)
         self.margin = config.build_margin()
 
     @property
@@ -64,3 +64,7 @@ class SimCLR(Method):
             "chance": chance(self.config, self.margin, anchor, negatives, progress),
             "embeddings": embeddings.detach(),
         }
+
+    def schedules(self, moment: Moment) -> dict[str, float]:
+        """Return the margin."""
+        return {"the margin": float(self.margin.value(moment.share))}

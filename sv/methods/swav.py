@@ -113,6 +113,10 @@ class SwAV(Method):
         codes = sinkhorn(scores, epsilon=c.epsilon, iterations=c.iterations, join=gather)
         return codes[:batch]
 
+    def schedules(self, moment: Moment) -> dict[str, float]:
+        """Return whether the queue is used, 0 or 1."""
+        return {"the use of the queue": float(moment.share >= self.config.queue_start)}
+
     def after_step(self, moment: Moment) -> None:
         """Put the prototypes back on the unit sphere."""
         self._normalise_prototypes()

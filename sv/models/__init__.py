@@ -4,11 +4,14 @@ An encoder is one file with a config dataclass and a module; a line in ``ENCODER
 Each has ``forward(features, lengths=None)``, ``embedding_dim`` and ``min_frames``.
 """
 
+from collections.abc import Iterable
+
 from torch import nn
 
 from sv.errors import InputError
 from sv.models.ecapa import EcapaConfig, EcapaTdnn
 from sv.models.resnet import FastResNet34, FastResNet34Config
+from sv.models.resnet_2023 import ResNet34Of2023, ResNet34Of2023Config
 from sv.models.separative import SeparativeConfig, SeparativeEncoder
 from sv.models.thin_resnet import ThinResNet34, ThinResNet34Config
 
@@ -16,6 +19,7 @@ ENCODERS: dict[str, tuple[type[nn.Module], type]] = {
     "ecapa": (EcapaTdnn, EcapaConfig),
     "fast_resnet34": (FastResNet34, FastResNet34Config),
     "thin_resnet34": (ThinResNet34, ThinResNet34Config),
+    "resnet34_2023": (ResNet34Of2023, ResNet34Of2023Config),
     "separative": (SeparativeEncoder, SeparativeConfig),
 }
 
@@ -37,11 +41,28 @@ def build_encoder(config: EcapaConfig | FastResNet34Config | SeparativeConfig) -
     return encoder(config)
 
 
+def check_variant(config: object, weights: Iterable[str]) -> None:
+    """Raise unless weights of these names are of the variant of the encoder that ``config`` says.
+
+    Raises:
+        InputError: they are of another variant; says which.
+    """
+    if isinstance(config, EcapaConfig):
+        found = "speechbrain" if "aggregate.norm.weight" in weights else "paper"
+        if config.variant != found:
+            raise InputError(
+                f"model.variant is {config.variant}, but the weights are of an ecapa of variant "
+                f"{found}: set model.variant: {found}, or take the weights that belong to it"
+            )
+
+
 __all__ = [
     "ENCODERS",
     "EcapaConfig",
     "FastResNet34Config",
+    "ResNet34Of2023Config",
     "SeparativeConfig",
     "ThinResNet34Config",
     "build_encoder",
+    "check_variant",
 ]

@@ -6,14 +6,24 @@ gain a little, gradients of sums over frames lose more; ``benchmarks/encoders.py
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from sv.errors import InputError
-from sv.models.masking import at_least_float32, check_features, frame_mask, zero_padding
-from sv.models.pooling import AttentiveStatisticsPooling
+from sv.models.masking import (
+    at_least_float32,
+    check_features,
+    frame_mask,
+    mirror_padding,
+    zero_padding,
+)
+from sv.models.pooling import VARIANCE_FLOOR, AttentiveStatisticsPooling
 from sv.models.squeeze_excitation import SqueezeExcitation
+
+SPEECHBRAIN_FLOOR = 1e-12
+"""Smallest variance of a channel over an utterance there; ours is larger, for bfloat16."""
 
 
 @dataclass
@@ -21,6 +31,14 @@ class EcapaConfig:
     """Settings of an ECAPA-TDNN; the defaults are the published 6.2 M parameter network."""
 
     name: str = field(default="ecapa", metadata={"help": "this encoder's name in ENCODERS"})
+    variant: Literal["paper", "speechbrain"] = field(
+        default="paper",
+        metadata={
+            "help": "paper: as in the paper and wespeaker; speechbrain: as in SpeechBrain, which "
+            "SSPS and CHNS use: a batch norm more after the last frame-level layer and in the "
+            "attention, and utterances mirrored at their ends instead of followed by zeros"
+        },
+    )
     mel_bins: int = field(
         default=80, metadata={"help": "mel bands of the features; as extracted in stage 1"}
     )
@@ -71,25 +89,42 @@ class EcapaConfig:
 
 
 class ConvReluNorm(nn.Module):
-    """Convolution over frames, ReLU, batch norm, in this order; as many frames out as in."""
+    """Convolution over frames, ReLU, batch norm, in this order; as many frames out as in.
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 1, dilation: int = 1):
+    Beyond the ends of an utterance are zeros, or with ``mirror`` its own frames in reverse.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, dilation: int = 1, mirror: bool = False
+    ):
         super().__init__()
+        pad = dilation * (kernel - 1) // 2
+        self.mirrored = pad if mirror else 0
         self.conv = nn.Conv2d(
             inputs,
             outputs,
             (1, kernel),
             dilation=(1, dilation),
-            padding=(0, dilation * (kernel - 1) // 2),
+            padding=(0, pad - self.mirrored),
         )
         self.norm = nn.BatchNorm2d(outputs)
         self.mixes_frames = kernel > 1
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map ``(batch, inputs, 1, frames)`` to ``(batch, outputs, 1, frames)``."""
-        if self.mixes_frames:
+        if self.mirrored:
+            x = mirror_padding(x, self.mirrored, mask)
+        elif self.mixes_frames:
             x = zero_padding(x, mask)
         return self.norm(self.conv(x).relu_())
+
+
+class ConvRelu(nn.Conv2d):
+    """Convolution and ReLU, without the batch norm of ``ConvReluNorm``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, inputs, 1, frames)`` to ``(batch, outputs, 1, frames)``."""
+        return super().forward(x).relu_()
 
 
 class Res2NetLayer(nn.Module):
@@ -98,12 +133,12 @@ class Res2NetLayer(nn.Module):
     y_1 = x_1, y_2 = f_2(x_2), y_i = f_i(x_i + y_{i-1}).
     """
 
-    def __init__(self, channels: int, scale: int, kernel: int, dilation: int):
+    def __init__(self, channels: int, scale: int, kernel: int, dilation: int, mirror: bool = False):
         super().__init__()
         width = channels // scale
         self.scale = scale
         self.parts = nn.ModuleList(
-            ConvReluNorm(width, width, kernel, dilation) for _ in range(scale - 1)
+            ConvReluNorm(width, width, kernel, dilation, mirror) for _ in range(scale - 1)
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -119,10 +154,12 @@ class Res2NetLayer(nn.Module):
 class SERes2NetBlock(nn.Module):
     """1x1, dilated Res2Net, 1x1, channel gates; added to the input."""
 
-    def __init__(self, channels: int, scale: int, se_channels: int, dilation: int):
+    def __init__(
+        self, channels: int, scale: int, se_channels: int, dilation: int, mirror: bool = False
+    ):
         super().__init__()
         self.before = ConvReluNorm(channels, channels)
-        self.res2net = Res2NetLayer(channels, scale, kernel=3, dilation=dilation)
+        self.res2net = Res2NetLayer(channels, scale, 3, dilation, mirror)
         self.after = ConvReluNorm(channels, channels)
         self.gate = SqueezeExcitation(channels, se_channels)
 
@@ -142,13 +179,22 @@ class EcapaTdnn(nn.Module):
         c = config
         self.mel_bins = c.mel_bins
         self.embedding_dim = c.embedding_dim
-        self.first = ConvReluNorm(c.mel_bins, c.channels, kernel=5)
+        other = c.variant == "speechbrain"
+        self.first = ConvReluNorm(c.mel_bins, c.channels, kernel=5, mirror=other)
         self.blocks = nn.ModuleList(
-            SERes2NetBlock(c.channels, c.res2net_scale, c.se_channels, dilation)
+            SERes2NetBlock(c.channels, c.res2net_scale, c.se_channels, dilation, mirror=other)
             for dilation in (2, 3, 4)
         )
-        self.aggregate = nn.Conv2d(3 * c.channels, c.pooled_channels, 1)
-        self.pooling = AttentiveStatisticsPooling(c.pooled_channels, c.attention_channels)
+        if other:
+            self.aggregate = ConvReluNorm(3 * c.channels, c.pooled_channels)
+        else:
+            self.aggregate = ConvRelu(3 * c.channels, c.pooled_channels, 1)
+        self.pooling = AttentiveStatisticsPooling(
+            c.pooled_channels,
+            c.attention_channels,
+            norm=other,
+            floor=SPEECHBRAIN_FLOOR if other else VARIANCE_FLOOR,
+        )
         self.norm = nn.BatchNorm1d(self.pooling.output_dim)
         self.output = nn.Linear(self.pooling.output_dim, c.embedding_dim)
 
@@ -165,5 +211,5 @@ class EcapaTdnn(nn.Module):
         for block in self.blocks:
             x = block(x, mask)
             outputs.append(x)
-        x = self.aggregate(torch.cat(outputs, 1)).relu_()
+        x = self.aggregate(torch.cat(outputs, 1))
         return at_least_float32(self.output(self.norm(self.pooling(x, mask))))

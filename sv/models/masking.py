@@ -7,6 +7,7 @@ an attention) takes the mask; whatever works frame by frame may leave rubbish, f
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -35,6 +36,25 @@ def at_least_float32(x: Tensor) -> Tensor:
 def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
     """Return ``x`` with zeros in the padding, as a convolution sees beyond an utterance's end."""
     return x if mask is None else x.masked_fill(~mask, 0.0)
+
+
+def mirror_padding(x: Tensor, pad: int, mask: Tensor | None) -> Tensor:
+    """Return ``x`` with ``pad`` frames more at both ends: its own frames in reverse.
+
+    An utterance ends at its last real frame, so what follows in a padded batch is never read. One
+    of ``pad`` frames or fewer is mirrored several times.
+    """
+    frames = x.shape[3]
+    if mask is None and frames > pad:
+        return F.pad(x, (pad, pad, 0, 0), mode="reflect")
+    if mask is None:
+        last = torch.full((1, 1, 1, 1), frames - 1, device=x.device)
+    else:
+        last = mask.sum(3, keepdim=True) - 1
+    period = (2 * last).clamp_min(1)
+    place = torch.arange(-pad, frames + pad, device=x.device).abs() % period
+    place = torch.minimum(place, period - place)
+    return x.gather(3, place.expand(*x.shape[:3], -1))
 
 
 def strided(mask: Tensor | None, stride: int) -> Tensor | None:

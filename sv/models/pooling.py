@@ -13,23 +13,27 @@ from sv.models.masking import at_least_float32, mean_over_frames, softmax_over_f
 VARIANCE_FLOOR = 1e-5
 
 
-def standard_deviation(variance: Tensor) -> Tensor:
-    """Return the square root, with a slope that is finite (zero) below ``VARIANCE_FLOOR``."""
-    return variance.clamp(min=VARIANCE_FLOOR).sqrt()
+def standard_deviation(variance: Tensor, floor: float = VARIANCE_FLOOR) -> Tensor:
+    """Return the square root, with a slope that is finite (zero) below ``floor``."""
+    return variance.clamp(min=floor).sqrt()
 
 
-def mean_and_deviation(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+def mean_and_deviation(
+    x: Tensor, mask: Tensor | None, floor: float = VARIANCE_FLOOR
+) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation over real frames, each ``(batch, channels, 1, 1)``."""
     mean = mean_over_frames(x, mask)
     variance = mean_over_frames((x - mean).square(), mask)
-    return mean, standard_deviation(variance)
+    return mean, standard_deviation(variance, floor)
 
 
-def weighted_mean_and_deviation(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+def weighted_mean_and_deviation(
+    x: Tensor, weights: Tensor, floor: float = VARIANCE_FLOOR
+) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation under ``weights`` that sum to one over the frames."""
     mean = (weights * x).sum(3, keepdim=True)
     variance = (weights * (x - mean).square()).sum(3, keepdim=True)
-    return mean, standard_deviation(variance)
+    return mean, standard_deviation(variance, floor)
 
 
 class MeanPooling(nn.Module):
@@ -60,6 +64,10 @@ class SelfAttentivePooling(nn.Module):
     """Mean weighted by a learned relevance of each frame (Cai et al., Odyssey 2018).
 
     h_t = tanh(W x_t + b), w = softmax_t(uᵀ h_t), output = Σ_t w_t x_t.
+
+    u starts with a deviation of √(2 / (channels + 1)), 0.12 for 128 channels, as in the published
+    network: the weights are then nearly equal, and every frame counts. With a deviation ten times
+    as large, training starts from a few frames of each crop.
     """
 
     def __init__(self, channels: int):
@@ -67,12 +75,16 @@ class SelfAttentivePooling(nn.Module):
         self.hidden = nn.Conv2d(channels, channels, 1)
         self.relevance = nn.Conv2d(channels, 1, 1, bias=False)
         self.output_dim = channels
+        nn.init.xavier_normal_(self.relevance.weight)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map ``(batch, channels, 1, frames)`` to ``(batch, channels)``."""
+        return (self.weights(x, mask) * at_least_float32(x)).sum(3).flatten(1)
+
+    def weights(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the weight of each frame, ``(batch, 1, 1, frames)``; they sum to one."""
         logits = self.relevance(self.hidden(x).tanh())
-        weights = softmax_over_frames(at_least_float32(logits), mask)
-        return (weights * at_least_float32(x)).sum(3).flatten(1)
+        return softmax_over_frames(at_least_float32(logits), mask)
 
 
 class AttentiveStatisticsPooling(nn.Module):
@@ -81,22 +93,39 @@ class AttentiveStatisticsPooling(nn.Module):
     With the global context of ECAPA-TDNN (Desplanques et al., Interspeech 2020): the attention sees
     [x_t; mean; deviation of the utterance]. The last two are the same for all frames, so that
     W [x_t; m; s] = W_x x_t + W_c [m; s] needs no concatenation of three sequences.
+
+    Parameters
+    ----------
+    channels: of a frame.
+    attention_channels: bottleneck of the attention.
+    norm: ReLU and batch norm before the tanh, as in SpeechBrain; the paper has neither.
+    floor: smallest variance.
     """
 
-    def __init__(self, channels: int, attention_channels: int = 128):
+    def __init__(
+        self,
+        channels: int,
+        attention_channels: int = 128,
+        norm: bool = False,
+        floor: float = VARIANCE_FLOOR,
+    ):
         super().__init__()
+        self.floor = floor
         self.on_frames = nn.Conv2d(channels, attention_channels, 1)
         self.on_context = nn.Linear(2 * channels, attention_channels, bias=False)
+        self.norm = nn.BatchNorm2d(attention_channels) if norm else None
         self.weights = nn.Conv2d(attention_channels, channels, 1)
         self.output_dim = 2 * channels
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map ``(batch, channels, 1, frames)`` to ``(batch, 2 * channels)``: means, deviations."""
         frames = at_least_float32(x)
-        context = torch.cat(mean_and_deviation(frames, mask), 1).flatten(1)
+        context = torch.cat(mean_and_deviation(frames, mask, self.floor), 1).flatten(1)
         hidden = self.on_frames(x) + self.on_context(context)[:, :, None, None]
+        if self.norm is not None:
+            hidden = self.norm(hidden.relu())
         weights = softmax_over_frames(at_least_float32(self.weights(hidden.tanh())), mask)
-        return torch.cat(weighted_mean_and_deviation(frames, weights), 1).flatten(1)
+        return torch.cat(weighted_mean_and_deviation(frames, weights, self.floor), 1).flatten(1)
 
 
 POOLINGS: dict[str, type[nn.Module]] = {

@@ -116,3 +116,15 @@ def test_kind_comes_from_the_folders(path, kind):
 def test_impossible_settings_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         AugmentConfig(**bad)
+
+
+def test_noise_sounds_in_the_room_if_it_comes_first():
+    rooms = RoomBank(torch.rand(2, 5, 8) + 0.1)
+    speech, noise = log_mel(3, 20, 8), log_mel(3, 20, 8, seed=1)
+    snr, room = torch.tensor([0.0, 10.0, torch.inf]), torch.tensor([0, 1, -1])
+    draws = Draws(noise=noise, snr=snr, room=room)
+    wet = rooms.convolve(mix(speech.exp(), noise.exp(), snr), room).log()
+    torch.testing.assert_close(augment(speech, draws, rooms, "noise_room"), wet)
+    noisy = mix(rooms.convolve(speech.exp(), room), noise.exp(), snr).log()
+    torch.testing.assert_close(augment(speech, draws, rooms), noisy)
+    assert not torch.allclose(wet[:2], noisy[:2], atol=0.1)

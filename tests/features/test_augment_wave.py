@@ -117,3 +117,33 @@ def test_both_domains_agree_in_expectation():
     error = (smooth(model) - smooth(exact)).std()
     assert error < 0.25  # nepers
     assert error < 0.15 * (smooth(dry) - smooth(exact)).std()
+
+
+def test_noise_sounds_in_the_room_if_it_comes_first():
+    frames, samples = 20, 19 * 160 + 400
+    responses = noise(1, 300) * torch.exp(-torch.arange(300) / 60)
+    rooms, waves, other = WaveRooms(responses), 0.1 * noise(1, samples), noise(1, samples, seed=1)
+    draws = Draws(noise=other, snr=torch.tensor([3.0]), room=torch.tensor([0]))
+    how = {"frames": frames, "num_mel_bins": 20}
+    wet = rooms.convolve(mix_at_snr(waves, other, draws.snr), draws.room)
+    made = augment_waves(waves, draws, rooms, order="noise_room", **how)
+    torch.testing.assert_close(made, fbank(wet, RATE, 20))
+    noisy = mix_at_snr(rooms.convolve(waves, draws.room), other, draws.snr)
+    torch.testing.assert_close(augment_waves(waves, draws, rooms, **how), fbank(noisy, RATE, 20))
+    assert not torch.allclose(wet, noisy, atol=0.05)
+
+
+def test_the_order_of_the_settings_reaches_the_crops(tmp_path, write_features):
+    from sv.data.index import TrainingIndex
+    from sv.errors import InputError
+    from sv.experiment import Experiment
+    from sv.train import Trainer
+
+    index = TrainingIndex.load(write_features(tmp_path / "data", [60] * 4))
+    words = ["model.mel_bins=8", "data.crop_seconds=0.3", "train.batch_size=2"]
+    words += ["augment.order=noise_room", "augment.room_probability=0", "train.workers=0"]
+    trainer = Trainer(Experiment.load(None, words), index, tmp_path / "exp")
+    assert trainer.front_end.order == "noise_room"
+    mixtures = Experiment.load(None, [*words, "mixing.probability=0.5"])
+    with pytest.raises(InputError, match="order noise_room is not for mixtures"):
+        Trainer(mixtures, index, tmp_path / "exp")

@@ -22,7 +22,7 @@ def branches(method, views):
     """Student and teacher logits, each crop group forwarded on its own, by the book."""
     method = copy.deepcopy(method).train()
     long, short = views.crops["global"].flatten(0, 1), views.crops["local"].flatten(0, 1)
-    student = method.head(torch.cat([method.encoder(long), method.encoder(short)]))
+    student = torch.cat([method.head(method.encoder(crops)) for crops in (long, short)])
     for teacher in (method.teacher_encoder, method.teacher_head):
         teacher.train(method.config.teacher_statistics == "batch")
     return student, method.teacher_head(method.teacher_encoder(long))

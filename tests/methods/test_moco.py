@@ -28,15 +28,20 @@ def test_loss_is_that_of_queries_keys_and_the_queue_before_the_batch(
     keys = torch.cat([second, first]) if symmetric else second
     z = reference.projector(reference.encoder(queries))
     k = reference.key_projector(reference.key_encoder(keys))
-    expected = moco_nce(z, k, queue, temperature=0.1, margin=0.1, margin_type="am")
+    how = {"temperature": 0.1, "margin": 0.1, "margin_type": "am"}
+    expected = moco_nce(z[:8], k[:8], queue, **how)
+    if symmetric:  # the mean of both directions, each with the queue of its keys' view
+        other = reference.first_queue.rows
+        assert not torch.equal(other, queue)
+        expected = (expected + moco_nce(z[8:], k[8:], other, **how)) / 2
+        newest = torch.cat([other, F.normalize(k[8:])])[-12:]
+        rows = method.first_queue.rows
+        torch.testing.assert_close(rows, torch.cat([newest[4:], newest[:4]]))
     torch.testing.assert_close(loss, expected)
-    # The newest keys took the places of the oldest; 16 keys are more than the queue holds.
-    newest = torch.cat([queue, F.normalize(k)])[-12:]
-    if symmetric:
-        torch.testing.assert_close(method.queue.rows[[(p + 4) % 12 for p in range(12)]], newest)
-    else:
-        torch.testing.assert_close(method.queue.rows, torch.cat([newest[4:], newest[:4]]))
-    assert int(method.queue.position) == len(k) % 12
+    # The newest keys took the places of the oldest.
+    newest = torch.cat([queue, F.normalize(k[:8])])[-12:]
+    torch.testing.assert_close(method.queue.rows, torch.cat([newest[4:], newest[:4]]))
+    assert int(method.queue.position) == 8
 
 
 def test_queue_wraps_around_whatever_the_batch():
@@ -94,6 +99,7 @@ def test_a_queue_larger_than_the_training_set_is_refused(encoder):
         ({"margin_type": "none", "margin": 0.1}, "margin_type is none"),
         ({"queue_size": 0}, "queue_size"),
         ({"momentum": 1.0}, "momentum"),
+        ({"key_batches": 0}, "key_batches"),
         ({"temperature": 0.0}, "temperature"),
         ({"projector": [0]}, "projector"),
     ],
@@ -101,6 +107,32 @@ def test_a_queue_larger_than_the_training_set_is_refused(encoder):
 def test_impossible_settings(change, message):
     with pytest.raises(ValueError, match=message):
         settings(**change)
+
+
+def test_keys_are_made_in_batches_of_permuted_crops(encoder, make_views):
+    """Batch norms then measure other company than the queries'; outputs are back in order."""
+    torch.manual_seed(3)
+    views = make_views(MoCo(encoder, settings()), batch=8)
+    crops = views.crops["views"][1]
+    seen = []
+    method = MoCo(encoder, settings(key_batches=2)).train()
+    reference = copy.deepcopy(method).train()
+    method.key_encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    keys = method.keys(crops)
+    assert [len(part) for part in seen] == [4, 4]
+    order = [
+        next(row for row in range(8) if torch.equal(crops[row], crop)) for crop in torch.cat(seen)
+    ]
+    assert sorted(order) == list(range(8)) and order != list(range(8))
+    for part, rows in zip(seen, (order[:4], order[4:]), strict=True):
+        expected = F.normalize(reference.key_projector(reference.key_encoder(part)))
+        torch.testing.assert_close(keys[rows], expected)
+    method.queue.put(keys)  # the deal follows the queue, so that resuming repeats it
+    seen.clear()
+    method.keys(crops)
+    assert not torch.equal(torch.cat(seen), crops[order])
+    with pytest.raises(InputError, match="key_batches is 5, and 8 keys are too few"):
+        MoCo(encoder, settings(key_batches=5)).train().keys(crops)
 
 
 def test_no_margin_means_no_margin():

@@ -100,6 +100,7 @@ def work(rank: int) -> dict:
         mine = 2 ** torch.arange(float(items))[distributed.deal(items), None]
         found["plain"] = shuffled_forward(lambda x: 2 * x, mine, seed=3)
         found["company"] = shuffled_forward(company, mine, seed=3)
+        found["in parts"] = shuffled_forward(company, mine, seed=3, parts=2)
         found["own mean"] = mine.mean()
         results[items] = found
     results["flags"] = [distributed.any_of(rank == 1), distributed.from_first(rank == 1)]
@@ -163,4 +164,6 @@ def test_crops_are_dealt_anew_and_outputs_come_back_in_order(done, team):
         means = ((found["company"] - items) / 100).round(decimals=3).unique()
         assert len(means) == team[0]  # batches of all items together
         assert own.isdisjoint(means.tolist())  # which are not the processes' own
+        means = ((found["in parts"] - items) / 100).round(decimals=3).unique()
+        assert len(means) == min(2 * team[0], team[1])  # a process may have one item only
     assert distributed.world_size() == 1

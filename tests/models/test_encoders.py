@@ -9,6 +9,7 @@ from sv.models import (
     ENCODERS,
     EcapaConfig,
     FastResNet34Config,
+    ResNet34Of2023Config,
     SeparativeConfig,
     ThinResNet34Config,
     build_encoder,
@@ -19,6 +20,10 @@ pytestmark = pytest.mark.whole
 
 TINY = {
     "ecapa": EcapaConfig(mel_bins=20, channels=32, pooled_channels=48, embedding_dim=16),
+    "ecapa-speechbrain": EcapaConfig(
+        variant="speechbrain", mel_bins=20, channels=32, pooled_channels=48, embedding_dim=16
+    ),
+    "resnet34_2023": ResNet34Of2023Config(mel_bins=20, channels=[16, 16, 16, 16], embedding_dim=16),
     "fast_resnet34": FastResNet34Config(mel_bins=20, channels=[16, 16, 16, 16], embedding_dim=16),
     "thin_resnet34": ThinResNet34Config(mel_bins=20, channels=[16, 16, 16, 16], embedding_dim=16),
     "fast_resnet34-asp": FastResNet34Config(mel_bins=20, channels=[16, 16, 16, 16], pooling="asp"),

@@ -5,13 +5,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sv.models.masking import frame_mask, strided, zero_padding
+from sv.models.masking import frame_mask, mirror_padding, strided, zero_padding
 from sv.models.pooling import (
     POOLINGS,
     VARIANCE_FLOOR,
     AttentiveStatisticsPooling,
     SelfAttentivePooling,
 )
+from sv.models.resnet_2023 import ChannelAttentivePooling
+from sv.models.thin_resnet import BandPooling
 
 CHANNELS = 5
 
@@ -139,3 +141,71 @@ def test_frame_masks():
     x = torch.full((3, 2, 1, 5), float("nan"))
     assert zero_padding(x, None) is x
     assert (zero_padding(x, mask)[0, :, :, 1:] == 0).all()
+
+
+@pytest.mark.parametrize("pad", [1, 2, 4])
+def test_mirrored_ends_equal_a_loop_also_for_the_shortest(pad):
+    lengths = [1, 2, 3, 5, 9]
+    mask = frame_mask(torch.tensor(lengths), 9)
+    x = random_input(len(lengths), 9).masked_fill(~mask, float("nan"))
+    mirrored = mirror_padding(x, pad, mask)
+    assert mirrored.shape[3] == 9 + 2 * pad
+    for row, length in enumerate(lengths):
+        for place in range(-pad, length + pad):
+            source = place  # walk back and forth between the first frame and the last
+            while not 0 <= source < length:
+                source = -source if source < 0 else 2 * (length - 1) - source
+                source = 0 if length == 1 else source
+            assert torch.equal(mirrored[row, :, :, place + pad], x[row, :, :, source])
+    for frames in (pad, 9):
+        whole = random_input(2, frames)
+        everything = frame_mask(torch.tensor([frames, frames]), frames)
+        assert torch.equal(mirror_padding(whole, pad, None), mirror_padding(whole, pad, everything))
+
+
+def test_speechbrains_attention_has_relu_and_batch_norm_before_its_tanh():
+    torch.manual_seed(4)
+    pooling = AttentiveStatisticsPooling(CHANNELS, attention_channels=4, norm=True, floor=1e-12)
+    pooling.eval()
+    pooling.norm.running_mean.normal_()
+    pooling.norm.running_var.uniform_(0.5, 2)
+    x = random_input()
+    mean, deviation = x.mean(3).flatten(1), x.std(3, unbiased=False).flatten(1)
+    for row, utterance in enumerate(x[:, :, 0]):
+        logits = []
+        for frame in utterance.T:
+            hidden = pooling.on_frames.weight[:, :, 0, 0] @ frame + pooling.on_frames.bias
+            hidden = hidden + pooling.on_context.weight @ torch.cat([mean[row], deviation[row]])
+            hidden = pooling.norm(hidden.clamp(min=0)[None, :, None, None]).flatten().tanh()
+            logits.append(pooling.weights.weight[:, :, 0, 0] @ hidden + pooling.weights.bias)
+        weights = torch.stack(logits, 1).softmax(1)
+        centre = (weights * utterance).sum(1)
+        variance = (weights * (utterance - centre[:, None]) ** 2).sum(1)
+        torch.testing.assert_close(pooling(x)[row], torch.cat([centre, variance.sqrt()]))
+
+
+def test_weights_for_each_channel_equal_a_loop():
+    torch.manual_seed(5)
+    pooling = ChannelAttentivePooling(CHANNELS).eval()
+    x = random_input()
+    for utterance, output in zip(x[:, :, 0], pooling(x), strict=True):
+        logits = []
+        for frame in utterance.T:
+            hidden = (pooling.hidden.weight[:, :, 0, 0] @ frame + pooling.hidden.bias).clamp(min=0)
+            hidden = pooling.norm(hidden[None, :, None, None]).flatten()
+            logits.append(pooling.relevance.weight[:, :, 0, 0] @ hidden + pooling.relevance.bias)
+        weights = torch.stack(logits, 1).softmax(1)
+        torch.testing.assert_close(output, (weights * utterance).sum(1))
+
+
+def test_attention_over_bands_follows_a_mean_over_real_frames():
+    torch.manual_seed(6)
+    pooling = BandPooling("sap", CHANNELS)
+    x, lengths = torch.randn(2, CHANNELS, 7, 9), [4, 9]
+    output = pooling(x, frame_mask(torch.tensor(lengths), 9))
+    attention = pooling.over_bands
+    for row, length in enumerate(lengths):
+        bands = torch.stack([x[row, :, :, t] for t in range(length)]).mean(0)
+        weights = attention.weights(bands[None, :, None])[0, 0, 0]
+        expected = sum(w * band for w, band in zip(weights, bands.T, strict=True))
+        torch.testing.assert_close(output[row], expected)

@@ -35,13 +35,13 @@ def test_bands_and_frames_through_the_stages():
     assert shapes == [shape for blocks, shape in stages for _ in range(blocks)]
 
 
-def test_the_thin_network_keeps_all_bands_in_its_first_stage():
+def test_the_stem_of_the_thin_network_halves_time():
     encoder = build_encoder(ThinResNet34Config(channels=[16, 16, 16, 32])).eval()
     shapes = []
     for block in encoder.blocks:
         block.register_forward_hook(lambda m, i, output: shapes.append(tuple(output.shape[1:])))
     encoder(torch.randn(1, 101, 80))
-    stages = [(3, (16, 80, 101)), (4, (16, 40, 51)), (6, (16, 20, 26)), (3, (32, 10, 13))]
+    stages = [(3, (16, 80, 51)), (4, (16, 40, 26)), (6, (16, 20, 13)), (3, (32, 20, 13))]
     assert shapes == [shape for blocks, shape in stages for _ in range(blocks)]
     with pytest.raises(InputError, match="encoder thin_resnet34: unknown pooling"):
         ThinResNet34Config(pooling="max")
@@ -91,3 +91,18 @@ def test_memory_is_channels_last_all_the_way():
     encoder(torch.randn(2, 30, 80))
     assert all(y.is_contiguous(memory_format=torch.channels_last) for y in seen)
     assert len(seen) == 16
+
+
+def test_at_the_start_the_pooling_attends_to_nearly_all_frames():
+    """The effective number of frames is the exponential of the entropy of their weights."""
+    torch.manual_seed(2)
+    encoder = build_encoder(FastResNet34Config(mel_bins=40)).train()
+    vector = encoder.pooling.relevance.weight
+    assert vector.std().item() == pytest.approx((2 / 129) ** 0.5, rel=0.25)  # 0.1245
+    seen = []
+    encoder.pooling.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    encoder(torch.randn(4, 200, 40))
+    weights = encoder.pooling.weights(seen[0]).flatten(1)
+    assert weights.shape == (4, 50)
+    frames = torch.special.entr(weights).sum(1).exp()
+    assert frames.min() > 45

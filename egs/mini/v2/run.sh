@@ -61,7 +61,8 @@ fi
 if stage 5 "train: go on with positives from other recordings"; then
   for system in "${systems[@]}"; do
     train_further.sh --system "${system#"$exp"}" --ssps "$ssps" \
-      --config "conf/$method.yaml" --set "$set $further train.epochs=$epochs" --seed "$seed" \
+      --config "conf/$method.yaml" --seed "$seed" \
+      --set "$set train.stop=0 $further train.epochs=$epochs" \
       --force "$force" "$base" data/train banks "$system"
   done
 fi

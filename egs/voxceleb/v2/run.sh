@@ -19,7 +19,9 @@ nj=2                      # parallel jobs
 ngpu=0                    # GPUs, a process for each, on each machine; 0: one process, a GPU if any
 nnodes=1                  # machines with --ngpu GPUs each
 method=simclr             # settings: conf/<method>.yaml
-epochs=120                # of both phases together; published: 100 and 20 (DINO: 80 and 20)
+num_mel_bins=             # mel bands of the features; by default as published, 80 for DINO, else 40
+epochs=                   # of both phases together, for which schedules are planned; by default
+                          # those of the settings: 100 and 20 as published, DINO 80 and 20
 set=                      # settings over those of both phases: "train.batch_size=128"
 further=                  # settings of stage 5, with SSPS and without
 ssps=                     # settings over those with SSPS alone: "ssps.nearest=2"
@@ -38,6 +40,11 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . ./path.sh
 . stages.sh
 devices=(--ngpu "$ngpu" --nnodes "$nnodes")
+# The base stops inside the plan of both phases: where the settings say, or --set train.epochs=.
+plan=${epochs:+train.epochs=$epochs}
+if [[ -n $epochs && " $set" =~ " train.epochs="([0-9]+) && $set != *train.stop=* ]]; then
+  plan+=" train.stop=${BASH_REMATCH[1]}"
+fi
 exp=exp/${name:-$method-$seed-}
 base=${exp}base systems=("${exp}ssps")
 [ "$baseline" = false ] || systems+=("${exp}baseline")
@@ -48,19 +55,23 @@ if stage 0 "data: find the parts of VoxCeleb, convert m4a, write data directorie
     --lists "$lists" --counts "$counts" --download "$download" --nj "$nj" --force "$force" data
 fi
 
-if stage 1 "features: 80-dimensional filterbanks"; then
+[ "$method" = dino ] && bands=80 || bands=40
+num_mel_bins=${num_mel_bins:-$bands}
+if stage 1 "features: $num_mel_bins-dimensional filterbanks"; then
   for data in data/train data/voxceleb1; do
-    extract_features.sh --nj "$nj" --force "$force" "$data" "fbank/${data#data/}"
+    extract_features.sh --nj "$nj" --num-mel-bins "$num_mel_bins" --force "$force" \
+      "$data" "fbank/${data#data/}"
   done
 fi
 
 if stage 2 "augmentation banks: MUSAN and RIRS_NOISES"; then
   prepare_noises.sh --download "$download" --force "$force" "$musan" "$rirs" data
-  make_banks.sh --noise data/musan --rir data/rirs --force "$force" banks
+  make_banks.sh --noise data/musan --rir data/rirs --num-mel-bins "$num_mel_bins" \
+    --force "$force" banks
 fi
 
 if stage 3 "pretrain: $method, without labels"; then
-  train.sh --config "conf/$method.yaml" --set "$set" --seed "$seed" "${devices[@]}" \
+  train.sh --config "conf/$method.yaml" --set "$set $plan" --seed "$seed" "${devices[@]}" \
     --force "$force" data/train banks "$base"
 fi
 
@@ -74,7 +85,7 @@ fi
 if stage 5 "train: go on with positives from other recordings"; then
   for system in "${systems[@]}"; do
     train_further.sh --system "${system#"$exp"}" --ssps "$ssps" --config "conf/$method.yaml" \
-      --set "$set $further train.epochs=$epochs" --seed "$seed" "${devices[@]}" --force "$force" \
+      --set "$set $plan train.stop=0 $further" --seed "$seed" "${devices[@]}" --force "$force" \
       "$base" data/train banks "$system"
   done
 fi

@@ -1,0 +1,147 @@
+"""What a row of egs/voxceleb is: all of its settings, its schedules, and its shapes in miniature.
+
+tests/published_rows.json keeps it, so that a changed default, or a file of settings that others are
+based on, cannot alter a row unseen. After a change that is meant to, write the record anew:
+
+    PYTHONPATH=.:tests python tests/published_rows.py
+
+and read what has changed with git diff.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sv.data.index import TrainingIndex
+from sv.data.views import NoiseBank
+from sv.experiment import Experiment
+from sv.features.augment import RoomBank
+from sv.hard_negatives import SpeakerBatches
+from sv.methods import METHODS
+from sv.optim import learning_rate
+from sv.train import Trainer
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORD = ROOT / "tests" / "published_rows.json"
+ROWS = sorted(
+    str(path.relative_to(ROOT / "egs" / "voxceleb"))
+    for version in ("v1", "v2", "v3")
+    for path in (ROOT / "egs" / "voxceleb" / version / "conf").glob("*.yaml")
+)
+UTTERANCES, FRAMES = 16, 100
+SMALL = {
+    "ecapa": ["model.channels=16", "model.pooled_channels=16", "model.embedding_dim=16"],
+    "resnet": ["model.channels=[16, 16, 16, 16]", "model.embedding_dim=16"],
+    "simclr": [],
+    "moco": ["method.queue_size=12"],
+    "dino": ["method.hidden=[8, 8]", "method.bottleneck=4", "method.outputs=12"],
+    "vicreg": ["method.projector=[8, 8, 4]"],
+    "swav": ["method.projector=[8, 8, 4]", "method.prototypes=6", "method.queue_size=12"],
+}
+"""What makes an encoder and a method small; all else is of the row."""
+
+
+def settings(row: str) -> Experiment:
+    """Return the settings of a row."""
+    return Experiment.load(ROOT / "egs" / "voxceleb" / row)
+
+
+def miniature(row: str) -> Experiment:
+    """Return the settings of a row with small sizes."""
+    whole = settings(row)
+    method, model = whole.method.name, whole.model.name
+    small = [*SMALL["ecapa" if model == "ecapa" else "resnet"], *SMALL.get(method, [])]
+    if method == "simclr" and whole.method.projector:
+        small.append("method.projector=[8, 4]")
+    if method == "dino":
+        small.append("method.global_seconds=0.8")
+    small += ["data.crop_seconds=0.4", "train.batch_size=8", "train.workers=0"]
+    small += ["train.precision=float32", "batches.samples_per_epoch=0"]
+    if METHODS[method][0].needs_labels:
+        small.append("train.batch_size=4")
+    return Experiment.load(ROOT / "egs" / "voxceleb" / row, small)
+
+
+def one_step(row: str, features: Path) -> dict:
+    """Train a row in miniature for a step; return shapes and what moved."""
+    experiment = miniature(row)
+    index = TrainingIndex.load(features)
+    augmented = experiment.augment.noise_probability > 0
+    kinds = {"noise": np.array([0, 1]), "music": np.array([2]), "speech": np.array([3, 4])}
+    supervised = METHODS[experiment.method.name][0].needs_labels
+    labels = np.arange(UTTERANCES) // 2 if supervised else None
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            experiment,
+            index,
+            folder,
+            noises=NoiseBank(index, kinds) if augmented else None,
+            rooms=RoomBank(torch.rand(3, 5, index.dim)) if augmented else None,
+            labels=labels,
+            batches=SpeakerBatches(labels, 4, seed=0) if supervised else None,
+        )
+        batch = trainer.source[0, 0]
+        trainer._one_step(batch)
+    loss = float(trainer.totals["loss"])
+    assert np.isfinite(loss)
+    method = trainer.method
+    return {
+        "crops": {name: list(crops.features.shape) for name, crops in batch.crops.items()},
+        "draws": {
+            name: [draw for draw, value in vars(crops.draws).items() if value is not None]
+            for name, crops in batch.crops.items()
+        },
+        "weights": sum(weight.numel() for weight in method.parameters()),
+        "buffers": sum(buffer.numel() for buffer in method.buffers()),
+        "positive": [] if supervised else list(method.positive_shape),
+    }
+
+
+def describe(row: str, features: Path) -> dict:
+    """Return the record of a row: {group of settings, or rates, or step: {name: value}}."""
+    whole = settings(row)
+    epochs = whole.train.epochs
+    moments = [0, 1, 5, 10, epochs // 2, whole.train.until - 1, epochs - 1]
+    rates = [round(learning_rate(whole.optim, epoch + 0.5, epochs), 9) for epoch in moments]
+    return {
+        **whole.to_dict(),
+        "rates": {str(epoch): rate for epoch, rate in zip(moments, rates, strict=True)},
+        "step": one_step(row, features),
+    }
+
+
+def write_features(folder: Path, bands: int) -> Path:
+    """Write the features of a small training set."""
+    from sv.kaldi_io import ArkWriter
+
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    with ArkWriter(folder / "feats.ark", folder / "feats.scp") as writer:
+        for number in range(UTTERANCES):
+            matrix = rng.standard_normal((FRAMES, bands)).astype(np.float32)
+            writer.write(f"utt{number:02d}", matrix)
+    counts = [f"utt{number:02d} {FRAMES}\n" for number in range(UTTERANCES)]
+    (folder / "utt2num_frames").write_text("".join(counts))
+    return folder
+
+
+def main() -> None:
+    """Write the record of all rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        features = {n: write_features(Path(folder) / str(n), n) for n in (40, 80)}
+        record = {row: describe(row, features[settings(row).model.mel_bins]) for row in ROWS}
+    lines = [
+        json.dumps(row)
+        + ": {\n"
+        + ",\n".join(f" {json.dumps(part)}: {json.dumps(values)}" for part, values in parts.items())
+        + "\n}"
+        for row, parts in record.items()
+    ]
+    RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+if __name__ == "__main__":
+    main()
