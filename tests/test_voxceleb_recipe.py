@@ -17,8 +17,7 @@ import test_recipe
 import yaml
 
 from sv.bin import synthesize
-from sv.experiment import SCHEMA, Experiment
-from sv.methods import METHODS
+from sv.experiment import Experiment
 
 pytestmark = pytest.mark.whole
 
@@ -219,12 +218,10 @@ def test_a_configuration_says_what_it_repeats_and_has_known_keys(path):
     text = path.read_text()
     assert text.startswith("# ")
     assert "arXiv" in text or "no published figure" in " ".join(text.replace("#", "").split())
-    raw = yaml.safe_load(text)
-    assert set(raw) <= set(SCHEMA)
-    assert raw["model"]["mel_bins"] == 40 and raw["data"]["crop_seconds"] == 2.0
-    if raw["method"]["name"] not in METHODS:
-        pytest.skip(f"the method {raw['method']['name']} is not in this version")
     settings = Experiment.load(path)
+    assert settings.model.mel_bins == 40 and settings.data.crop_seconds == 2.0
+    whole = path.stem == "simclr_symmetric"  # all others are what differs from it
+    assert whole or len(text.splitlines()) <= 8
     assert settings.augment.noise_probability == settings.augment.room_probability == 1.0
 
 
