@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sv.data.views import CropGroup, DataConfig
+from sv.methods.momentum import follow
 from sv.positives import SSPS
 
 Stats = dict[str, Tensor | float]
@@ -88,9 +89,14 @@ class Method(nn.Module):
         self.positives: SSPS | None = None
 
     @property
+    def head_dim(self) -> int:
+        """Size of what enters the loss: of the projector's last layer, or of an embedding."""
+        return (getattr(self.config, "projector", None) or [self.encoder.embedding_dim])[-1]
+
+    @property
     def positive_shape(self) -> tuple[int, ...]:
         """Shape of the positive of one item, as given to ``substitute``."""
-        return (self.encoder.embedding_dim,)
+        return (self.head_dim,)
 
     def crop_groups(self, data: DataConfig) -> list[CropGroup]:
         """Return the crops that a step needs: by default two random ones of each utterance."""
@@ -107,11 +113,21 @@ class Method(nn.Module):
         """
         return {}
 
+    def momentum_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Return (follower, followed) networks: `after_step` moves the first to the second."""
+        return []
+
+    def momentum(self, moment: Moment) -> float:
+        """Return the share of its weights that a follower keeps in a step."""
+        return self.config.momentum
+
     def after_step(self, moment: Moment) -> None:
-        """Do what follows an update of the weights, such as moving an average of them.
+        """Do what follows an update of the weights: by default, move the momentum pairs.
 
         ``moment`` is that of the step: the same as in ``training_step``.
         """
+        for target, source in self.momentum_pairs():
+            follow(target, source, self.momentum(moment))
 
     def schedules(self, moment: Moment) -> dict[str, float]:
         """Return by name what changes with the share of training that is done, at ``moment``.

@@ -15,7 +15,7 @@ from sv.losses import dino_loss, sinkhorn, update_center, view_cross_entropy
 from sv.methods.base import Facts, Method, Moment, Stats, Views
 from sv.methods.checks import check_sizes
 from sv.methods.figures import output_use, pair_cosines
-from sv.methods.momentum import follow, follower
+from sv.methods.momentum import follow, follower, rising
 from sv.models.heads import DinoHead
 
 
@@ -190,21 +190,24 @@ class DINO(Method):
         share = moment.epoch / c.teacher_temp_epochs
         return c.teacher_temp_start + share * (c.teacher_temp - c.teacher_temp_start)
 
-    def teacher_momentum(self, moment: Moment) -> float:
+    def momentum(self, moment: Moment) -> float:
         """Return the teacher's momentum: from ``momentum`` to 1 by half a cosine."""
-        return 1.0 - (1.0 - self.config.momentum) * 0.5 * (1.0 + math.cos(math.pi * moment.share))
+        return rising(self.config.momentum, moment.share)
 
     def schedules(self, moment: Moment) -> dict[str, float]:
         """Return the teacher's momentum."""
-        return {"the teacher's momentum": self.teacher_momentum(moment)}
+        return {"the teacher's momentum": self.momentum(moment)}
 
     def after_step(self, moment: Moment) -> None:
         """Let the teacher follow the student."""
-        momentum = self.teacher_momentum(moment)
         self.steps += 1
         steps = self.steps if self.config.teacher_statistics == "running" else None
-        follow(self.teacher_encoder, self.encoder, momentum, steps)
-        follow(self.teacher_head, self.head, momentum, steps)
+        for target, source in self.momentum_pairs():
+            follow(target, source, self.momentum(moment), steps)
+
+    def momentum_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
+        """The teacher follows the student."""
+        return [(self.teacher_encoder, self.encoder), (self.teacher_head, self.head)]
 
     @property
     def evaluated(self) -> nn.Module:

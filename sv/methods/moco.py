@@ -13,7 +13,7 @@ from sv.losses import moco_nce
 from sv.methods.base import Facts, Method, Moment, Stats, Views
 from sv.methods.contrastive import ContrastiveConfig, chance
 from sv.methods.figures import pair_cosines
-from sv.methods.momentum import follow, follower
+from sv.methods.momentum import follower
 from sv.methods.queue import Queue, check_queue
 from sv.methods.shuffle import shuffled_forward
 from sv.models.heads import mlp
@@ -73,15 +73,13 @@ class MoCo(Method):
         self.margin = config.build_margin()
         self.key_encoder = follower(encoder)
         self.key_projector = follower(self.projector)
-        dim = (config.projector or [encoder.embedding_dim])[-1]
-        self.queue = Queue(config.queue_size, dim)
-        self.first_queue = Queue(config.queue_size, dim) if config.symmetric else None
+        self.queue = Queue(config.queue_size, self.head_dim)
+        self.first_queue = Queue(config.queue_size, self.head_dim) if config.symmetric else None
 
     @property
     def positive_shape(self) -> tuple[int, ...]:
         """A key, or the keys of both crops."""
-        dim = self.queue.rows.shape[1]
-        return (2, dim) if self.config.symmetric else (dim,)
+        return (2, self.head_dim) if self.config.symmetric else (self.head_dim,)
 
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:
         """Return the loss and figures to log; then the keys of the batch enter their queues."""
@@ -139,7 +137,6 @@ class MoCo(Method):
         """Return the margin."""
         return {"the margin": float(self.margin.value(moment.share))}
 
-    def after_step(self, moment: Moment) -> None:
-        """Let the key encoder follow."""
-        follow(self.key_encoder, self.encoder, self.config.momentum)
-        follow(self.key_projector, self.projector, self.config.momentum)
+    def momentum_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
+        """The networks of the keys follow those of the queries."""
+        return [(self.key_encoder, self.encoder), (self.key_projector, self.projector)]

@@ -1,6 +1,7 @@
 """Networks that follow another by a moving average: MoCo's key encoder, DINO's teacher."""
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,11 @@ from torch import Tensor, nn
 def follower(module: nn.Module) -> nn.Module:
     """Return a copy of ``module`` that has no gradients."""
     return copy.deepcopy(module).requires_grad_(False)
+
+
+def rising(start: float, share: float) -> float:
+    """Return a momentum that rises from ``start`` to 1 by half a cosine; ``share`` is done."""
+    return 1.0 - (1.0 - start) * 0.5 * (1.0 + math.cos(math.pi * share))
 
 
 @torch.no_grad()

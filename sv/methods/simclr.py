@@ -36,11 +36,6 @@ class SimCLR(Method):
         self.projector = mlp([encoder.embedding_dim, *config.projector], config.projector_norm)
         self.margin = config.build_margin()
 
-    @property
-    def positive_shape(self) -> tuple[int, ...]:
-        """One vector, as it enters the loss."""
-        return ((self.config.projector or [self.encoder.embedding_dim])[-1],)
-
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:
         """Return the loss and figures to log."""
         embeddings = self.encoder(views.crops["views"].flatten(0, 1))

@@ -44,11 +44,6 @@ class VICReg(Method):
         super().__init__(encoder, config)
         self.projector = mlp([encoder.embedding_dim, *config.projector])
 
-    @property
-    def positive_shape(self) -> tuple[int, ...]:
-        """One output of the projector."""
-        return ((self.config.projector or [self.encoder.embedding_dim])[-1],)
-
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:
         """Return the loss and figures to log."""
         embeddings = self.encoder(views.crops["views"].flatten(0, 1))

@@ -79,9 +79,9 @@ def test_the_teacher_is_left_in_evaluation_mode_and_has_no_gradient(
 
 def test_the_teacher_follows_by_a_cosine_and_takes_over_statistics(encoder, make_views):
     method = DINO(encoder, settings(momentum=0.9, teacher_statistics="running")).train()
-    assert method.teacher_momentum(Moment(0.0, 10)) == pytest.approx(0.9)
-    assert method.teacher_momentum(Moment(5.0, 10)) == pytest.approx(0.95)
-    assert method.teacher_momentum(Moment(10.0, 10)) == 1.0
+    assert method.momentum(Moment(0.0, 10)) == pytest.approx(0.9)
+    assert method.momentum(Moment(5.0, 10)) == pytest.approx(0.95)
+    assert method.momentum(Moment(10.0, 10)) == 1.0
     method.training_step(make_views(method))  # moves the student's running statistics
     mean = method.encoder.layers[1].running_mean.clone()
     old = method.teacher_encoder.layers[0].weight.clone()
