@@ -34,6 +34,7 @@ TINY = {
         *("method.hidden=[16]", "method.bottleneck=8", "method.outputs=16"),
         *("method.global_seconds=0.3", "method.local_crops=1", "method.momentum=0.9"),
     ],
+    "byol": ["method.projector=[16, 8]", "method.predictor=[16]", "method.momentum=0.9"],
     "vicreg": ["method.projector=[16, 16]"],
     "swav": [
         *("method.projector=[16, 8]", "method.prototypes=12"),

@@ -1,6 +1,7 @@
 """Losses: pure functions of embeddings, one family a file."""
 
 from sv.losses.adaptive_margin import AdaptiveMargin
+from sv.losses.bootstrap import byol_loss
 from sv.losses.contrastive import moco_nce, nt_xent
 from sv.losses.decorrelation import vicreg_loss
 from sv.losses.distillation import (
@@ -18,6 +19,7 @@ __all__ = [
     "AdaptiveMargin",
     "LearnableTemperature",
     "aam_softmax",
+    "byol_loss",
     "cross_attention",
     "csl_scores",
     "dino_loss",

@@ -7,6 +7,7 @@ A method is a ``sv.methods.base.Method``: networks, the crops that it wants, and
 from torch import nn
 
 from sv.methods.base import Facts, Method
+from sv.methods.byol import BYOL, BYOLConfig
 from sv.methods.classify import Classify, ClassifyConfig
 from sv.methods.csc import CSC, CSCConfig, SupervisedCSC, SupervisedCSCConfig
 from sv.methods.dino import DINO, DINOConfig
@@ -20,6 +21,7 @@ METHODS: dict[str, tuple[type[Method], type]] = {
     "simclr": (SimCLR, SimCLRConfig),
     "moco": (MoCo, MoCoConfig),
     "dino": (DINO, DINOConfig),
+    "byol": (BYOL, BYOLConfig),
     "vicreg": (VICReg, VICRegConfig),
     "swav": (SwAV, SwAVConfig),
     "supcon": (SupCon, SupConConfig),

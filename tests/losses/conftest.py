@@ -42,3 +42,33 @@ def draw():
     """Return a function that draws float64 tensors, the same ones for the same seed."""
     generator = torch.Generator().manual_seed(3)
     return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.fixture
+def assert_relative(reference_folder):
+    """Compare a loss with `relatives*.npz`: value and gradients of independent implementations.
+
+    ``assert_relative("byol", "loss", loss, "p1", "p2")`` calls ``loss(p1, p2, given)`` in float64.
+    """
+
+    def check(group, key, loss, *inputs):
+        files = sorted(reference_folder.glob("relatives*.npz"))
+        if not files:
+            pytest.skip("no reference/relatives*.npz here: set SV_REFERENCE to their folder")
+        for file in files:
+            values = np.load(file)
+            given = {
+                name.partition("/")[2]: torch.tensor(values[name].astype(np.float64))
+                for name in values
+                if name.startswith(f"{group}/") and values[name].dtype.kind == "f"
+            }
+            tensors = [given[name].clone().requires_grad_() for name in inputs]
+            value = loss(*tensors, given)
+            value.backward()
+            torch.testing.assert_close(value.detach(), given[key], rtol=1e-6, atol=0)
+            for name, tensor in zip(inputs, tensors, strict=True):
+                expected = given[f"{key}.grad.{name}"]
+                atol = float(expected.abs().max()) * 1e-6
+                torch.testing.assert_close(tensor.grad, expected, rtol=1e-5, atol=atol)
+
+    return check

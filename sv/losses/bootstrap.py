@@ -1,0 +1,32 @@
+"""Losses of methods that predict one view from the other, without negatives: BYOL."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the squared distance of unit vectors, mean over the batch: one direction of BYOL.
+
+    L = (1/N) Σ_i ‖p_i/‖p_i‖ − z_i/‖z_i‖‖² = 2 − (2/N) Σ_i cos(p_i, z_i)
+
+    The loss of a step is the sum of both directions: p of view 1 with z of view 2, and p of view 2
+    with z of view 1. It is 4 if predictions and targets are orthogonal, and 0 if they are alike,
+    which a collapsed network reaches too.
+
+    Source: Grill et al., "Bootstrap your own latent", NeurIPS 2020 (arXiv 2006.07733), eq. 2.
+
+    Parameters
+    ----------
+    prediction: (N, D) outputs of the predictor, not normalised.
+    target: (N, D) outputs of the target's projector, not normalised; no gradient flows into it.
+    """
+    if prediction.shape != target.shape or prediction.ndim != 2:
+        raise ValueError(
+            f"prediction and target must both be (N, D), not {(*prediction.shape,)} and "
+            f"{(*target.shape,)}"
+        )
+    with torch.autocast(prediction.device.type, enabled=False):
+        dtype = torch.promote_types(prediction.dtype, torch.float32)
+        cosines = F.cosine_similarity(prediction.to(dtype), target.detach().to(dtype), dim=1)
+        return 2.0 - 2.0 * cosines.mean()
