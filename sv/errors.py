@@ -9,6 +9,34 @@ class InputError(Exception):
     """
 
 
+class AudioError(InputError):
+    """An audio file cannot be used. ``reason``: the message without the name of the file."""
+
+    def __init__(self, reason: str, path: object = None):
+        self.reason = reason
+        super().__init__(reason if path is None else f"{path} {reason}")
+
+    def of(self, path: object) -> "AudioError":
+        """Return the same error with the name of the file in its message."""
+        return type(self)(self.reason, path)
+
+
+class Missing(AudioError):
+    """There is no such file."""
+
+
+class Truncated(AudioError):
+    """The file ends before its header says so."""
+
+
+class WrongHeader(AudioError):
+    """The header contradicts what the file holds."""
+
+
+class Cancelling(AudioError):
+    """The channels cancel each other in their mean."""
+
+
 class LostProcess(OSError):
     """Another of several processes has gone, so that this one cannot go on.
 

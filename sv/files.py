@@ -40,6 +40,14 @@ def atomic_write(
         raise
 
 
+def shown(path: str | os.PathLike) -> str:
+    r"""Return a path for messages, lists and ids: what is not UTF-8 in it becomes ``\xe9``.
+
+    ``atomic_write`` and terminals take no other bytes.
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def digest(path: str | os.PathLike, algorithm: str = "sha256") -> str:
     """Return the hexadecimal digest of the file by an algorithm of ``hashlib``."""
     result = hashlib.new(algorithm)

@@ -13,11 +13,13 @@ import numpy as np
 import torch
 
 from sv import model_dir
-from sv.data.audio import FULL_SCALE, read_audio, resample
+from sv.data.audio import not_audio, read_audio, resample
+from sv.data.channel_choice import to_mono
 from sv.embed import Embedder
-from sv.errors import InputError
+from sv.errors import AudioError, InputError
 from sv.features import fbank
 from sv.features.filterbank import FLOOR
+from sv.files import shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,19 +80,24 @@ class SpeakerModel:
         return self.embedder.encoder.embedding_dim
 
     def embed(
-        self, waveform: "np.ndarray | Tensor", sample_rate: int, name: str = "the waveform"
+        self,
+        waveform: "np.ndarray | Tensor",
+        sample_rate: int,
+        name: str = "the waveform",
+        channel: int | None = None,
     ) -> np.ndarray:
         """Return the embedding (dim,) float32 of one recording.
 
         ``waveform``: array or tensor, (samples,) or (channels, samples) or (samples, channels),
-        floating point in [-1, 1] or int16; channels are averaged. ``sample_rate``: in Hz, of the
-        waveform; another than the model's is resampled. ``name``: what messages call it.
+        floating point in [-1, 1] or int16; channels are averaged unless ``channel`` chooses one,
+        from 0. ``sample_rate``: in Hz, of the waveform; another than the model's is resampled.
+        ``name``: what messages call it.
 
         Raises:
-            InputError: shorter than ``MIN_SECONDS`` (0.1 s), digital silence, not finite, or of
-                another type or shape.
+            InputError: shorter than ``MIN_SECONDS`` (0.1 s), digital silence, not finite, of
+                another scale, type or shape, or channels that cancel each other.
         """
-        samples = _one_channel(waveform, name)
+        samples = _one_channel(waveform, name, channel)
         rate = int(sample_rate)
         if rate != sample_rate or rate < 1:
             raise InputError(f"{name}: a sample rate of {sample_rate} Hz; give a whole number")
@@ -113,9 +120,10 @@ class SpeakerModel:
             raise InputError(f"{name}: its embedding is not finite; the model is damaged")
         return vector
 
-    def embed_file(self, path: str | Path) -> np.ndarray:
+    def embed_file(self, path: str | Path, channel: int | None = None) -> np.ndarray:
         """Return the embedding (dim,) of an audio file; raises ``InputError`` as ``embed``."""
-        return self.embed(read_audio(path, self.sample_rate), self.sample_rate, str(path))
+        samples = read_audio(path, self.sample_rate, channel)
+        return self.embed(samples, self.sample_rate, shown(path))
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -124,25 +132,32 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
 
-def _one_channel(waveform: "np.ndarray | Tensor", name: str) -> np.ndarray:
+def _one_channel(
+    waveform: "np.ndarray | Tensor", name: str, channel: int | None = None
+) -> np.ndarray:
     """Return float32 (samples,), 16-bit full scale being 1.0."""
     if isinstance(waveform, torch.Tensor):
         waveform = waveform.detach().cpu()
         waveform = (waveform.float() if waveform.is_floating_point() else waveform).numpy()
     samples = np.asarray(waveform)
-    if samples.dtype == np.int16:
-        samples = samples.astype(np.float32) / np.float32(FULL_SCALE)
-    if samples.dtype.kind != "f":
+    if samples.dtype != np.int16 and samples.dtype.kind != "f":
         raise InputError(
             f"{name} is of type {samples.dtype}: give floating point in [-1, 1], or int16"
         )
-    if samples.ndim == 2:
-        samples = samples.mean(axis=int(np.argmin(samples.shape)))
-    if samples.ndim != 1:
+    if samples.ndim == 2 and np.argmin(samples.shape) == 0:
+        samples = samples.T
+    if samples.ndim not in (1, 2):
         raise InputError(
             f"{name} has the shape {samples.shape}: give one recording, (samples,) or "
             "(channels, samples)"
         )
-    if not np.isfinite(samples).all():
-        raise InputError(f"{name} has samples that are no numbers (NaN or infinite)")
-    return np.ascontiguousarray(samples, dtype=np.float32)
+    problem = not_audio(samples)
+    if problem:
+        remedy = ": divide by 32768, or give int16" if "scale" in problem else ""
+        raise InputError(f"{name} {problem}{remedy}")
+    if samples.dtype.kind == "f":
+        samples = samples.astype(np.float32, copy=False)
+    try:
+        return np.ascontiguousarray(to_mono(samples, channel), dtype=np.float32)
+    except AudioError as error:
+        raise error.of(name) from None

@@ -2,8 +2,9 @@
 
 DIR is a data directory (with wav.scp) or any folder of audio. Every file is decoded once, in
 parallel jobs, after an estimate of how long that takes. Found are files that are missing,
-unreadable, truncated, silent, clipped, too short or long, at another rate, duplicates of another
-(the same samples, whatever the file format), and files whose header, name or utt2dur is wrong.
+unreadable, truncated, silent, clipped, too short or long, at another rate, in formats that are not
+read (m4a, sph, wma ...), duplicates of another (the same samples, whatever the file format), files
+whose header, name or utt2dur is wrong, and files whose channels cancel each other or differ.
 
 Prints a table; writes a JSON report and a list of what to leave out, which stage 1 takes:
 
@@ -17,6 +18,7 @@ import os
 from pathlib import Path
 
 from sv.cli import parser, run
+from sv.data.channel_choice import add_channel
 from sv.errors import InputError
 
 
@@ -52,13 +54,14 @@ def main(argv: list[str] | None = None) -> None:
         help="longer is too long, by the header; such a file is not decoded, so this also bounds "
         "the memory: 4 bytes a sample for each job, 230 MB for an hour",
     )
+    add_channel(p)
     p.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at work")
     p.add_argument("--estimate-only", action="store_true", help="say how long it takes, and end")
     args = p.parse_args(argv)
     if args.jobs < 1:
         p.error("--jobs must be 1 or more")
 
-    limits = checkup.Limits(args.sample_rate, args.min_seconds, args.max_seconds)
+    limits = checkup.Limits(args.sample_rate, args.min_seconds, args.max_seconds, args.channel)
     cases = _cases(args.dir)
     print(checkup.estimate(cases, limits, args.jobs), flush=True)
     if args.estimate_only:
@@ -86,13 +89,15 @@ def _write(args, results, limits) -> None:
 def _cases(folder: Path):
     """Return the files of a data directory, or of a folder of audio."""
     from sv.data.checkup import Case
-    from sv.data.folder_layout import find_audio, safe
+    from sv.data.folder_layout import find_files, safe
     from sv.data.tables import read_table
     from sv.kaldi_io import read_paths
 
     if not (folder / "wav.scp").exists():
-        root = folder.absolute()
-        return [Case(safe(name), str(root / name)) for name in find_audio(folder)]
+        root, found = folder.absolute(), find_files(folder)
+        foreign = set(found.foreign)
+        names = sorted([*found.audio, *found.foreign])
+        return [Case(safe(name), str(root / name), foreign=name in foreign) for name in names]
     seconds: dict[str, float] = {}
     if (folder / "utt2dur").exists():
         for key, text in read_table(folder / "utt2dur").as_dict().items():

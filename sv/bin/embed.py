@@ -3,7 +3,8 @@
 Whole utterances, in batches of like length; the batch leaves no trace in the result. Reads the
 features of a data directory (feats.scp, utt2num_frames), or audio files as they are, and a model
 written by stage 3, sv.bin.average or sv.bin.package. Writes a Kaldi ark of vectors and its scp;
-an audio file's id in it is its path as given, with "_" for blanks.
+an audio file's id in it is its path as given, with "_" for blanks. Files that cannot be embedded
+are named, the others are written, and the exit status is then 2.
 
 In several processes (torchrun, or utils/processes as local/embed.sh --ngpu does) each embeds its
 share of --data and the first one writes, the very numbers of one process. --job and --num-jobs
@@ -18,6 +19,7 @@ Examples:
 from pathlib import Path
 
 from sv.cli import add_process_timeout, parser, run
+from sv.data.channel_choice import add_channel
 from sv.errors import InputError
 
 
@@ -43,6 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         help="frames (10 ms) in a batch of --data; more is faster on a GPU until memory runs out, "
         "and changes no result",
     )
+    add_channel(p)
     add_process_timeout(p)
     p.add_argument("--job", type=int, default=1, help="which piece of --data to embed, from 1")
     p.add_argument(
@@ -67,17 +70,22 @@ def main(argv: list[str] | None = None) -> None:
     if args.files and distributed.world_size() > 1:
         raise InputError("audio files are embedded by one process: give --data DIR for several")
     model = SpeakerModel.load(args.model)
+    bad: list[str] = []
     with told_with(
         f"lower --frames-per-batch ({args.frames_per_batch}), or embed long recordings in parts"
     ):
         model.embedder.to(device)
         if args.files:
-            count = _embed_files(model, args.files, out)
+            count = _embed_files(model, args.files, out, args.channel, bad)
         else:
             count = distributed.with_plain_errors(lambda: _embed_data(model, args, out, device))
     if distributed.is_first():
         print(f"{count:,} embeddings in {out}.ark")
     distributed.stop()
+    if bad:
+        raise InputError(
+            f"{len(bad):,} of {len(args.files):,} files are not among them: {'; '.join(bad)}"
+        )
 
 
 def _embed_data(model, args, out: str, device) -> int:
@@ -98,15 +106,24 @@ def _embed_data(model, args, out: str, device) -> int:
     )
 
 
-def _embed_files(model, files: list[Path], out: str) -> int:
+def _embed_files(model, files: list[Path], out: str, channel: int | None, bad: list[str]) -> int:
+    """Write what can be embedded; append to ``bad`` what is wrong with the others."""
+    from sv.files import shown
     from sv.kaldi_io import ArkWriter
     from sv.progress import progress
 
-    ids = ["_".join(str(path).split()) for path in files]
+    vectors = {}
+    for path in progress(files, desc="embeddings", unit="file"):
+        try:
+            vectors["_".join(shown(path).split())] = model.embed_file(path, channel)
+        except InputError as error:
+            bad.append(str(error))
+    if not vectors:
+        raise InputError("; ".join(bad))
     with ArkWriter(f"{out}.ark", f"{out}.scp") as writer:
-        for name, path in zip(ids, progress(files, desc="embeddings", unit="file"), strict=True):
-            writer.write(name, model.embed_file(path))
-    return len(files)
+        for name, vector in vectors.items():
+            writer.write(name, vector)
+    return len(vectors)
 
 
 if __name__ == "__main__":

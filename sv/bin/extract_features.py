@@ -1,8 +1,8 @@
 """Stage 1, one job: log mel filterbanks of the utterances in a piece of wav.scp.
 
-Kaldi's features (25 ms windows every 10 ms, dither 0). Audio is averaged over its channels and
-resampled where need be, each said once. Bad files (missing, unreadable, cut off, empty, silent,
-shorter than a frame) are listed and left out; sv.bin.merge_features decides if they are too many.
+Kaldi's features (25 ms windows every 10 ms, dither 0). Audio is averaged over its channels (or one
+of them is taken, --channel) and resampled where need be, each said once. Bad files (missing,
+unreadable, cut off, empty, silent, shorter than a frame, channels that cancel) are listed and left out; sv.bin.merge_features decides if they are too many.
 
 Writes OUT/raw_fbank.NAME.ark and .scp, OUT/utt2num_frames.NAME and OUT/bad_utterances.NAME; with
 --wave true also OUT/raw_wave.NAME.ark and .scp (16-bit waveforms) and OUT/utt2num_samples.NAME.
@@ -16,6 +16,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
+from sv.data.channel_choice import add_channel
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -64,6 +65,7 @@ def main(argv: list[str] | None = None) -> None:
         help="list of utterances to leave out, by id or path, as `sv doctor` writes it; they do "
         "not count as bad",
     )
+    add_channel(p)
     args = p.parse_args(argv)
 
     import torch
@@ -73,7 +75,7 @@ def main(argv: list[str] | None = None) -> None:
 
     torch.set_num_threads(1)  # the jobs are the parallelism
     wave = args.wave == "true"
-    settings = Settings(args.sample_rate, args.num_mel_bins, args.compression, wave)
+    settings = Settings(args.sample_rate, args.num_mel_bins, args.compression, wave, args.channel)
     force, exclude = args.force == "true", read_exclude(args.exclude)
     print(extract_piece(args.scp, args.out, args.name, settings, force, exclude))
 

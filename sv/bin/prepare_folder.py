@@ -18,6 +18,7 @@ from pathlib import Path
 
 from sv.cli import parser, run
 from sv.data import folder_corpus
+from sv.data.channel_choice import add_channel
 from sv.data.folder_layout import LAYOUTS
 from sv.errors import InputError
 
@@ -42,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         group_speakers=options.group_speakers,
         max_bad=options.max_bad,
         bad_files=Path(options.out) / "bad_files",
+        channel=options.channel,
     )
     folder_corpus.write(found, options.out)
     print(f"{corpus} -> {options.out}")
@@ -85,8 +87,10 @@ def _parser():
         type=float,
         default=0.01,
         help="share of unreadable files to put up with; higher trains on what is left of a "
-        "damaged copy, 0 stops at the first bad file",
+        "damaged copy, 0 stops at the first bad file. Audio in formats that are not read (m4a, "
+        "sph, wma ...) counts as unreadable",
     )
+    add_channel(options)
     return options
 
 

@@ -20,6 +20,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from sv.cli import parser, run
+from sv.data.channel_choice import add_channel
 from sv.errors import InputError
 
 
@@ -47,6 +48,7 @@ def options() -> ArgumentParser:
     p.add_argument(
         "--c-fa", type=float, default=1.0, help="cost of taking another speaker for the same"
     )
+    add_channel(p)
     p.add_argument("--json", action="store_true", help="print everything as one JSON object")
     return p
 
@@ -63,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
     from sv.speaker_model import SpeakerModel, cosine
 
     model = SpeakerModel.load(args.model)
-    score = cosine(model.embed_file(args.enrolment), model.embed_file(args.test))
+    score = cosine(*(model.embed_file(path, args.channel) for path in (args.enrolment, args.test)))
     result = {"cosine": score}
     if model.calibration is not None:
         result["llr"] = model.calibration.llr(score)

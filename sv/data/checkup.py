@@ -7,7 +7,6 @@ utterance its place is the caller's choice.
 import hashlib
 import os
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,9 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from sv.data.audio import audio_info, decode, to_mono
+import numpy as np
+
+from sv.data.audio import decode
+from sv.data.audio_source import measure
+from sv.data.channel_choice import to_mono, unlike
 from sv.data.doctor import CLIPPED, Bad, clipped_share, find_problem
-from sv.errors import InputError
+from sv.data.folder_layout import foreign_reason, name_problem
+from sv.errors import AudioError, Cancelling, InputError, Missing, Truncated, WrongHeader
+from sv.files import shown
 from sv.progress import progress
 from sv.workers import in_processes
 
@@ -25,22 +30,23 @@ KINDS = {
     "missing": "there is no such file",
     "unreadable": "no audio, or damaged",
     "truncated": "cut off before its end",
+    "foreign": "audio in a format that is not read",
+    "name": "a name that no list can hold",
     "header": "the header, the name or utt2dur says something else than the file holds",
     "short": "shorter than --min-seconds",
     "long": "longer than --max-seconds; not decoded",
     "silent": "nothing above -80 dB of full scale",
+    "cancel": "channels that cancel each other, or no such --channel",
     "duplicate": "the same samples as an earlier file",
     "clipped": "more than a thousandth of the samples at full scale",
     "rate": "another rate than --sample-rate; it would be resampled",
+    "channels": "channels that differ: two people, perhaps; --channel takes one",
 }
-HARMLESS = ("clipped", "rate")
+HARMLESS = ("clipped", "rate", "channels")
 """Kinds that stage 1 copes with: by default they exclude nothing."""
 
 PROBE = 32
 CHUNK = 32
-STRAY_SHARE = 0.01
-"""Share of a file behind the end that its header gives: more than a tag of text is samples."""
-_STRAY = re.compile(r"^\*\*\* Unknown chunk marker \(.*\) at position (\d+)", re.MULTILINE)
 _FORMATS = {"WAV": ("wav",), "WAVEX": ("wav",), "RF64": ("wav",), "W64": ("w64", "wav")} | {
     "FLAC": ("flac",),
     "OGG": ("ogg", "opus", "oga"),
@@ -49,19 +55,24 @@ _FORMATS = {"WAV": ("wav",), "WAVEX": ("wav",), "RF64": ("wav",), "W64": ("w64",
 
 
 class Limits(NamedTuple):
-    """What is expected of a file. Seconds, and the rate in Hz."""
+    """What is expected of a file: seconds, the rate in Hz; ``channel``: the one to take."""
 
     sample_rate: int = 16000
     min_seconds: float = 0.5
     max_seconds: float = 3600.0
+    channel: int | None = None
 
 
 class Case(NamedTuple):
-    """A file to look at. ``seconds``: what the data directory says of it; 0 if nothing."""
+    """A file to look at. ``seconds``: what the data directory says of it; 0 if nothing.
+
+    ``foreign``: it was found by the ending of a format that is not read.
+    """
 
     id: str
     path: str
     seconds: float = 0.0
+    foreign: bool = False
 
 
 class Result(NamedTuple):
@@ -76,55 +87,67 @@ class Result(NamedTuple):
 
 def look_at(case: Case, limits: Limits) -> Result:
     """Examine one file; nothing that it holds raises."""
+    name, found = shown(case.path), []
+    problem = name_problem(case.path)
+    if problem:
+        found.append(("name", f"{name} {problem}"))
+    if case.foreign:
+        return Result(case, [*found, ("foreign", f"{name} {foreign_reason(case.path)}")])
     try:
-        return _look_at(case, limits)
-    except InputError as error:
-        text = str(error)
-        kind = "truncated" if "cut off" in text else "unreadable"
-        return Result(case, [("missing" if "does not exist" in text else kind, text)])
+        result = _look_at(case, limits)
+        return result._replace(findings=found + result.findings)
+    except AudioError as error:
+        kinds = {Missing: "missing", Truncated: "truncated", WrongHeader: "header"}
+        kinds[Cancelling] = "cancel"
+        return Result(case, [*found, (kinds.get(type(error), "unreadable"), str(error))])
     except (OSError, MemoryError) as error:
-        return Result(case, [("unreadable", f"{case.path} cannot be read ({error})")])
+        return Result(case, [*found, ("unreadable", f"{name} cannot be read ({error})")])
 
 
 def _look_at(case: Case, limits: Limits) -> Result:
-    rate, _, frames = audio_info(case.path)
-    if frames > limits.max_seconds * rate:  # before it fills the memory
-        text = f"{case.path} is {frames / rate:,.0f} s long (at most {limits.max_seconds:g} s)"
-        return Result(case, [("long", text)], frames / rate, rate)
-    samples, rate, _, form, notes = decode(case.path)
+    info, name = measure(case.path), shown(case.path)
+    if info.samples > limits.max_seconds * info.rate:  # before it fills the memory
+        text = f"{name} is {info.samples / info.rate:,.0f} s long (at most {limits.max_seconds:g})"
+        return Result(case, [("long", text)], info.samples / info.rate, info.rate)
+    samples, rate, _, form = decode(case.path)
     seconds, found = len(samples) / rate, []
+    try:
+        mono = to_mono(samples, limits.channel)
+    except AudioError as error:
+        return Result(case, [("cancel", f"{name} {error}")], seconds, rate)
     # Identical samples are a duplicate in whatever file format they are stored.
     digest = hashlib.blake2b(f"{rate} {samples.shape[1:]}".encode(), digest_size=16)
-    mono = to_mono(samples)
     digest.update(mono.tobytes())
     problem = find_problem(mono, rate)
     if seconds < limits.min_seconds:
-        text = f"{case.path} is {seconds:.2f} s long (at least {limits.min_seconds:g} s)"
+        text = f"{name} is {seconds:.2f} s long (at least {limits.min_seconds:g} s)"
         found.append(("short", text))
     elif problem:
-        found.append(("silent", f"{case.path} {problem}"))
-    found += [("header", f"{case.path} {text}") for text in _lies(case, seconds, form, notes)]
-    share = max(clipped_share(mono), clipped_share(to_mono(samples.reshape(-1))))
+        found.append(("silent", f"{name} {problem}"))
+    found += [("header", f"{name} {text}") for text in _lies(case, seconds, form)]
+    if limits.channel is None and unlike(samples):
+        found.append(("channels", f"{name} {unlike(samples)}"))
+    share = max(clipped_share(mono), _clipped(samples))
     if share > CLIPPED:
-        found.append(("clipped", f"{case.path} is clipped ({share:.1%} of it at full scale)"))
+        found.append(("clipped", f"{name} is clipped ({share:.1%} of it at full scale)"))
     if rate != limits.sample_rate:
-        text = f"{case.path} is sampled at {rate} Hz, not {limits.sample_rate}"
-        found.append(("rate", text))
+        found.append(("rate", f"{name} is sampled at {rate} Hz, not {limits.sample_rate}"))
     return Result(case, found, seconds, rate, digest.digest())
 
 
-def _lies(case: Case, seconds: float, form: str, notes: str) -> Iterator[str]:
-    """Yield what the header, the name or the data directory says wrongly."""
+def _clipped(samples: np.ndarray) -> float:
+    """Return the share of the samples of all channels at full scale."""
+    return clipped_share(to_mono(samples.reshape(-1)))
+
+
+def _lies(case: Case, seconds: float, form: str) -> Iterator[str]:
+    """Yield what the name or the data directory says wrongly."""
     ending = Path(case.path).suffix.lower().removeprefix(".")
     known = {name for names in _FORMATS.values() for name in names}
     if ending in known and ending not in _FORMATS.get(form, (ending,)):
         yield f"is called .{ending} but holds {form}"
     if case.seconds and abs(seconds - case.seconds) > max(0.025, 1e-3 * case.seconds):
         yield f"holds {seconds:.2f} s but utt2dur says {case.seconds:.2f}"
-    stray = _STRAY.search(notes)
-    size = os.stat(case.path).st_size
-    if stray and size - int(stray[1]) > STRAY_SHARE * size:
-        yield f"ends at byte {stray[1]} by its header, but has {size}"
 
 
 def estimate(cases: Sequence[Case], limits: Limits, jobs: int) -> str:
@@ -167,7 +190,8 @@ def _mark_duplicates(results: list[Result]) -> list[Result]:
             continue
         earlier = first.setdefault(result.digest, result.case)
         if earlier is not result.case:
-            text = f"{result.case.path} has the same samples as {earlier.path} ({earlier.id})"
+            text = f"{shown(result.case.path)} has the same samples as "
+            text += f"{shown(earlier.path)} ({earlier.id})"
             result.findings.append(("duplicate", text))
     return results
 
@@ -178,7 +202,7 @@ def excluded(results: Iterable[Result], kinds: Iterable[str]) -> list[Bad]:
     for result in results:
         reason = next((text for kind, text in result.findings if kind in kinds), None)
         if reason:
-            bad.append(Bad(result.case.id, result.case.path, reason))
+            bad.append(Bad(result.case.id, shown(result.case.path), reason))
     return bad
 
 
@@ -210,7 +234,7 @@ def to_json(results: Sequence[Result], limits: Limits) -> dict:
         "limits": limits._asdict(),
         "counts": {kind: counts[kind] for kind in KINDS},
         "findings": [
-            {"id": result.case.id, "path": result.case.path, "kind": kind, "what": text}
+            {"id": result.case.id, "path": shown(result.case.path), "kind": kind, "what": text}
             for result in results
             for kind, text in result.findings
         ],

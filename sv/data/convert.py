@@ -11,7 +11,6 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sv.data.folder_layout import FOREIGN_SUFFIXES
 from sv.errors import InputError
 
 FORMATS = ("flac", "wav")
@@ -26,11 +25,6 @@ REMEDY = (
     "install it (apt-get install ffmpeg, or conda install -c conda-forge ffmpeg), or give a folder "
     "of wav or flac files"
 )
-
-
-def is_foreign(path: str | Path) -> bool:
-    """Tell whether a file has to be converted before it can be read."""
-    return str(path).lower().endswith(FOREIGN_SUFFIXES)
 
 
 def require_ffmpeg(count: int, example: str | Path) -> str:

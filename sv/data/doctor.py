@@ -15,7 +15,7 @@ import numpy as np
 
 from sv.data.audio import read_audio
 from sv.errors import InputError
-from sv.files import atomic_write
+from sv.files import atomic_write, shown
 from sv.progress import progress
 
 FRAME_SECONDS = 0.025
@@ -54,23 +54,27 @@ def clipped_share(samples: np.ndarray) -> float:
     return np.count_nonzero(np.abs(samples) >= 32767 / 32768) / len(samples)
 
 
-def load(path: str | os.PathLike, sample_rate: int = 16000) -> tuple[np.ndarray | None, str | None]:
+def load(
+    path: str | os.PathLike, sample_rate: int = 16000, channel: int | None = None
+) -> tuple[np.ndarray | None, str | None]:
     """Decode a file once; return (samples (samples,) float32, None) or (None, what is wrong).
 
     What is wrong is a sentence that names the file: missing, unreadable, cut off, empty, not a
-    number, shorter than a frame, or silence.
+    number, shorter than a frame, or silence. ``channel``: see ``sv.data.channel_choice``.
     """
     try:
-        samples = read_audio(path, sample_rate)
+        samples = read_audio(path, sample_rate, channel)
     except InputError as error:
         return None, str(error)
     problem = find_problem(samples, sample_rate)
-    return (None, f"{path} {problem}") if problem else (samples, None)
+    return (None, f"{shown(path)} {problem}") if problem else (samples, None)
 
 
-def examine(path: str | os.PathLike, sample_rate: int = 16000) -> str | None:
+def examine(
+    path: str | os.PathLike, sample_rate: int = 16000, channel: int | None = None
+) -> str | None:
     """Return what is wrong with an audio file, or None if it can be used."""
-    return load(path, sample_rate)[1]
+    return load(path, sample_rate, channel)[1]
 
 
 def separate(wav_scp: Mapping[str, str], sample_rate: int = 16000) -> tuple[list[str], list[Bad]]:

@@ -14,16 +14,20 @@ from pathlib import Path
 from sv.data.audio_headers import read_headers
 from sv.data.folder_layout import (
     AudioFile,
+    Found,
     describe_all,
     detect_layout,
-    find_audio,
+    find_files,
+    foreign_reason,
+    foreign_sentence,
+    name_problem,
     speakers_in_several_groups,
 )
-from sv.data.guard import check_disjoint
+from sv.data.guard import check_disjoint, copies_of
 from sv.data.manifests import Trial, Utterance, staged_data_dir
 from sv.data.name_lists import NameBook, read_name_list, read_trial_list
 from sv.errors import InputError
-from sv.files import atomic_write
+from sv.files import atomic_write, shown
 
 
 @dataclass
@@ -35,7 +39,9 @@ class FolderCorpus:
     test: list[Utterance] = field(default_factory=list)
     trials: list[Trial] | None = None
     bad: list[tuple[str, str]] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     left_out: int = 0
+    copies: dict[str, str] = field(default_factory=dict)
     ambiguous_speakers: list[str] = field(default_factory=list)
 
     @property
@@ -53,8 +59,12 @@ def scan(
     group_speakers: bool = False,
     max_bad: float = 0.01,
     bad_files: str | os.PathLike | None = None,
+    channel: int | None = None,
 ) -> FolderCorpus:
     """Find the audio under ``corpus``, read all headers, split by the trials.
+
+    Training leaves out the speakers of the test files, and files (with their speakers) that hold
+    the bytes of a test file under another name.
 
     Args:
         corpus: folder, or a link to one.
@@ -64,14 +74,19 @@ def scan(
         group_speakers: equal speaker names in two sub-corpora are two people.
         max_bad: the share of unusable files (0 to 1) that is put up with.
         bad_files: where unusable files are listed, as ``<path> <tab> <reason>`` lines; removed
-            when there are none.
+            when there are none. Audio in formats that are not read counts as unusable.
+        channel: the one that later stages take; a file without it is unusable.
 
     Raises:
-        InputError: see ``find_audio``, ``describe_all``, ``read_trial_list``; too many bad files,
+        InputError: see ``find_files``, ``describe_all``, ``read_trial_list``; too many bad files,
             a bad file in the trials, or nothing left to train on.
     """
     corpus = Path(corpus)
-    relative = find_audio(corpus)
+    found = find_files(corpus)
+    relative, listed = _usable_names(corpus, found)
+    total = len(found.audio) + len(found.foreign)
+    if len(listed) > max_bad * total or not relative:  # before a million headers are read
+        _report_bad(corpus, listed, total, max_bad, bad_files, found)
     layout = detect_layout(relative, corpus) if layout == "auto" else layout
     files = describe_all(relative, layout, corpus, group_speakers)
     # Lists are checked before the headers are read: a wrong list should not cost an hour.
@@ -79,11 +94,9 @@ def scan(
     named = read_trial_list(trials, book) if trials is not None else None
     chosen = set(read_name_list(train_list, book)) if train_list is not None else None
 
-    utterances, bad = read_headers(corpus, files)
-    listed = [(str(corpus / file.relative), reason) for file, reason in bad]
-    if bad_files is not None:
-        _write_bad_files(Path(bad_files), listed)
-    _refuse_too_many(corpus, listed, len(files), max_bad, bad_files)
+    utterances, bad = read_headers(corpus, files, channel)
+    listed += [(str(corpus / file.relative), reason) for file, reason in bad]
+    _report_bad(corpus, listed, total, max_bad, bad_files, found)
     if named is not None:
         _refuse_bad_trials(Path(trials), corpus, bad, named)
 
@@ -94,12 +107,18 @@ def scan(
         u for u in utterances if u.id not in test_ids and (allowed is None or u.id in allowed)
     ]
     train = [u for u in candidates if u.speaker not in test_speakers]
+    test = [u for u in utterances if u.id in test_ids]
+    copies = copies_of({u.id: u.path for u in train}, {u.id: u.path for u in test})
+    same = {u.speaker for u in train if u.id in copies and u.speaker is not None}
+    train = [u for u in train if u.id not in copies and u.speaker not in same]
     result = FolderCorpus(
         layout=layout,
         train=train,
-        test=[u for u in utterances if u.id in test_ids],
+        test=test,
         trials=None if named is None else [(n, e.id, t.id) for n, e, t in named],
         bad=listed,
+        foreign=found.foreign,
+        copies=copies,
         left_out=len(candidates) - len(train),
         ambiguous_speakers=[] if group_speakers else speakers_in_several_groups(files),
     )
@@ -113,28 +132,37 @@ def scan(
     return result
 
 
-def _write_bad_files(path: Path, bad: Sequence[tuple[str, str]]) -> None:
-    if not bad:
-        path.unlink(missing_ok=True)
-        return
-    with atomic_write(path) as handle:
-        handle.writelines(f"{name}\t{reason}\n" for name, reason in bad)
+def _usable_names(corpus: Path, found: Found) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the audio files that can be listed, and (path, reason) of those that cannot."""
+    problems = {name: name_problem(name) for name in found.audio}
+    listed = [(shown(corpus / name), problem) for name, problem in problems.items() if problem]
+    listed += [(shown(corpus / name), foreign_reason(name)) for name in found.foreign]
+    return [name for name in found.audio if problems[name] is None], listed
 
 
-def _refuse_too_many(
+def _report_bad(
     corpus: Path,
-    bad: list[tuple[str, str]],
+    bad: Sequence[tuple[str, str]],
     total: int,
     max_bad: float,
     bad_files: str | os.PathLike | None,
+    found: Found,
 ) -> None:
-    if len(bad) > max_bad * total:
+    """List the bad files; raise ``InputError`` if they are too many."""
+    if bad_files is not None and not bad:
+        Path(bad_files).unlink(missing_ok=True)
+    elif bad_files is not None:
+        with atomic_write(bad_files) as handle:
+            handle.writelines(f"{name}\t{reason}\n" for name, reason in bad)
+    if len(bad) > max_bad * total or len(bad) == total:
         name, reason = bad[0]
         where = f"; all are listed in {bad_files}" if bad_files is not None else ""
+        formats = f"; {foreign_sentence(found.foreign)}" if found.foreign else ""
         raise InputError(
             f"{corpus}: {len(bad):,} of {total:,} audio files cannot be used "
             f"({100 * len(bad) / total:.1f} %, more than the {100 * max_bad:g} % of --max-bad), "
-            f"the first: {name}: {reason}{where}; repair or remove them, or raise --max-bad"
+            f"the first: {name}: {reason}{formats}{where}; repair or remove them, or raise "
+            "--max-bad"
         )
 
 
@@ -185,6 +213,8 @@ def summary(found: FolderCorpus) -> str:
     lines = [f"layout: {'files without speakers' if not found.has_speakers else found.layout}"]
     if found.bad:
         lines.append(f"bad:    {len(found.bad):,} files cannot be used and are left out")
+    if found.foreign:
+        lines.append(f"        {foreign_sentence(found.foreign)}")
     lines += _set_lines("train:", found.train)
     if found.trials is None:
         lines.append("test:   none (no trials)")
@@ -201,6 +231,12 @@ def summary(found: FolderCorpus) -> str:
         lines.append(
             f"guard:  no speaker is in both sets; {found.left_out:,} utterances of test speakers "
             "were left out of training"
+        )
+    if found.copies:
+        train, test = next(iter(found.copies.items()))
+        lines.append(
+            f"copies: {len(found.copies):,} training files hold the audio of test files under "
+            f"other names ({train} that of {test}); they and their speakers were left out"
         )
     if found.ambiguous_speakers:
         lines.append(

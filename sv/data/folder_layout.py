@@ -6,11 +6,12 @@ import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
+from sv.data.endings import AUDIO_SUFFIXES, FOREIGN_SUFFIXES, by_ending, conversion
 from sv.errors import InputError
+from sv.files import shown
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
-FOREIGN_SUFFIXES = (".m4a", ".aac", ".mp4", ".sph", ".wma", ".webm", ".aiff", ".amr")
 LAYOUTS = {"flat": 1, "speaker/utt": 2, "speaker/session/utt": 3}
 """How many of the last parts of a path have a meaning."""
 
@@ -26,21 +27,42 @@ class AudioFile:
     group: str | None = None
 
 
+class Found(NamedTuple):
+    """Paths from the corpus folder, sorted: audio that is read, and audio in other formats."""
+
+    audio: list[str]
+    foreign: list[str]
+
+
 def find_audio(corpus: str | os.PathLike) -> list[str]:
     """Return the paths of all audio files under ``corpus``, relative to it, sorted.
 
-    Links to folders are followed (each real folder once); hidden files and folders are skipped.
+    Raises:
+        InputError: see ``find_files``; or a file name is not UTF-8 or has a line break.
+    """
+    found = find_files(corpus).audio
+    for relative in found:
+        problem = name_problem(relative)
+        if problem:
+            raise InputError(f"{corpus}: {shown(relative)} {problem}")
+    return found
+
+
+def find_files(corpus: str | os.PathLike) -> Found:
+    """Return all audio files under ``corpus``, also those that have to be converted first.
+
+    Links to folders are followed (each real folder once); hidden files and folders are skipped. A
+    file that has to be converted does not count if it lies beside one of its name that is read.
 
     Raises:
-        InputError: the folder is missing, is a file, cannot be listed, or holds no audio; or a
-            file name is not UTF-8 or has a line break.
+        InputError: the folder is missing, is a file, cannot be listed, or holds no audio.
     """
     corpus = Path(corpus)
     if not corpus.exists():
         raise InputError(f"{corpus}: there is no such corpus folder; check --corpus")
     if not corpus.is_dir():
         raise InputError(f"{corpus}: is a file; --corpus takes the folder that holds the audio")
-    found, foreign = [], []
+    audio, foreign = [], []
     seen: set[tuple[int, int]] = set()
     pending = [(corpus, "")]
     while pending:
@@ -56,32 +78,41 @@ def find_audio(corpus: str | os.PathLike) -> list[str]:
                 if entry.is_dir():
                     pending.append((Path(entry.path), f"{prefix}{entry.name}/"))
                 elif entry.name.lower().endswith(AUDIO_SUFFIXES):
-                    found.append(prefix + entry.name)
+                    audio.append(prefix + entry.name)
                 elif entry.name.lower().endswith(FOREIGN_SUFFIXES):
                     foreign.append(prefix + entry.name)
-    if not found:
+    if foreign:
+        stems = {name.rpartition(".")[0] for name in audio}
+        foreign = [name for name in foreign if name.rpartition(".")[0] not in stems]
+    if not audio:
         kinds = " ".join(suffix.removeprefix(".") for suffix in AUDIO_SUFFIXES)
-        hint = (
-            f"{len(foreign):,} files such as {foreign[0]} are in a format that cannot be read; "
-            "convert them, e.g. with ffmpeg -i in.m4a -ar 16000 -ac 1 out.flac"
-            if foreign
-            else "check --corpus"
-        )
-        raise InputError(f"{corpus}: holds no audio file ({kinds}); {hint}")
-    for relative in found:
-        _check_name(corpus, relative)
-    return sorted(found)
+        hint = f"; {foreign_sentence(foreign)}" if foreign else "; check --corpus"
+        raise InputError(f"{corpus}: holds no audio file ({kinds}){hint}")
+    return Found(sorted(audio), sorted(foreign))
 
 
-def _check_name(corpus: Path, relative: str) -> None:
-    try:
-        relative.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"{corpus}: the file name {relative!r} is not UTF-8; rename the file"
-        ) from error
+def foreign_sentence(foreign: list[str]) -> str:
+    """Return what to say about files that have to be converted."""
+    return (
+        f"{len(foreign):,} files such as {shown(foreign[0])} are in formats that are not read "
+        f"({by_ending(foreign)}): convert them, each by '{conversion(foreign[0])}'"
+    )
+
+
+def foreign_reason(name: str) -> str:
+    """Return what is wrong with one such file."""
+    return f"is in a format that is not read: convert it by '{conversion(name)}'"
+
+
+def name_problem(relative: str) -> str | None:
+    """Return why a path cannot stand in a list, or None."""
     if "\n" in relative or "\r" in relative:
-        raise InputError(f"{corpus}: the file name {relative!r} has a line break; rename the file")
+        return "has a line break in its name: rename it"
+    try:
+        os.fsencode(relative).decode("utf-8")
+    except UnicodeDecodeError:
+        return "has a name that is not UTF-8: rename it (convmv -f latin1 -t utf8 --notest FILE)"
+    return None
 
 
 def safe(name: str) -> str:

@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 from sv.data.labels import read_label_file
 from sv.errors import InputError
+from sv.files import digest
 
 Labels = Mapping[str, str] | str | os.PathLike
 SHOWN = 5
+PROBE = 1024
+"""Bytes of a file that are compared before all of it is."""
 
 
 class Overlap(NamedTuple):
@@ -43,6 +46,40 @@ def check_disjoint(train_labels: Labels, test_labels: Labels, *, allow: bool = F
             "leave their utterances out of the training set"
         )
     return shared
+
+
+def copies_of(train: Mapping[str, str], test: Mapping[str, str]) -> dict[str, str]:
+    """Return {training id: test id} of training files that hold the bytes of a test file.
+
+    ``train``, ``test``: id → path. Links and copies under another name are found by their content;
+    only files of equal size are read, and only files with equal bytes in the middle are read whole.
+    """
+    suspects: dict[tuple, list[tuple[bool, str, str]]] = {}
+    sizes = {os.stat(path).st_size for path in test.values()}
+    for is_test, paths in ((True, test), (False, train)):
+        for key, path in paths.items():
+            size = os.stat(path).st_size
+            if is_test or size in sizes:
+                suspects.setdefault((size,), []).append((is_test, key, path))
+    for mark in (_middle, digest):
+        groups: dict[tuple, list[tuple[bool, str, str]]] = {}
+        for known, members in suspects.items():
+            if len({is_test for is_test, _, _ in members}) == 2:
+                for member in members:
+                    groups.setdefault((*known, mark(member[2])), []).append(member)
+        suspects = groups
+    found: dict[str, str] = {}
+    for members in suspects.values():
+        tested = [key for is_test, key, _ in members if is_test]
+        found.update((key, tested[0]) for is_test, key, _ in members if tested and not is_test)
+    return found
+
+
+def _middle(path: str) -> bytes:
+    """Return some bytes of the middle of a file."""
+    with open(path, "rb") as handle:
+        handle.seek(os.fstat(handle.fileno()).st_size // 2)
+        return handle.read(PROBE)
 
 
 def check_known_overlaps(

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sv.data.audio_headers import THREADS
-from sv.data.convert import is_foreign
-from sv.data.folder_layout import AUDIO_SUFFIXES, FOREIGN_SUFFIXES, AudioFile
+from sv.data.endings import AUDIO_SUFFIXES, FOREIGN_SUFFIXES, is_foreign
+from sv.data.folder_layout import AudioFile
 from sv.progress import progress
 
 

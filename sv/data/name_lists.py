@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from sv.data.folder_layout import AUDIO_SUFFIXES, AudioFile, describe
+from sv.data.endings import AUDIO_SUFFIXES
+from sv.data.folder_layout import AudioFile, describe
 from sv.errors import InputError
 from sv.scoring.trials import read_trials
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sv.data.audio_headers import read_headers
-from sv.data.convert import FORMATS, convert, is_foreign, require_ffmpeg
+from sv.data.convert import FORMATS, convert, require_ffmpeg
+from sv.data.endings import is_foreign
 from sv.data.folder_layout import AudioFile
 from sv.data.manifests import Utterance
 from sv.data.tables import read_table

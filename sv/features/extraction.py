@@ -33,8 +33,9 @@ from sv.kaldi_io import ArkWriter, read_paths, read_scp
 from sv.progress import progress
 from sv.scoring.trials import read_trials
 
-# Changing this number makes every piece stale: raise it when fbank gives other values.
-VERSION = 1
+# Changing this number makes every piece stale: raise it when fbank gives other values, or when
+# audio is decoded otherwise.
+VERSION = 2
 # A job gives up when most of the first utterances are bad: a wrong folder shows in a second.
 FIRST = 50
 
@@ -42,16 +43,18 @@ FIRST = 50
 class Settings(NamedTuple):
     """What the features depend on. ``sample_rate`` in Hz; ``compression`` as in ``ArkWriter``.
 
-    ``wave``: write the waveforms too.
+    ``wave``: write the waveforms too. ``channel``: see ``sv.data.channel_choice``.
     """
 
     sample_rate: int = 16000
     num_mel_bins: int = 80
     compression: str = "CM2"
     wave: bool = False
+    channel: int | None = None
 
     def __str__(self) -> str:
-        return " ".join(map(str, self[:3])) + (" wave" if self.wave else "")
+        text = " ".join(map(str, self[:3])) + (" wave" if self.wave else "")
+        return text if self.channel is None else f"{text} channel {self.channel}"
 
 
 class Piece(NamedTuple):
@@ -137,7 +140,7 @@ def extract_piece(
         for seen, (utterance, path) in enumerate(bar, 1):
             if utterance in unheard:
                 continue
-            waveform, problem = load(path, settings.sample_rate)
+            waveform, problem = load(path, settings.sample_rate, settings.channel)
             if problem:
                 bad.append(Bad(utterance, path, problem))
             if seen == FIRST:
@@ -267,7 +270,7 @@ def _mended(piece: Piece, settings: Settings, left_out: list[Bad]) -> bool:
     """Tell whether an utterance that was bad is good now: the user did as the message said."""
     chosen = {row.id for row in left_out}
     bad = (row for row in read_bad(piece.bad) if row.id not in chosen)
-    return any(examine(row.path, settings.sample_rate) is None for row in bad)
+    return any(examine(row.path, settings.sample_rate, settings.channel) is None for row in bad)
 
 
 def _give_up_early(bad: list[Bad], wav_scp: Path) -> None:

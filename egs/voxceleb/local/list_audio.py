@@ -15,8 +15,9 @@ from pathlib import Path
 import voxceleb
 
 from sv.cli import parser, run
-from sv.data.convert import is_foreign, require_ffmpeg
+from sv.data.convert import require_ffmpeg
 from sv.data.counts import Counts, check_counts, expected_counts
+from sv.data.endings import is_foreign
 from sv.data.folder_layout import AudioFile
 from sv.data.layouts import list_utterances, matching, speakers_in
 from sv.data.trial_files import refuse_missing

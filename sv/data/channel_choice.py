@@ -1,0 +1,107 @@
+"""Several channels → one: their mean or one of them, and what is wrong with their mean."""
+
+import argparse
+
+import numpy as np
+
+from sv.errors import AudioError, Cancelling
+
+FULL_SCALE = 32768.0
+CANCEL = 0.1
+"""Channels cancel if their mean keeps less than this share of what unrelated ones would leave."""
+ALIKE = 0.5
+"""Correlation below which two channels are said to differ."""
+QUIET = 1e-4
+"""Power of a channel, as a share of the loudest one's, below which it is empty."""
+BLOCK = 1 << 20
+
+
+def add_channel(p: argparse.ArgumentParser) -> None:
+    """Add ``--channel`` to a program that reads audio."""
+    p.add_argument(
+        "--channel",
+        type=int,
+        metavar="N",
+        help="which channel of a file to take, counted from 0 as Kaldi does: 0 is the left one. -1 "
+        "refuses files with more than one. Default: the mean of all, which is wrong if two people "
+        "speak on two channels, or if one channel is the negative of the other",
+    )
+
+
+def to_mono(samples: np.ndarray, channel: int | None = None) -> np.ndarray:
+    """Return decoded samples as float32 (samples,), full scale 1.0.
+
+    ``samples``: (samples,) or (samples, channels), int16 or float32. ``channel``: None for the
+    mean, a number from 0, or -1 if only one is expected.
+
+    Raises:
+        AudioError: there is no such channel, or there is more than the one expected.
+        Cancelling: the mean is next to nothing although the channels are not.
+    """
+    scale = np.float32(1 / FULL_SCALE if samples.dtype == np.int16 else 1)
+    check_channel(1 if samples.ndim == 1 else samples.shape[1], channel)
+    if samples.ndim == 2 and channel is not None:
+        samples = samples[:, max(channel, 0)].astype(np.float32)
+    elif samples.ndim == 2:
+        _refuse_cancelling(samples)
+        samples = samples.mean(axis=1, dtype=np.float32)
+    return samples * scale if scale != 1 else samples
+
+
+def check_channel(channels: int, channel: int | None) -> None:
+    """Raise ``AudioError`` if a file of so many channels has not the one that is wanted."""
+    if channel is None or (channel == -1 and channels == 1) or 0 <= channel < channels:
+        return
+    what = "1 channel" if channels == 1 else f"{channels} channels"
+    if channel == -1:
+        raise AudioError(f"has {what}, and --channel -1 allows one: choose it (--channel 0)")
+    raise AudioError(
+        f"has {what}, counted from 0, and --channel {channel} is none of them: choose another, or "
+        "leave the file out"
+    )
+
+
+def _refuse_cancelling(samples: np.ndarray) -> None:
+    shared = _covariance(samples)
+    channels, powers = len(shared), np.diag(shared)
+    # Unrelated channels would leave 1/channels of their mean power.
+    if channels > 1 and shared.sum() / channels**2 < CANCEL * powers.mean() / channels:
+        raise Cancelling(
+            f"has {channels} channels that cancel each other in their mean (one is wired the wrong "
+            f"way round?): take one of them, --channel {int(powers.argmax())}"
+        )
+
+
+def unlike(samples: np.ndarray) -> str | None:
+    """Return what to say about channels that have little in common, or None.
+
+    Two people on two channels, as of a telephone call, have a correlation near 0; one person
+    before two microphones mostly has more.
+    """
+    if samples.ndim == 1 or samples.shape[1] < 2 or len(samples) == 0:
+        return None
+    shared = _covariance(samples)
+    powers = np.diag(shared)
+    loud = np.flatnonzero(powers > QUIET * powers.max()) if powers.max() > 0 else []
+    if len(loud) < 2:
+        return None
+    scale = np.sqrt(powers[loud])
+    lowest = float((shared[np.ix_(loud, loud)] / np.outer(scale, scale)).min())
+    if lowest >= ALIKE:
+        return None
+    return (
+        f"has {len(powers)} channels that differ (correlation {lowest:.2f}; two people? --channel "
+        "takes one)"
+    )
+
+
+def _covariance(samples: np.ndarray) -> np.ndarray:
+    """Return the covariance of the channels of (samples, channels)."""
+    products = np.zeros((samples.shape[1],) * 2)
+    sums = np.zeros(samples.shape[1])
+    for start in range(0, len(samples), BLOCK):
+        block = samples[start : start + BLOCK].astype(np.float64)
+        products += block.T @ block
+        sums += block.sum(axis=0)
+    means = sums / max(1, len(samples))
+    return products / max(1, len(samples)) - np.outer(means, means)

@@ -1,0 +1,238 @@
+"""The frames of an MP3 file, counted: its header is a guess.
+
+Without a Xing header a decoder estimates the length from the first frames, and a Xing header counts
+the frames of one file even if several were joined. So every frame is visited, tags and pictures
+between them are left out, and a header with the right count is put before the frames.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sv.errors import AudioError, Truncated
+
+_BITRATES = {  # kbit/s by (MPEG 1?, layer)
+    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_BITRATES[False, 3] = _BITRATES[False, 2]
+_RATES = (44100, 48000, 32000)
+_MARKS = (b"Xing", b"Info", b"VBRI")
+JUNK, JUNK_BYTES = 0.01, 8192
+"""Share of bytes that may be neither frames nor tags, and how many may be in a short file."""
+HEAD = 4
+_AGAIN = "copy or convert it again, or remove it from the list (wav.scp)"
+
+
+class Header(NamedTuple):
+    """A frame. ``length`` in bytes; ``samples`` a channel; ``kind``: what all frames share."""
+
+    length: int
+    samples: int
+    kind: tuple[int, int, int, bool]
+
+    @property
+    def rate(self) -> int:
+        """Return the sample rate in Hz."""
+        return self.kind[2]
+
+
+class Part(NamedTuple):
+    """A stretch that one encoder wrote. ``spans``: bytes of the file; ``head``: put before them."""
+
+    head: bytes
+    spans: list[tuple[int, int]]
+    header: Header
+
+
+def parse(word: bytes) -> Header | None:
+    """Return what the four bytes at the beginning of a frame say, or None."""
+    if len(word) < HEAD or word[0] != 0xFF or word[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = word[1] >> 3 & 3, 4 - (word[1] >> 1 & 3)
+    bitrate, rate, padding = word[2] >> 4, word[2] >> 2 & 3, word[2] >> 1 & 1
+    if version == 1 or layer == 4 or bitrate in (0, 15) or rate == 3:
+        return None
+    first = version == 3
+    hertz = _RATES[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    bits = 1000 * _BITRATES[first, layer][bitrate - 1]
+    samples = 384 if layer == 1 else 1152 if first or layer == 2 else 576
+    length = (12 * bits // hertz + padding) * 4 if layer == 1 else samples // 8 * bits // hertz
+    length += padding if layer != 1 else 0
+    return Header(length, samples, (version, layer, hertz, word[3] >> 6 == 3))
+
+
+def find_parts(data, start: int, stop: int) -> list[Part]:
+    """Return the parts between two bytes of ``data`` (a map of the file, or bytes).
+
+    Raises:
+        AudioError: there are no frames, or much between them is neither a frame nor a tag.
+        Truncated: a Xing header promises more than there is.
+    """
+    junk: list[int] = []
+    runs = list(_runs(data, start, stop, junk))
+    if not runs:
+        raise AudioError(f"holds no MP3 frames: {_AGAIN}")
+    if sum(junk) > max(JUNK * (stop - start), JUNK_BYTES):
+        raise AudioError(
+            f"is damaged: {sum(junk):,} of its bytes are no MP3 frames (a copy with holes?): "
+            f"{_AGAIN}"
+        )
+    groups: list[list[_Run]] = []
+    for run in runs:
+        if not groups or run.info is not None or run.header.kind != groups[-1][0].header.kind:
+            groups.append([])
+        groups[-1].append(run)
+    counts = [sum(run.count for run in group) for group in groups]
+    parts = [_part(data, group, counts[place:]) for place, group in enumerate(groups)]
+    return [part for part in parts if part is not None]
+
+
+class _Run(NamedTuple):
+    """Frames without a gap; ``info``: the bytes of the Xing frame before them, or None."""
+
+    start: int
+    stop: int
+    count: int
+    header: Header
+    info: tuple[int, int] | None
+
+
+def _runs(data, start: int, stop: int, junk: list[int]) -> Iterator[_Run]:
+    """Yield the runs of frames; append to ``junk`` what is neither a frame nor a tag, in bytes."""
+    known: dict[bytes, Header | None] = {}
+    place = start
+    while place < stop:
+        tag = _tag(data, place, stop)
+        if tag:
+            place += tag
+            continue
+        header = _believed(data, place, stop)
+        if header is None:
+            following = data.find(b"\xff", place + 1, stop)
+            following = stop if following < 0 else following
+            tagged = [data.find(mark, place + 1, following) for mark in (b"ID3", b"APETAGEX")]
+            following = min([following, *(one for one in tagged if one >= 0)])
+            junk.append(following - place)
+            place = following
+            continue
+        begin, info, count = place, None, 0
+        if _is_info(data, place, header):
+            info = (place, place + header.length)
+            begin = place = place + header.length
+        while place < stop:
+            word = bytes(data[place : place + HEAD])
+            if word not in known:
+                known[word] = parse(word)
+            frame = known[word]
+            if frame is None or frame.kind != header.kind or place + frame.length > stop:
+                break
+            if _is_info(data, place, frame):
+                break
+            place += frame.length
+            count += 1
+        if count or info:
+            yield _Run(begin, place, count, header, info)
+
+
+def _believed(data, place: int, stop: int) -> Header | None:
+    """Return the frame at ``place`` if another one, a tag or the end follows it."""
+    header = parse(bytes(data[place : place + HEAD]))
+    if header is None:
+        return None
+    following = place + header.length
+    if following >= stop:
+        return header if following == stop else None
+    other = parse(bytes(data[following : following + HEAD]))
+    if (other is not None and other.kind == header.kind) or _tag(data, following, stop):
+        return header
+    return header if _is_info(data, place, header) or stop - following < HEAD else None
+
+
+def _tag(data, place: int, stop: int) -> int:
+    """Return the bytes of the tag that begins here; 0 if none does."""
+    head = bytes(data[place : place + 32])
+    if head.startswith(b"ID3") and len(head) >= 10 and all(b < 128 for b in head[6:10]):
+        return min(id3_size(head), stop - place)
+    if head.startswith(b"TAG"):
+        return min(128, stop - place)
+    if head.startswith(b"APETAGEX") and len(head) >= 24:
+        size, flags = struct.unpack("<I", head[12:16])[0], struct.unpack("<I", head[20:24])[0]
+        return min(32 + (size if flags & 1 << 29 else 0), stop - place)
+    if head.startswith(b"LYRICSBEGIN"):
+        end = data.find(b"LYRICS200", place, stop)
+        return end + 9 - place if end >= 0 else stop - place
+    return 0
+
+
+def id3_size(head: bytes) -> int:
+    """Return the bytes of an ID3v2 tag, by its first ten."""
+    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+    return 10 + size + (10 if head[5] & 0x10 else 0)
+
+
+def _info_offset(header: Header) -> int:
+    """Return where a Xing header stands in a frame of layer III: behind the side information."""
+    version, _, _, mono = header.kind
+    if version == 3:
+        return HEAD + (17 if mono else 32)
+    return HEAD + (9 if mono else 17)
+
+
+def _is_info(data, place: int, header: Header) -> bool:
+    if header.kind[1] != 3:
+        return False
+    offset = place + _info_offset(header)
+    return bytes(data[offset : offset + 4]) in _MARKS[:2] or (
+        bytes(data[place + 36 : place + 40]) == _MARKS[2]
+    )
+
+
+def _promised(frame: bytes, header: Header) -> tuple[int | None, int | None]:
+    """Return (frames, bytes) as a Xing or VBRI header says; None for what it does not say."""
+    if frame[36:40] == _MARKS[2]:
+        size, frames = struct.unpack(">II", frame[46:54])
+        return frames, size
+    offset = _info_offset(header) + 4
+    if len(frame) < offset + 12:
+        return None, None
+    flags, first, second = struct.unpack(">III", frame[offset : offset + 12])
+    frames = first if flags & 1 else None
+    size = (second if flags & 1 else first) if flags & 2 else None
+    return frames, size
+
+
+def _part(data, runs: list[_Run], counts: list[int]) -> Part | None:
+    """Return the part of ``runs``; ``counts``: the frames of this part and of all that follow."""
+    count = counts[0]
+    spans = [(run.start, run.stop) for run in runs if run.count]
+    header, info = runs[0].header, runs[0].info
+    if info is not None:
+        frames, size = _promised(bytes(data[info[0] : info[1]]), header)
+        there = runs[-1].stop - info[0]
+        of_all = frames is not None and abs(frames - sum(counts)) <= len(counts)
+        if frames is not None and count < frames and (size is None or there < size) and not of_all:
+            raise Truncated(f"is cut off: {count} MP3 frames instead of {frames}: {_AGAIN}")
+        truthful = bytes(data[info[0] + 36 : info[0] + 40]) != _MARKS[2] and frames == count
+        if truthful:
+            return Part(b"", [info, *spans], header)
+    if not count:
+        return None
+    return Part(_made_header(bytes(data[spans[0][0] : spans[0][0] + HEAD]), count), spans, header)
+
+
+def _made_header(word: bytes, count: int) -> bytes:
+    """Return a frame of layer III that says how many frames follow; b"" for other layers."""
+    if parse(word).kind[1] != 3:
+        return b""
+    for bitrate in range(1, 15):  # the first that has room for it
+        head = bytes([word[0], word[1] | 1, bitrate << 4 | word[2] & 0x0C, word[3]])
+        header = parse(head)
+        offset = _info_offset(header)
+        if header.length >= offset + 120 + 36:
+            break
+    body = b"Xing" + struct.pack(">II", 1, count)
+    return (head + bytes(offset - HEAD) + body).ljust(header.length, b"\0")
