@@ -50,6 +50,7 @@ fi
 unset -f _sv_interpreter
 
 export LC_ALL=C             # one sorting order for scp files, whoever sorts them
+export PYTHONUTF8=1         # names of files and all text are UTF-8, whatever the locale is
 export PYTHONUNBUFFERED=1   # a log shows a message when it is printed, not when the job ends
 
 # OpenMP threads that have nothing to do spin for a while before they sleep. As soon as anything else

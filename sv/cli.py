@@ -77,6 +77,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
     ``InputError``, ``OSError`` and memory that runs out become one line on stderr; anything else
     is a defect of ours and keeps its traceback.
     """
+    _speak_utf8()
     try:
         status = main(None)
     except InputError as error:
@@ -106,6 +107,18 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
             traceback.print_exc()
         status = 1
     _leave(status or 0)
+
+
+def _speak_utf8() -> None:
+    """Start Python again in its UTF-8 mode if it takes names of files for ASCII (LC_ALL=C).
+
+    Lists are UTF-8 everywhere, so names that they hold could not be opened otherwise.
+    """
+    if sys.getfilesystemencoding() == "utf-8" and sys.stdout.encoding.lower() == "utf-8":
+        return
+    if sys.flags.utf8_mode == 0 and os.environ.get("PYTHONUTF8") != "1":
+        environment = os.environ | {"PYTHONUTF8": "1"}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 def _leave(status: int) -> NoReturn:

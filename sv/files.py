@@ -40,6 +40,11 @@ def atomic_write(
         raise
 
 
+def utf8(path: str | os.PathLike) -> bytes:
+    """Return the bytes of a path whose letters are UTF-8, whatever the locale is."""
+    return os.fsdecode(path).encode("utf-8", "surrogateescape")
+
+
 def shown(path: str | os.PathLike) -> str:
     r"""Return a path for messages, lists and ids: what is not UTF-8 in it becomes ``\xe9``.
 

@@ -2,7 +2,8 @@
 
 Kaldi's features (25 ms windows every 10 ms, dither 0). Audio is averaged over its channels (or one
 of them is taken, --channel) and resampled where need be, each said once. Bad files (missing,
-unreadable, cut off, empty, silent, shorter than a frame, channels that cancel) are listed and left out; sv.bin.merge_features decides if they are too many.
+unreadable, cut off, empty, silent, shorter than a frame, channels that cancel) are listed and left
+out; sv.bin.merge_features decides if they are too many.
 
 Writes OUT/raw_fbank.NAME.ark and .scp, OUT/utt2num_frames.NAME and OUT/bad_utterances.NAME; with
 --wave true also OUT/raw_wave.NAME.ark and .scp (16-bit waveforms) and OUT/utt2num_samples.NAME.

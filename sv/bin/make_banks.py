@@ -25,11 +25,11 @@ import numpy as np
 from sv.cli import parser, run
 from sv.data.augmentation_corpora import read_clips
 from sv.data.doctor import MAX_BAD, Bad, load, refuse_too_many, write_bad
-from sv.data.folder_layout import find_audio
+from sv.data.folder_layout import find_files, foreign_reason, name_problem
 from sv.errors import InputError
 from sv.features import fbank
 from sv.features.banks import KINDS, cut_response, energy_decay, noise_kind
-from sv.files import atomic_write
+from sv.files import atomic_write, shown
 from sv.kaldi_io import ArkWriter
 from sv.progress import progress
 
@@ -146,14 +146,20 @@ def _recorded(root: Path, name: str, listed: Path, max_bad: float) -> Iterator[C
     Without a list, ids are relative paths without blanks, and folders tell the kind.
     """
     clips, bad = read_clips(root), []
+    unread = 0
     if clips is None:
+        found = find_files(root)
+        named = {name: name_problem(name) for name in found.audio}
+        bad = [Bad(shown(name), shown(root / name), p) for name, p in named.items() if p]
+        bad += [Bad(shown(n), shown(root / n), foreign_reason(n)) for n in found.foreign]
+        unread = len(bad)
         clips = [
             (
                 "-".join(relative.with_suffix("").parts).replace(" ", "_"),
                 noise_kind(relative),
                 root / relative,
             )
-            for relative in map(Path, find_audio(root))
+            for relative in map(Path, (name for name, problem in named.items() if not problem))
         ]
     for key, kind, path in progress(clips, desc=name, unit="file"):
         samples, problem = load(path)
@@ -163,8 +169,9 @@ def _recorded(root: Path, name: str, listed: Path, max_bad: float) -> Iterator[C
             yield key, kind, samples
     if bad:
         write_bad(listed, bad)
-        refuse_too_many(bad, len(clips), str(listed), max_bad)
-        print(f"{len(bad)} of {len(clips)} files are left out, see {listed}")
+        total = len(clips) + unread
+        refuse_too_many(bad, total, str(listed), max_bad)
+        print(f"{len(bad)} of {total} files are left out, see {listed}")
 
 
 def _generated(seed: int, name: str) -> Iterator[Clip]:

@@ -15,6 +15,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
+from sv.data.channel_choice import add_channel
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -23,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("mixture", type=Path, help="audio file in which several people speak")
     p.add_argument("--model", type=Path, required=True, help="a model directory, or a final.pt")
     p.add_argument("--out", type=Path, required=True, help="folder to write to, made if need be")
+    add_channel(p)
     args = p.parse_args(argv)
 
     from sv.data.audio import read_audio, write_audio
@@ -33,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     from sv.spectra import sources_figure
 
     model = SpeakerModel.load(args.model)
-    voices = separate(model, read_audio(args.mixture, model.sample_rate))
+    voices = separate(model, read_audio(args.mixture, model.sample_rate, args.channel))
     args.out.mkdir(parents=True, exist_ok=True)
     ark = args.out / "embeddings.ark"
     with ArkWriter(ark, args.out / "embeddings.scp") as writer:

@@ -13,7 +13,9 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
+from sv.data.channel_choice import add_channel
 from sv.errors import InputError
+from sv.files import shown
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,6 +26,10 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--trials", type=Path, help="trial list of paths; its endings become .flac")
     p.add_argument("--noise", default="generated", help="folder of noises, or 'generated'")
     p.add_argument("--rir", default="generated", help="folder of room responses, or 'generated'")
+    p.add_argument(
+        "--max-bad", type=float, default=0.01, help="share of files in other formats to put up with"
+    )
+    add_channel(p)
     p.add_argument("--seed", type=int, default=0, help="another one draws other conditions")
     p.add_argument("--job", type=int, default=1, help="number of this job, from 1")
     p.add_argument("--num-jobs", type=int, default=1, help="jobs that share the work")
@@ -32,20 +38,28 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"--job {args.job}: give a number from 1 to --num-jobs {args.num_jobs}")
 
     from sv.data import simulated_channels as channels
-    from sv.data.folder_layout import find_audio
+    from sv.data.folder_layout import find_files, foreign_sentence, name_problem
     from sv.progress import progress
 
     if args.out.resolve() == args.corpus.resolve():
         raise InputError(f"{args.out}: is the corpus itself; choose another --out")
     recorded = channels.Recorded.load(args.noise, args.rir)
-    found = find_audio(args.corpus)
+    found, foreign = find_files(args.corpus)
+    named = [name for name in found if name_problem(name) is None]
+    if len(named) + args.max_bad * (len(found) + len(foreign)) < len(found) + len(foreign):
+        why = [foreign_sentence(foreign)] if foreign else []
+        why += [f"{shown(n)} {name_problem(n)}" for n in found if n not in set(named)][:1]
+        raise InputError(f"{args.corpus}: {'; '.join(why)}; or raise --max-bad")
+    found = named
     stems = {str(Path(name).with_suffix("")) for name in found}
     if len(stems) < len(found):
         raise InputError(f"{args.corpus}: some files differ in their ending only; rename them")
     args.out.mkdir(parents=True, exist_ok=True)
     with (args.out / f"conditions.{args.job}.tsv").open("a", encoding="utf-8") as table:
         for name in progress(found[args.job - 1 :: args.num_jobs], desc="channels", unit="file"):
-            line = channels.simulate_file(args.corpus, name, args.out, recorded, args.seed)
+            line = channels.simulate_file(
+                args.corpus, name, args.out, recorded, args.seed, args.channel
+            )
             table.write(line or "")
     if args.trials is not None and args.job == 1:
         channels.rename_trials(args.trials, args.out / "trials")

@@ -23,7 +23,7 @@ from sv.data import mpeg_frames
 from sv.data.containers import Samples, find_samples
 from sv.data.ogg_pages import find_streams
 from sv.errors import AudioError, Missing, Truncated
-from sv.files import shown
+from sv.files import shown, utf8
 
 # A FLAC file written to a pipe leaves its length open. libsndfile then says a huge one, and
 # soundfile, which seeks after each block, cannot read such a file at all.
@@ -144,12 +144,14 @@ class Audio:
         found: list[Info] = []
         for audio in self._parts():
             last = max(1, int(LAST_SECONDS * audio.samplerate))
-            short = False
-            if audio.format != "MP3":  # of which every frame has been visited
-                with _decoding():
+            there = audio.frames
+            with _decoding():
+                if not audio.seekable():
+                    there = sum(len(block) for block in _blocks(audio, "int16"))
+                elif audio.format != "MP3":  # of which every frame has been visited
                     audio.seek(max(0, audio.frames - last))
-                    short = len(audio.read(last, dtype="int16")) < min(last, audio.frames)
-            _refuse_cut_off(audio, audio.frames - short)
+                    there -= min(last, audio.frames) - len(audio.read(last, dtype="int16"))
+            _refuse_cut_off(audio, there)
             found.append(_info(audio))
         return _joined(found)
 
@@ -215,14 +217,13 @@ def open_audio(path: str | os.PathLike) -> Iterator[Audio]:
         AudioError: with the file's name, also for what goes wrong in the ``with`` block.
     """
     name = shown(path)
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         # By descriptor: soundfile takes no name that is not UTF-8, and its own open says less.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except UnicodeEncodeError:
-        raise AudioError(
-            "cannot be opened: Python does not use UTF-8 for names of files; set PYTHONUTF8=1",
-            ascii(os.fspath(path)),
-        ) from None
+        try:
+            descriptor = os.open(path, flags)
+        except UnicodeEncodeError:  # Python's file names are ASCII (PYTHONUTF8=0, LC_ALL=C)
+            descriptor = os.open(utf8(path), flags)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise _why_not(error).of(name) from None
     try:
@@ -381,7 +382,7 @@ def _refuse_too_long(audio: soundfile.SoundFile) -> None:
 def _free_memory() -> float:
     """Return the bytes of memory that programs can still have; infinite if nobody says."""
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
+        with Path("/proc/meminfo").open(encoding="ascii") as lines:
             return next(1024.0 * int(line.split()[1]) for line in lines if "MemAvailable" in line)
     except (OSError, StopIteration, ValueError):
         return float("inf")

@@ -14,12 +14,11 @@ from typing import NamedTuple
 from sv.errors import Truncated, WrongHeader
 
 WRAP = 1 << 32
-UNKNOWN = 0x7FFF0000
-"""Programs that write to a pipe leave a size of about 2**31 or 2**32."""
+UNKNOWN = 1 << 17
+"""Programs that write to a pipe leave a size of 2**31 or 2**32, less at most so much."""
 STRAY_SECONDS = 0.1
 """So much of something unknown may follow the samples: tags, padding."""
 MAX_CHUNKS = 1000
-_IGNORE = "write it again with 'sox --ignore-length in.{0} out.{0}'"
 _AGAIN = "copy or convert it again, or remove it from the list (wav.scp)"
 
 _RIFF_SUBTYPES = {1: {8: "PCM_U8", 16: "PCM_16", 24: "PCM_24", 32: "PCM_32"}}
@@ -104,26 +103,32 @@ def _length(file: File, said: _Said) -> int:
     if said.size is None:
         return there
     if said.size > there:
-        wanted = said.byte_rate and f" ({there / said.byte_rate:.1f} s are there)"
         raise Truncated(
-            f"is cut off: {there} bytes of samples instead of the {said.size} in its header"
-            f"{wanted or ''}: {_AGAIN}"
+            f"is cut off: {_seconds(there, said)} instead of the {_seconds(said.size, said)} in "
+            f"its header: {_AGAIN}"
         )
     size = said.size + (there - said.size) // WRAP * WRAP
     if size > said.size and said.raw is None and not said.mpeg:
         size = said.size  # coded samples need a right header
     if _may_follow(file, said, size, there):
         return size
-    held = f"{there / said.byte_rate:,.1f} s" if said.byte_rate else f"{there:,} bytes"
+    remedy = "convert it again"
+    if said.ending != "caf":  # where sox believes the header all the same
+        remedy = f"write it again with 'sox --ignore-length in.{said.ending} out.wav'"
     raise WrongHeader(
-        f"holds {held} by its size but {_seconds(said)} by its header (a recorder that was "
-        f"switched off, or files joined?): {_IGNORE.format(said.ending)} if all of it is audio, or "
+        f"holds {_seconds(there, said)} by its size but {_seconds(said.size, said)} by its header "
+        f"(a recorder that was switched off, or files joined?): {remedy} if all of it is audio, or "
         "remove it from the list (wav.scp)"
     )
 
 
-def _seconds(said: _Said) -> str:
-    return f"{said.size / said.byte_rate:,.1f} s" if said.byte_rate else f"{said.size:,} bytes"
+def _is_unknown(size: int, there: int) -> bool:
+    """Tell whether a writer that could not go back left this size."""
+    return size > there and any(0 <= end - size < UNKNOWN for end in (1 << 31, WRAP))
+
+
+def _seconds(size: int, said: _Said) -> str:
+    return f"{size / said.byte_rate:,.1f} s" if said.byte_rate else f"{size:,} bytes"
 
 
 def _may_follow(file: File, said: _Said, size: int, there: int) -> bool:
@@ -207,11 +212,13 @@ def _riff(file: File) -> _Said | None:
         elif name == b"fmt ":
             form = file.read(start, min(size, 40))
         elif name == b"data" and form is not None:
-            return _riff_data(form, start, size, large, big)
+            return _riff_data(file, form, start, size, large, big)
     return None
 
 
-def _riff_data(form: bytes, start: int, size: int, large: int | None, big: bool) -> _Said:
+def _riff_data(
+    file: File, form: bytes, start: int, size: int, large: int | None, big: bool
+) -> _Said:
     order = ">" if big else "<"
     tag, channels, rate, byte_rate, frame, bits = struct.unpack(f"{order}HHIIHH", form[:16])
     if tag == 0xFFFE and len(form) >= 26:
@@ -222,7 +229,7 @@ def _riff_data(form: bytes, start: int, size: int, large: int | None, big: bool)
     said: int | None = size
     if large is not None and size >= WRAP - 1:
         said = large
-    elif size >= UNKNOWN:
+    elif _is_unknown(size, file.size - start):
         said = None
     return _Said(start, said, exact or byte_rate, raw, "wav", not big, tag == MPEG)
 
@@ -237,8 +244,8 @@ def _wave64(file: File) -> _Said | None:
         if head[:4] == b"fmt ":
             form = file.read(start + 24, min(size, 40))
         elif head[:4] == b"data" and form is not None:
-            said = _riff_data(form, start + 24, 0, None, False)
-            return said._replace(size=max(0, size - 24), ending="w64")
+            said = _riff_data(file, form, start + 24, 0, None, False)
+            return said._replace(size=None if size >> 62 else max(0, size - 24), ending="w64")
         start += max(24, (size + 7) // 8 * 8)
     return None
 
@@ -256,7 +263,7 @@ def _aiff(file: File) -> _Said | None:
 
 
 def _aiff_data(file: File, common: bytes, start: int, size: int) -> _Said:
-    channels, frames, bits = struct.unpack(">HIH", common[:8])
+    channels, _, bits = struct.unpack(">HIH", common[:8])
     exponent, mantissa = struct.unpack(">HQ", common[8:18])
     rate = round(math.ldexp(mantissa, exponent - 16383 - 63))
     kind = common[18:22]
@@ -267,8 +274,10 @@ def _aiff_data(file: File, common: bytes, start: int, size: int) -> _Said:
     if raw and kind == b"sowt":
         raw["endian"] = "LITTLE"
     offset = struct.unpack(">I", file.read(start, 4))[0]
-    said: int | None = max(0, size - 8 - offset)
-    if size >= UNKNOWN and frames in (0, WRAP - 1, UNKNOWN | 0xFFFF):
+    said: int | None = size - 8 - offset
+    if said < 0:
+        said = said % WRAP if file.size > WRAP else 0
+    elif _is_unknown(size, file.size - start):
         said = None
     return _Said(start + 8 + offset, said, byte_rate, raw, "aiff", False)
 

@@ -1,4 +1,4 @@
-"""Endings of audio files: those that are read, and those that are known but have to be converted."""
+"""Endings of audio files: those that are read, and those that have to be converted first."""
 
 import os
 from collections import Counter

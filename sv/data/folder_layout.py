@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sv.data.endings import AUDIO_SUFFIXES, FOREIGN_SUFFIXES, by_ending, conversion
 from sv.errors import InputError
-from sv.files import shown
+from sv.files import shown, utf8
 
 LAYOUTS = {"flat": 1, "speaker/utt": 2, "speaker/session/utt": 3}
 """How many of the last parts of a path have a meaning."""
@@ -109,7 +109,7 @@ def name_problem(relative: str) -> str | None:
     if "\n" in relative or "\r" in relative:
         return "has a line break in its name: rename it"
     try:
-        os.fsencode(relative).decode("utf-8")
+        utf8(relative).decode("utf-8")
     except UnicodeDecodeError:
         return "has a name that is not UTF-8: rename it (convmv -f latin1 -t utf8 --notest FILE)"
     return None

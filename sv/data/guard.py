@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from sv.data.labels import read_label_file
@@ -77,7 +78,7 @@ def copies_of(train: Mapping[str, str], test: Mapping[str, str]) -> dict[str, st
 
 def _middle(path: str) -> bytes:
     """Return some bytes of the middle of a file."""
-    with open(path, "rb") as handle:
+    with Path(path).open("rb") as handle:
         handle.seek(os.fstat(handle.fileno()).st_size // 2)
         return handle.read(PROBE)
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from sv.data.audio_headers import THREADS
 from sv.data.endings import AUDIO_SUFFIXES, FOREIGN_SUFFIXES, is_foreign
-from sv.data.folder_layout import AudioFile
+from sv.data.folder_layout import AudioFile, name_problem
+from sv.errors import InputError
+from sv.files import shown
 from sv.progress import progress
 
 
@@ -62,6 +64,11 @@ def _utterances_of(folder: Path, speaker: str) -> dict[str, AudioFile]:
 
 def _entries(folder: Path, folders: bool) -> list[str]:
     with os.scandir(folder) as entries:
-        return sorted(
+        names = sorted(
             e.name for e in entries if not e.name.startswith(".") and e.is_dir() == folders
         )
+    for name in names:
+        problem = name_problem(name)
+        if problem:
+            raise InputError(f"{folder}: {shown(name)} {problem}")
+    return names

@@ -77,13 +77,19 @@ def mu_law(samples: np.ndarray) -> np.ndarray:
 
 
 def simulate_file(
-    corpus: Path, relative: str, out: Path, recorded: Recorded, seed: int
+    corpus: Path,
+    relative: str,
+    out: Path,
+    recorded: Recorded,
+    seed: int,
+    channel: int | None = None,
 ) -> str | None:
     """Write ``out/<relative>.flac``, unless it is there; return its line for the table."""
     target = out / Path(relative).with_suffix(".flac")
     if target.exists():
         return None
-    received, condition = simulate(read_audio(corpus / relative), relative, recorded, seed)
+    samples = read_audio(corpus / relative, SAMPLE_RATE, channel)
+    received, condition = simulate(samples, relative, recorded, seed)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_audio(target, received, SAMPLE_RATE)
     return f"{relative}\t{condition}\n"
