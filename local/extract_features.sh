@@ -10,6 +10,7 @@ set -euo pipefail
 nj=2                 # pieces, and jobs that work on them
 sample_rate=16000    # Hz; audio at another rate is resampled
 num_mel_bins=80      # mel bands
+channel=             # which channel of the audio, from 0; empty: the mean of all
 compression=CM2      # how arks are stored: CM2 16 bit, CM or CM3 8 bit, FM float
 wave=false           # keep the waveforms too, 115 MB an hour at 16 kHz
 exclude=             # FILE: utterances to leave out, as sv doctor lists them
@@ -28,10 +29,13 @@ audio=$(cut -d ' ' -f 2- -- "$data/wav.scp" | tr '\n' '\0' |
 
 key="$sample_rate $num_mel_bins $compression $max_bad $audio"
 [ "$wave" = false ] || key+=" wave"
+[ -z "$channel" ] || key+=" channel $channel"
 what=(--title "features of $data" --done "$fbank/.features.done" --input "$data/wav.scp"
   --input "$data/utt2dur" --output "$data/feats.scp" --output "$data/utt2num_frames"
   --key "$key")
 [ "$wave" = false ] || what+=(--output "$data/wav_ark.scp" --output "$data/utt2num_samples")
+choice=()
+[ -z "$channel" ] || choice=(--channel "$channel")
 leave_out=()
 if [ -n "$exclude" ]; then
   what+=(--input "$exclude")
@@ -46,7 +50,7 @@ nj=$(split_scp --weights "$data/utt2dur" "$nj" "$data/wav.scp" "$fbank/split$nj/
 LAUNCH_TITLE="features of $data" "${launch[@]}" "JOB=1:$nj" "$fbank/log/features.JOB.log" \
   python -m sv.bin.extract_features --scp "$fbank/split$nj/wav.JOB.scp" --out "$fbank" --name JOB \
   --sample-rate "$sample_rate" --num-mel-bins "$num_mel_bins" --compression "$compression" \
-  --wave "$wave" --force "$force" ${leave_out[@]+"${leave_out[@]}"}
+  --wave "$wave" --force "$force" ${choice[@]+"${choice[@]}"} ${leave_out[@]+"${leave_out[@]}"}
 python -m sv.bin.merge_features --data "$data" --pieces "$fbank" --num "$nj" --max-bad "$max_bad" \
   --wave "$wave" ${leave_out[@]+"${leave_out[@]}"}
 validate_data_dir --no-audio "$data"

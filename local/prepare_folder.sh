@@ -9,6 +9,7 @@ trials=auto           # FILE|auto|none: trial list; auto is <corpus>/trials if i
 layout=auto           # flat, speaker/utt or speaker/session/utt; auto is by the depth of files
 group_speakers=false  # one speaker name in two sub-corpora means two people
 max_bad=0.01          # share of unreadable files that is left out without stopping
+channel=              # which channel of the audio, from 0; empty: the mean of all
 simulate_channels=false  # give every utterance a recording condition of its own
 noise=generated       # DIR|generated|none: noises of these conditions
 rir=generated         # DIR|generated|none: room responses of these conditions
@@ -31,12 +32,14 @@ fi
 if [ "$simulate_channels" = true ]; then
   simulated=$(dirname -- "$data")/corpus
   simulate_channels.sh --trials "$trials" --noise "$noise" --rir "$rir" --nj "$nj" \
-    --force "$force" "$corpus" "$simulated"
+    --max-bad "$max_bad" --channel "$channel" --force "$force" "$corpus" "$simulated"
+  channel= # the copy has one
   corpus=$simulated
   [ "$trials" = none ] || trials=auto
 fi
 
 options=(--trials "$trials" --layout "$layout" --max-bad "$max_bad")
+[ -z "$channel" ] || options+=(--channel "$channel")
 [ "$group_speakers" = false ] || options+=(--group-speakers)
 what=(--title "data of $corpus" --done "$data/.prepare.done" --input "$corpus"
   --output "$data/train/wav.scp" --key "${options[*]}")

@@ -8,6 +8,8 @@ set -euo pipefail
 trials=auto      # FILE|auto|none: trial list; auto is <corpus>/trials if it exists
 noise=generated  # DIR|generated|none: noises
 rir=generated    # DIR|generated|none: room responses
+max_bad=0.01     # share of files in formats that are not read, which are left out
+channel=         # which channel of the audio, from 0; empty: the mean of all
 seed=0           # another one draws other conditions
 nj=2             # jobs
 force=false      # run it even if complete
@@ -24,6 +26,7 @@ fi
 [ "$rir" != none ] || rir=generated
 [ "$trials" != auto ] || trials=$corpus/trials
 options=(--noise "$noise" --rir "$rir" --seed "$seed")
+[ -z "$channel" ] || options+=(--channel "$channel")
 [ ! -f "$trials" ] || options+=(--trials "$trials")
 
 what=(--title "simulated channels of $corpus" --done "$out/.channels.done" --input "$corpus"
@@ -37,5 +40,5 @@ mkdir -p "$out"
 echo "${options[*]}" > "$out/.options"
 LAUNCH_TITLE="simulated channels" "${launch[@]}" "JOB=1:$nj" "$out/.log/channels.JOB.log" \
   python -m sv.bin.simulate_channels --corpus "$corpus" --out "$out" "${options[@]}" \
-  --job JOB --num-jobs "$nj"
+  --max-bad "$max_bad" --job JOB --num-jobs "$nj"
 once mark "${what[@]}"

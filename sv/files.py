@@ -46,11 +46,12 @@ def utf8(path: str | os.PathLike) -> bytes:
 
 
 def shown(path: str | os.PathLike) -> str:
-    r"""Return a path for messages, lists and ids: what is not UTF-8 in it becomes ``\xe9``.
+    r"""Return a path for messages, lists and ids, where no line break and only UTF-8 may stand.
 
-    ``atomic_write`` and terminals take no other bytes.
+    Other bytes are escaped, such as ``\xe9``.
     """
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    text = utf8(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def digest(path: str | os.PathLike, algorithm: str = "sha256") -> str:

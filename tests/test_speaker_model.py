@@ -2,10 +2,13 @@
 
 import json
 import math
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 import sv
@@ -179,13 +182,68 @@ def test_embed_files(folder, recordings, capsys):
     for wrong in ([*files, "--data", "x"], []):
         with pytest.raises(InputError, match="one of the two"):
             embed.main([*wrong, *command])
-    out.unlink()
     for wrong, words in (("silent.wav", "silence"), ("none.wav", "does not exist")):
-        with pytest.raises(InputError, match=words):
+        with pytest.raises(InputError, match=f"1 of 2 files are not among them.*{words}"):
             embed.main([files[0], str(recordings / wrong), *command])
+        assert load_vectors(out)[0] == [files[0]]  # the good one is written
+    out.unlink()
+    with pytest.raises(InputError, match="does not exist"):
+        embed.main([str(recordings / "none.wav"), *command])
     with pytest.raises(InputError, match="twice"):
         embed.main([files[0], files[0], *command])
     assert not out.exists()
+
+
+def test_a_name_that_is_not_utf8(folder, recordings, capsys):
+    odd = os.fsdecode(os.fsencode(recordings) + b"/caf\xe9.wav")
+    Path(odd).write_bytes((recordings / "a.wav").read_bytes())
+    model = ["--model", str(folder)]
+    verify.main([odd, str(recordings / "a.wav"), *model])
+    assert capsys.readouterr().out.startswith("1.0000")
+    out = recordings / "odd.scp"
+    embed.main([odd, *model, "--out", str(out), "--device", "cpu"])
+    assert load_vectors(out)[0] == [f"{recordings}/caf\\xe9.wav".replace(" ", "_")]
+    Path(odd).write_bytes(b"no audio")
+    with pytest.raises(InputError, match=r"caf\\xe9\.wav cannot be read as audio"):
+        verify.main([odd, odd, *model])
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_samples_of_another_scale_are_refused(folder, kind):
+    model = sv.load(folder)
+    samples = np.random.default_rng(0).normal(0, 0.1, 16000).astype(kind)
+    model.embed(samples * 15, 16000)  # loud beyond full scale is none of our business
+    with pytest.raises(InputError, match="my.wav has floating-point samples up to .*32768"):
+        model.embed(samples * 32768, 16000, "my.wav")
+    with pytest.raises(InputError, match="floating-point"):
+        model.embed(torch.from_numpy(samples * 32768), 16000)
+    for wrong in (np.nan, np.inf, -np.inf):
+        samples[5] = wrong
+        with pytest.raises(InputError, match="no numbers"):
+            model.embed(samples, 16000)
+
+
+def test_channels_that_cancel_and_a_choice(folder, recordings, capsys):
+    model = sv.load(folder)
+    samples = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
+    other = np.random.default_rng(1).normal(0, 0.1, 16000).astype(np.float32)
+    both = np.stack([samples, -samples], 1)
+    for given in (both, both.T):
+        with pytest.raises(InputError, match="cancel each other.*--channel 0"):
+            model.embed(given, 16000)
+        np.testing.assert_array_equal(
+            model.embed(given, 16000, channel=0), model.embed(samples, 16000)
+        )
+    path = recordings / "two.wav"
+    soundfile.write(path, np.stack([samples, other], 1), 16000, subtype="FLOAT")
+    np.testing.assert_array_equal(model.embed_file(path, 1), model.embed(other, 16000))
+    pair = [str(path), str(path), "--model", str(folder)]
+    verify.main([*pair, "--channel", "1"])
+    assert capsys.readouterr().out.startswith("1.0000")
+    with pytest.raises(InputError, match=r"two\.wav has 2 channels, counted from 0"):
+        verify.main([*pair, "--channel", "2"])
+    with pytest.raises(InputError, match="--channel -1 allows one"):
+        verify.main([*pair, "--channel", "-1"])
 
 
 # ---------------------------------------------------------------- damaged directories

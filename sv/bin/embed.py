@@ -112,16 +112,16 @@ def _embed_files(model, files: list[Path], out: str, channel: int | None, bad: l
     from sv.kaldi_io import ArkWriter
     from sv.progress import progress
 
-    vectors = {}
+    vectors = []
     for path in progress(files, desc="embeddings", unit="file"):
         try:
-            vectors["_".join(shown(path).split())] = model.embed_file(path, channel)
+            vectors.append(("_".join(shown(path).split()), model.embed_file(path, channel)))
         except InputError as error:
             bad.append(str(error))
     if not vectors:
         raise InputError("; ".join(bad))
     with ArkWriter(f"{out}.ark", f"{out}.scp") as writer:
-        for name, vector in vectors.items():
+        for name, vector in vectors:
             writer.write(name, vector)
     return len(vectors)
 

@@ -18,6 +18,8 @@ UNKNOWN = 1 << 17
 """Programs that write to a pipe leave a size of 2**31 or 2**32, less at most so much."""
 STRAY_SECONDS = 0.1
 """So much of something unknown may follow the samples: tags, padding."""
+PADDING = 1 << 26
+"""Zeros that may follow the samples: some writers take room before they need it."""
 MAX_CHUNKS = 1000
 _AGAIN = "copy or convert it again, or remove it from the list (wav.scp)"
 
@@ -108,9 +110,8 @@ def _length(file: File, said: _Said) -> int:
             f"its header: {_AGAIN}"
         )
     size = said.size + (there - said.size) // WRAP * WRAP
-    if size > said.size and said.raw is None and not said.mpeg:
-        size = said.size  # coded samples need a right header
-    if _may_follow(file, said, size, there):
+    readable = size == said.size or said.raw is not None or said.mpeg
+    if readable and _may_follow(file, said, size, there):  # coded samples need a right header
         return size
     remedy = "convert it again"
     if said.ending != "caf":  # where sox believes the header all the same
@@ -142,7 +143,7 @@ def _may_follow(file: File, said: _Said, size: int, there: int) -> bool:
         return True
     if any(_is_chain(file, start + pad, said.little) for pad in (size & 1, 0)):
         return True
-    return bool(size) and not any(any(block) for block in _blocks(file, start))
+    return bool(size) and rest <= PADDING and not any(any(b) for b in _blocks(file, start))
 
 
 def _blocks(file: File, start: int) -> Iterator[bytes]:

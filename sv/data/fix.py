@@ -1,10 +1,12 @@
 """Repair a data directory: keep what all its files agree on, sorted, and say what went and why."""
 
 import gzip
+import json
 import os
 import shutil
 from pathlib import Path
 
+from sv.data.lengths import measured_again, with_length
 from sv.data.manifest_files import MANIFESTS, read_items
 from sv.data.tables import read_lines, read_table
 from sv.data.validate import FEATURES, OPTIONAL, REQUIRED, is_filled_file, positive
@@ -21,8 +23,9 @@ def fix(data_dir: str | os.PathLike, *, audio: bool = True) -> list[str]:
 
     The utterances that all files share are kept (Kaldi's rule); lines without a value, repeated
     lines, durations that are not positive and, with ``audio``, entries whose audio file is missing
-    go. ``spk2utt`` is made again, trials and lhotse manifests are filtered. Files that change are
-    first copied to ``.backup/``. Everything is computed before the first byte is written.
+    go. With ``audio``, durations that contradict the features are measured again. ``spk2utt`` is
+    made again, trials and lhotse manifests are filtered. Files that change are first copied to
+    ``.backup/``. Everything is computed before the first byte is written.
 
     Raises:
         InputError: what only a person can decide: one id with two values, commands in ``wav.scp``,
@@ -42,6 +45,11 @@ def fix(data_dir: str | os.PathLike, *, audio: bool = True) -> list[str]:
         done.append("utt2spk: made, each utterance maps to itself")
     _refuse_speakers(folder, tables["utt2spk"])
     _drop_bad_values(folder, tables, audio, done)
+    lengths = measured_again(folder, tables) if audio else {}
+    for key, (samples, rate) in lengths.items():
+        tables["utt2dur"][key] = str(round(samples / rate, 6))
+    if lengths:
+        done.append(f"utt2dur: corrected {_some(list(lengths))}: by decoding, as in the features")
     manifests = {
         name: [item["id"] for _, item in read_items(folder / name)]
         for name in MANIFESTS
@@ -57,8 +65,8 @@ def fix(data_dir: str | os.PathLike, *, audio: bool = True) -> list[str]:
     if (folder / "trials").exists():
         changes["trials"] = _filtered_trials(folder / "trials", set(keep), done)
     changes = {name: text for name, text in changes.items() if _differs(folder / name, text)}
-    stale = [name for name, ids in manifests.items() if ids != keep]
-    _write(folder, changes, stale, keep, done)
+    stale = [name for name, ids in manifests.items() if ids != keep or lengths]
+    _write(folder, changes, stale, keep, lengths, done)
     return done
 
 
@@ -185,7 +193,12 @@ def _differs(path: Path, text: str) -> bool:
 
 
 def _write(
-    folder: Path, changes: dict[str, str], stale: list[str], keep: list[str], done: list[str]
+    folder: Path,
+    changes: dict[str, str],
+    stale: list[str],
+    keep: list[str],
+    lengths: dict[str, tuple[int, int]],
+    done: list[str],
 ) -> None:
     backup = folder / ".backup"
     for name in [*changes, *stale]:
@@ -193,7 +206,7 @@ def _write(
             backup.mkdir(exist_ok=True)
             shutil.copy2(folder / name, backup / name)
     for name in stale:
-        _filter_manifest(folder / name, keep)
+        _filter_manifest(folder / name, keep, lengths)
         done.append(f"{name}: sorted and filtered")
     for name, text in changes.items():
         with atomic_write(folder / name) as handle:
@@ -203,9 +216,14 @@ def _write(
         done.append(f"rewritten: {' '.join(rewritten)}; what they were is in {backup}")
 
 
-def _filter_manifest(path: Path, keep: list[str]) -> None:
+def _filter_manifest(path: Path, keep: list[str], lengths: dict[str, tuple[int, int]]) -> None:
     wanted = set(keep)
-    lines = {item["id"]: line for line, item in read_items(path) if item["id"] in wanted}
+    lines = {}
+    for line, item in read_items(path):
+        if item["id"] in lengths:
+            line = json.dumps(with_length(item, *lengths[item["id"]])) + "\n"
+        if item["id"] in wanted:
+            lines[item["id"]] = line
     with atomic_write(path, "wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
         for key in keep:
             packed.write(lines[key].encode())

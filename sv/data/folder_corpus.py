@@ -155,14 +155,14 @@ def _report_bad(
         with atomic_write(bad_files) as handle:
             handle.writelines(f"{name}\t{reason}\n" for name, reason in bad)
     if len(bad) > max_bad * total or len(bad) == total:
-        name, reason = bad[0]
+        others = [row for row in bad if row[1] != foreign_reason(row[0])]
+        first = f", the first: {others[0][0]}: {others[0][1]}" if others else ""
         where = f"; all are listed in {bad_files}" if bad_files is not None else ""
         formats = f"; {foreign_sentence(found.foreign)}" if found.foreign else ""
         raise InputError(
             f"{corpus}: {len(bad):,} of {total:,} audio files cannot be used "
-            f"({100 * len(bad) / total:.1f} %, more than the {100 * max_bad:g} % of --max-bad), "
-            f"the first: {name}: {reason}{formats}{where}; repair or remove them, or raise "
-            "--max-bad"
+            f"({100 * len(bad) / total:.1f} %, more than the {100 * max_bad:g} % of --max-bad)"
+            f"{first}{formats}{where}; repair or remove them, or raise --max-bad"
         )
 
 

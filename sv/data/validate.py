@@ -209,7 +209,7 @@ def _length_problems(tables: dict[str, Table], fix: str) -> list[str]:
         problems.append(
             tables["utt2num_frames"].at(index) + f": so many frames of 10 ms cover {covered:.2f} s,"
             f" but utt2dur has {duration:.2f} s for '{utterance}'{more(odd)}; the features are of "
-            "other audio: run stage 1 (features) again"
+            f"other audio, or a header misled utt2dur: run stage 1 (features) again{fix}"
         )
     return problems
 

@@ -177,11 +177,8 @@ def test_cut_off(tmp_path, name, form, subtype, kept):
     soundfile.write(path, samples, RATE, format=form, subtype=subtype)
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content))])
-    if form == "MP3" and kept == 0.98:
-        assert len(read_audio(path)) > 3.7 * RATE  # within what MP3 headers leave open
-    else:
-        sentence = refusal(path)
-        assert "cut off" in sentence or "cannot be read as audio" in sentence
+    sentence = refusal(path)
+    assert "cut off" in sentence or "cannot be read as audio" in sentence
 
 
 @pytest.mark.parametrize("size", [0x7FFFFFFF, 0xFFFFFFFF])

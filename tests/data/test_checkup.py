@@ -138,3 +138,26 @@ def test_a_foreign_list_is_refused(tmp_path, text, words):
         read_exclude(tmp_path / "list")
     with pytest.raises(InputError, match="check --exclude"):
         read_exclude(tmp_path / "none")
+
+
+def test_what_a_folder_holds_besides(tmp_path, capsys):
+    write_audio(tmp_path / "a.wav", noise(0), RATE)
+    (tmp_path / "b.m4a").write_bytes(b"x")
+    (tmp_path / "notes.txt").write_text("x")
+    soundfile.write(tmp_path / "anti.wav", np.stack([noise(1), -noise(1)], 1), RATE)
+    soundfile.write(tmp_path / "two.wav", np.stack([noise(2), noise(3)], 1), RATE)
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav")
+    write_audio(odd, noise(4), RATE)
+    out, exclude = tmp_path / "out.json", tmp_path / "exclude"
+    words = [str(tmp_path), "--json", str(out), "--exclude", str(exclude), "--jobs", "1"]
+    doctor.main(words)
+    expected = {"anti.wav": ["cancel"], "two.wav": ["channels"], "b.m4a": ["foreign"]}
+    expected["caf\\xe9.wav"] = ["name"]
+    report = json.loads(out.read_text())
+    assert kinds(report) == expected
+    assert any("ffmpeg -i in.m4a" in row["what"] for row in report["findings"])
+    assert not any(path.endswith("two.wav") for path in read_exclude(exclude))
+    doctor.main([*words, "--channel", "0"])
+    assert "anti.wav" not in kinds(json.loads(out.read_text()))
+    doctor.main([*words, "--channel", "1"])
+    assert kinds(json.loads(out.read_text()))["a.wav"] == ["cancel"]

@@ -1,6 +1,8 @@
 """Any folder of audio: what its shape tells, what the trials take out, and what is refused."""
 
 import errno
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ OPUS = {"format": "OGG", "subtype": "OPUS"}
 
 def make_audio(path, seconds=0.5, rate=16000, channels=1):
     path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(len(path.name))
+    rng = np.random.default_rng(list(str(path).encode()))  # no file is a copy of another
     options = OPUS if path.suffix == ".opus" else {}
     soundfile.write(path, rng.normal(0, 0.1, (int(seconds * rate), channels)), rate, **options)
 
@@ -180,7 +182,7 @@ def test_missing_empty_and_wrong_folders(tmp_path):
     refuse("there is no such corpus folder", tmp_path / "none")
     refuse("holds no audio file", tmp_path)
     (tmp_path / "a.m4a").write_bytes(b"x")
-    refuse("1 files such as a.m4a are in a format that cannot be read; convert", tmp_path)
+    refuse("1 files such as a.m4a are in formats that are not read .1 m4a.: convert", tmp_path)
     refuse("is a file", tmp_path / "a.m4a")
 
 
@@ -236,7 +238,7 @@ def test_less_than_a_frame_is_bad(tmp_path):
 def test_a_file_that_cannot_be_opened_is_bad(tmp_path):
     make_corpus(tmp_path, "a.wav")
     (tmp_path / "b.wav").symlink_to("nowhere.wav")
-    refuse("b.wav: cannot be read", tmp_path)
+    refuse("b.wav: does not exist", tmp_path)
 
 
 def test_bad_files_of_an_earlier_run_do_not_stay(nested, tmp_path):
@@ -328,3 +330,60 @@ def test_the_guard_refuses_shared_speakers(tmp_path):
         (tmp_path / name).write_text("".join(f"{k} {v}\n" for k, v in labels.items()))
     with pytest.raises(InputError, match=f"{tmp_path}/train and {tmp_path}/test share 1"):
         check_disjoint(tmp_path / "train", tmp_path / "test")
+
+
+FOREIGN = "a/x.M4A", "a/y.sph", "b/z.Wma"
+
+
+def test_formats_that_are_not_read_are_counted(tmp_path):
+    corpus = make_corpus(tmp_path / "c", "a/1.wav", "a/2.WAV", "b/1.flac", "b/2.wav", "c/1.Mp3")
+    for name in (*FOREIGN, "a/notes.txt", "a/.hidden.m4a", "b/cover.jpg", "b/1.m4a", "t.json"):
+        (corpus / name).parent.mkdir(exist_ok=True)
+        (corpus / name).write_bytes(b"x")
+    listed = tmp_path / "bad"
+    words = r"3 of 8 audio files cannot be used.*1 m4a, 1 sph, 1 wma.*sox in.sph|3 of 8.*ffmpeg -i"
+    refuse(words, corpus, bad_files=listed)
+    assert len(listed.read_text().splitlines()) == 3  # before any header was read
+    found = folder_corpus.scan(corpus, max_bad=0.4, bad_files=listed)
+    assert len(found.train) == 5 and len(found.bad) == 3
+    assert "3 files such as a/x.M4A are in formats that are not read" in folder_corpus.summary(
+        found
+    )
+    assert "y.sph\tis in a format that is not read: convert it by 'sox in.sph" in (
+        listed.read_text()
+    )
+
+
+def test_a_name_that_is_not_utf8_is_one_bad_file(tmp_path):
+    corpus = make_corpus(tmp_path / "c", "a/1.wav", "b/1.wav", "b/\u00fc.wav")
+    for name in (b"b/caf\xe9.wav", b"b/caf\xe8.wav"):
+        Path(os.fsdecode(os.fsencode(corpus) + b"/" + name)).write_bytes(b"x")
+    refuse(r"2 of 5 .*caf\\xe8.wav: has a name that is not UTF-8", corpus)
+    listed = tmp_path / "bad"
+    found = folder_corpus.scan(corpus, max_bad=0.5, bad_files=listed)
+    assert ids(found.train) == ["a-1", "b-1", "b-\u00fc"]
+    assert "b/caf\\xe9.wav\thas a name" in listed.read_text()
+    folder_corpus.write(found, tmp_path / "data")
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_test_audio_under_another_name_is_not_trained_on(tmp_path, linked):
+    corpus = make_corpus(tmp_path, "s1/1.wav", "s2/1.wav", "s3/1.wav", "s3/2.wav", "s4/1.wav")
+    (tmp_path / "trials").write_text("0 s1/1.wav s2/1.wav\n1 s1/1.wav s1/1.wav\n")
+    (corpus / "s3" / "other.wav").unlink(missing_ok=True)
+    if linked:
+        (corpus / "s3" / "other.wav").symlink_to(corpus / "s2" / "1.wav")
+    else:
+        shutil.copy(corpus / "s2" / "1.wav", corpus / "s3" / "other.wav")
+    found = folder_corpus.scan(corpus, corpus / "trials")
+    assert ids(found.train) == ["s4-1"]  # s3 is s2 by another name
+    assert found.copies == {"s3-other": "s2-1"}
+    assert "1 training files hold the audio of test files" in folder_corpus.summary(found)
+
+
+def test_a_channel_that_is_not_there(tmp_path):
+    make_audio(tmp_path / "a" / "1.wav")
+    make_audio(tmp_path / "a" / "2.wav", channels=2)
+    found = folder_corpus.scan(tmp_path, max_bad=0.5, channel=1)
+    assert ids(found.train) == ["a-2"] and "--channel 1 is none of them" in found.bad[0][1]
+    assert len(folder_corpus.scan(tmp_path, channel=0).train) == 2

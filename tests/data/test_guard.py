@@ -2,7 +2,7 @@
 
 import pytest
 
-from sv.data.guard import Overlap, check_known_overlaps
+from sv.data.guard import Overlap, check_known_overlaps, copies_of
 from sv.errors import InputError
 
 KNOWN = [Overlap("a-test", "b", "said so"), Overlap("c", "b", "too")]
@@ -14,3 +14,18 @@ def test_a_known_overlap_is_refused_or_returned():
     with pytest.raises(InputError, match="share people .a-test with b: said so"):
         check_known_overlaps({"a-dev", "a-test"}, {"b"}, KNOWN)
     assert check_known_overlaps({"a-test", "c"}, {"b"}, KNOWN, allow=True) == KNOWN
+
+
+def test_copies_and_links_of_test_audio_are_found(tmp_path):
+    def made(name, content):
+        (tmp_path / name).write_bytes(content)
+        return str(tmp_path / name)
+
+    one, other = b"a" * 3000, b"a" * 2999 + b"b"
+    test = {"t1": made("t1", one), "t2": made("t2", b"short")}
+    (tmp_path / "link").symlink_to(tmp_path / "t1")
+    (tmp_path / "hard").hardlink_to(tmp_path / "t2")
+    train = {"copy": made("copy", one), "link": str(tmp_path / "link")}
+    train |= {"hard": str(tmp_path / "hard"), "same size": made("x", other), "y": made("y", b"z")}
+    assert copies_of(train, test) == {"copy": "t1", "link": "t1", "hard": "t2"}
+    assert copies_of(train, {}) == {}

@@ -10,6 +10,7 @@ stage=0                  # first stage to run
 stop_stage=8             # last stage to run
 corpus=                  # DIR: folder of audio; needed for stage 0
 trials=auto              # FILE|auto|none: trial list; auto is <corpus>/trials if it exists
+channel=                 # which channel of the audio, from 0; empty: the mean of all
 layout=auto              # flat, speaker/utt or speaker/session/utt; auto is by the depth of files
 group_speakers=false     # one speaker name in two sub-corpora means two people
 max_bad=0.01             # share of bad audio files that is left out without stopping
@@ -34,8 +35,9 @@ exp=exp/$name
 [ "$wave" = false ] || set="$set data.domain=wave"
 
 if stage 0 "data: read the folder, write data directories"; then
-  prepare_folder.sh --trials "$trials" --layout "$layout" --group-speakers "$group_speakers" \
-    --max-bad "$max_bad" --simulate-channels "$simulate_channels" --noise "$noise" --rir "$rir" \
+  prepare_folder.sh --trials "$trials" --channel "$channel" --layout "$layout" \
+    --group-speakers "$group_speakers" --max-bad "$max_bad" \
+    --simulate-channels "$simulate_channels" --noise "$noise" --rir "$rir" \
     --nj "$nj" --force "$force" "${corpus:?"give --corpus, the folder of audio"}" data
 fi
 sets=(data/train)
@@ -43,8 +45,8 @@ sets=(data/train)
 
 if stage 1 "features: 80-dimensional filterbanks"; then
   for data in "${sets[@]}"; do
-    extract_features.sh --nj "$nj" --max-bad "$max_bad" --wave "$wave" --force "$force" \
-      "$data" "fbank/${data#data/}"
+    extract_features.sh --nj "$nj" --channel "$channel" --max-bad "$max_bad" --wave "$wave" \
+      --force "$force" "$data" "fbank/${data#data/}"
   done
 fi
 

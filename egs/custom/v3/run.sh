@@ -9,6 +9,7 @@ stage=0                  # first stage to run
 stop_stage=8             # last stage to run
 corpus=                  # DIR: folder of audio; needed for stage 0
 trials=auto              # FILE|auto|none: trial list; auto is <corpus>/trials if it exists
+channel=                 # which channel of the audio, from 0; empty: the mean of all
 noise=generated          # DIR|generated|none: noises and music for augmentation, e.g. MUSAN
 rir=generated            # DIR|generated|none: room impulse responses, e.g. of RIRS_NOISES
 nj=2                     # parallel jobs
@@ -37,14 +38,15 @@ one_phase() { [ "$exp" = "$base" ] && echo "$loss, ratio $hard_ratio: nothing to
 mapfile -t systems < <(printf '%s\n' "$exp" "$base" | uniq)
 
 if stage 0 "data: read the folder, write data directories"; then
-  prepare_folder.sh --trials "$trials" --force "$force" "$corpus" data
+  prepare_folder.sh --trials "$trials" --channel "$channel" --force "$force" "$corpus" data
 fi
 sets=(data/train)
 [ ! -e data/test ] || sets+=(data/test)
 
 if stage 1 "features: 80-dimensional filterbanks"; then
   for data in "${sets[@]}"; do
-    extract_features.sh --nj "$nj" --force "$force" "$data" "fbank/${data#data/}"
+    extract_features.sh --nj "$nj" --channel "$channel" --force "$force" \
+      "$data" "fbank/${data#data/}"
   done
 fi
 

@@ -10,6 +10,7 @@ stage=0          # first stage to run
 stop_stage=8     # last stage to run
 corpus=          # DIR: folder of audio; needed for stage 0
 trials=auto      # FILE|auto|none: trial list; auto is <corpus>/trials if it exists
+channel=         # which channel of the audio, from 0; empty: the mean of all
 noise=generated  # DIR|generated|none: noises and music for augmentation, e.g. MUSAN
 rir=generated    # DIR|generated|none: room impulse responses, e.g. of RIRS_NOISES
 nj=2             # parallel jobs
@@ -39,13 +40,15 @@ sets=(data/test)
 for level in $levels; do sets+=("data/test_${level}db"); done
 
 if stage 0 "data: read the folder, write data directories"; then
-  prepare_folder.sh --trials "$trials" --nj "$nj" --force "$force" "$corpus" data
+  prepare_folder.sh --trials "$trials" --channel "$channel" --nj "$nj" \
+    --force "$force" "$corpus" data
 fi
 [ -e data/test ] || sets=()
 
 if stage 1 "features: 80-dimensional filterbanks"; then
   for data in data/train ${sets[@]+data/test}; do
-    extract_features.sh --nj "$nj" --wave "$wave" --force "$force" "$data" "fbank/${data#data/}"
+    extract_features.sh --nj "$nj" --channel "$channel" --wave "$wave" --force "$force" \
+      "$data" "fbank/${data#data/}"
   done
 fi
 
