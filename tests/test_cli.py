@@ -4,11 +4,16 @@ import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from sv import cli
 from sv.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def ending(capsys, error):
@@ -78,3 +83,17 @@ def test_a_folder_that_takes_no_files(tmp_path, write_features):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: /proc/embeddings")
+
+
+@pytest.mark.parametrize("variables", [{"PYTHONUTF8": "0", "LC_ALL": "C"}, {"PYTHONUTF8": "0"}])
+def test_a_name_with_an_umlaut_where_python_speaks_ascii(tmp_path, variables):
+    audio = tmp_path / "größe.wav"
+    soundfile.write(audio, np.random.default_rng(0).normal(0, 0.1, 8000), 16000)
+    (tmp_path / "list ü.scp").write_text(f"ü {audio}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "sv.bin.scan_audio", "--scp", str(tmp_path / "list ü.scp")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONCOERCECLOCALE": "0"} | variables
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "ö.tsv")], env=environment, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "größe.wav\t16000\t1\t8000" in (tmp_path / "ö.tsv").read_text(encoding="utf-8")

@@ -38,24 +38,21 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . stages.sh
 exp=exp/${name:-$method-$seed-}
 base=${exp}base
+files=(--channel "$channel" --max-bad "$max_bad" --nj "$nj" --force "$force")
 systems=("${exp}ssps")
 [ "$baseline" = false ] || systems+=("${exp}baseline")
 [ "$upper_bound" = false ] || systems+=("${exp}speakers")
 
 if stage 0 "data: read the folder, write data directories"; then
-  prepare_folder.sh --trials "$trials" --channel "$channel" --layout "$layout" \
-    --group-speakers "$group_speakers" --max-bad "$max_bad" \
-    --simulate-channels "$simulate_channels" --noise "$noise" --rir "$rir" \
-    --nj "$nj" --force "$force" "${corpus:?"give --corpus, the folder of audio"}" data
+  prepare_folder.sh "${files[@]}" --trials "$trials" --layout "$layout" \
+    --group-speakers "$group_speakers" --simulate-channels "$simulate_channels" \
+    --noise "$noise" --rir "$rir" "${corpus:?"give --corpus, the folder of audio"}" data
 fi
 sets=(data/train)
 [ ! -e data/test ] || sets+=(data/test)
 
 if stage 1 "features: 80-dimensional filterbanks"; then
-  for data in "${sets[@]}"; do
-    extract_features.sh --nj "$nj" --channel "$channel" --max-bad "$max_bad" --force "$force" \
-      "$data" "fbank/${data#data/}"
-  done
+  for data in "${sets[@]}"; do extract_features.sh "${files[@]}" "$data" "fbank/${data#data/}"; done
 fi
 
 if stage 2 "augmentation banks"; then
