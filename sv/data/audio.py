@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
-from sv.data.audio_source import AGAIN, measure, open_audio
+from sv.data.audio_parts import AGAIN
+from sv.data.audio_source import measure, open_audio
 from sv.data.channel_choice import FULL_SCALE, to_mono, unlike
 from sv.errors import AudioError, InputError
 from sv.files import atomic_write, shown

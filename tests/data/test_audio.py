@@ -123,6 +123,19 @@ def test_text_named_wav(tmp_path):
     assert "cannot be read as audio" in refusal(path)
 
 
+def test_a_format_that_is_not_read(tmp_path):
+    path = tmp_path / "a.M4A"
+    path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(4000))
+    assert "convert it by 'ffmpeg -i in.m4a -ar 16000 -ac 1 out.flac'" in refusal(path)
+
+
+def test_float_samples_of_16_bit_scale(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone() * 32768, RATE, subtype="FLOAT")
+    assert "floating-point samples up to 9,830, not in [-1, 1]" in refusal(path)
+    assert "sox -v" in refusal(path)
+
+
 def test_headerless(tmp_path):
     path = tmp_path / "a.raw"
     path.write_bytes(bytes(4000))

@@ -152,7 +152,7 @@ def test_joined_files_and_tags(tmp_path, ending):
 
 @pytest.mark.parametrize("searched", [1 << 20, 0])
 def test_joined_flac_that_is_too_long_to_be_searched(tmp_path, monkeypatch, searched):
-    monkeypatch.setattr("sv.data.audio_source._SEARCHED", searched)
+    monkeypatch.setattr("sv.data.audio_parts._SEARCHED", searched)
     noise = io.BytesIO()
     samples = np.random.default_rng(0).standard_normal(4 * RATE) * 0.2
     soundfile.write(noise, samples, RATE, format="FLAC")
