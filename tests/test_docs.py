@@ -19,7 +19,8 @@ def blocks(text):
 
 def write_audio(path):
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 8000), 16000)
+    rng = np.random.default_rng(list(str(path).encode()))  # no file is a copy of another
+    soundfile.write(path, rng.normal(0, 0.1, 8000), 16000)
 
 
 def make_corpora(corpus):

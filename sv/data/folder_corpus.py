@@ -126,6 +126,7 @@ def scan(
         raise InputError(
             f"{corpus}: no utterance is left to train on: {len(test_ids):,} are named by the "
             f"trials, {result.left_out:,} are of their speakers"
+            + (f" ({_copies_sentence(copies)})" if copies else "")
             + (", and the training list allows no other" if chosen is not None else "")
             + "; add audio of other speakers"
         )
@@ -233,11 +234,7 @@ def summary(found: FolderCorpus) -> str:
             "were left out of training"
         )
     if found.copies:
-        train, test = next(iter(found.copies.items()))
-        lines.append(
-            f"copies: {len(found.copies):,} training files hold the audio of test files under "
-            f"other names ({train} that of {test}); they and their speakers were left out"
-        )
+        lines.append(f"copies: {_copies_sentence(found.copies)}; they were left out")
     if found.ambiguous_speakers:
         lines.append(
             f"note:   {len(found.ambiguous_speakers):,} speaker names occur in several sub-corpora "
@@ -245,6 +242,14 @@ def summary(found: FolderCorpus) -> str:
             "--group-speakers makes them different people"
         )
     return "\n".join(lines)
+
+
+def _copies_sentence(copies: dict[str, str]) -> str:
+    train, test = next(iter(copies.items()))
+    return (
+        f"{len(copies):,} training files, and so their speakers, have the audio of test files "
+        f"under other names: {train} that of {test}"
+    )
 
 
 def _set_lines(title: str, utterances: list[Utterance]) -> list[str]:
