@@ -15,12 +15,10 @@ Rows = dict[str, str]
 def measured_again(folder: Path, tables: dict[str, Rows]) -> dict[str, tuple[int, int]]:
     """Return {utterance: (samples, rate)} of audio that is as long as its features, not utt2dur.
 
-    ``folder``: the data directory. ``tables``: the rows of ``wav.scp``, ``utt2dur`` and
-    ``utt2num_frames``; nothing is measured if one of them is missing.
+    ``tables``: the rows of ``wav.scp``, ``utt2dur`` and ``utt2num_frames``; nothing is measured if
+    one of them, or soundfile, is missing.
     """
-    from sv.data.audio_source import measure  # the validators start without soundfile
-
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     base = base_folder(folder / "wav.scp", list(tables["wav.scp"].values()))
     for key, text in tables.get("utt2num_frames", {}).items():
         frames = positive(text, int)
@@ -28,6 +26,10 @@ def measured_again(folder: Path, tables: dict[str, Rows]) -> dict[str, tuple[int
         path = tables["wav.scp"].get(key)
         if frames is None or seconds is None or path is None or agrees(frames, seconds):
             continue
+        try:
+            from sv.data.audio_source import measure  # the repair starts on any Python
+        except ModuleNotFoundError:  # numpy, soundfile
+            return found
         try:
             info = measure(from_base(base, path))
         except AudioError:
