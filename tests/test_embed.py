@@ -104,5 +104,5 @@ def test_a_file_that_is_no_model_is_refused_and_not_run(tmp_path, content):
     checkpoint.save(path, {"identity": {}})
     with pytest.raises(InputError, match="is not a model: give final.pt"):
         Embedder.load(path)
-    with pytest.raises(InputError, match="no such model"):
+    with pytest.raises(InputError, match="missing.pt: there is no such file"):
         Embedder.load(tmp_path / "missing.pt")

@@ -13,7 +13,7 @@ from sv.features import fbank
 from sv.features.filterbank import frame_sizes, mel_banks, num_frames
 
 TOLERANCE = 2e-3
-TONE_TOLERANCE = 1e-2
+TONE_TOLERANCE = 0.1
 
 
 def speechlike(samples: int, sample_rate: int = 16000, seed: int = 0) -> torch.Tensor:
