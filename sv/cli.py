@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from sv import memory
 from sv.errors import InputError
+from sv.numbers import SECONDS
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, then run the same command again",
@@ -35,18 +36,29 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescript
         return action.help if action.default is None else super()._get_help_string(action)
 
 
+class Parser(argparse.ArgumentParser):
+    """Say what is wrong with the command line in one line, not below a page of options."""
+
+    def _print_message(self, message: str, file=None) -> None:
+        """Write as argparse does, but let a failure be seen (argparse passes over it)."""
+        if message:
+            (file or sys.stderr).write(message)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"error: {message} (--help explains all options)\n")
+
+
 def parser(description: str) -> argparse.ArgumentParser:
     """Return a parser whose ``--help`` shows ``description`` as written and every default."""
-    return argparse.ArgumentParser(
-        description=description, formatter_class=HelpFormatter, allow_abbrev=False
-    )
+    return Parser(description=description, formatter_class=HelpFormatter, allow_abbrev=False)
 
 
 def add_process_timeout(p: argparse.ArgumentParser) -> None:
     """Add the option of programs that run in several processes (`sv.distributed`)."""
     p.add_argument(
         "--process-timeout",
-        type=float,
+        type=SECONDS,
         default=1800,
         metavar="SECONDS",
         help="how long one process waits for the others before it gives up. Too short: it ends "
@@ -75,17 +87,23 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
     """Call ``main`` and exit: 0 if it returned, 2 for bad input, 1 for a failure of the system.
 
     ``InputError``, ``OSError`` and memory that runs out become one line on stderr; anything else
-    is a defect of ours and keeps its traceback.
+    is a defect of ours and keeps its traceback. What was printed and did not arrive is a failure,
+    too.
     """
+    _open_closed_stdout()
     _speak_utf8()
     try:
-        status = main(None)
+        status = _with_flush(main)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         status = 141
+    except UnwrittenOutput as error:
+        print(f"error: {error}", file=sys.stderr)
+        _discard_stdout()
+        status = 1
     except OSError as error:
         print(f"error: {describe_os_error(error)}", file=sys.stderr)
         status = 1
@@ -119,6 +137,54 @@ def _speak_utf8() -> None:
     if sys.flags.utf8_mode == 0 and os.environ.get("PYTHONUTF8") != "1":
         environment = os.environ | {"PYTHONUTF8": "1"}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+class UnwrittenOutput(Exception):
+    """Standard output takes nothing: it is closed, or its disk is full."""
+
+
+def _with_flush(main: Callable[[list[str] | None], int | None]) -> int | None:
+    """Call ``main``; then, also where it exits by itself, bring what it printed on its way."""
+    try:
+        status = main(None)
+    except SystemExit:  # --help
+        _flush_stdout()
+        raise
+    _flush_stdout()
+    return status
+
+
+def _flush_stdout() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnwrittenOutput(
+            f"standard output takes nothing ({reason}), so the result is not written: give an "
+            "open one, such as > FILE"
+        ) from None
+
+
+def _open_closed_stdout() -> None:
+    """Put something in the place of a standard output that is closed.
+
+    Python has ``None`` there, to which ``print`` says nothing without a word; and the first file
+    that a program opens would become its standard output. Writing to the stand-in fails.
+    """
+    if sys.stdout is not None:
+        return
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    if descriptor != 1:
+        os.dup2(descriptor, 1)
+        os.close(descriptor)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+
+
+def _discard_stdout() -> None:
+    """Let what is still in the buffer go nowhere, or Python would complain about it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(status: int) -> NoReturn:

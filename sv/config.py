@@ -10,6 +10,7 @@ a value of the wrong type.
 import dataclasses
 import difflib
 import hashlib
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,11 @@ import yaml
 
 from sv.errors import InputError
 from sv.files import atomic_write
+from sv.numbers import to_float
+from sv.text import read_text
+
+LARGEST = 2.0**32
+"""Of a number among the settings; infinity and NaN are none."""
 
 Schema = Mapping[str, type | Mapping[str, type]]
 """Group name → dataclass, or → {value of ``name`` in the group: dataclass}."""
@@ -165,12 +171,9 @@ def _default(field: dataclasses.Field) -> Any:
 
 
 def _read_yaml(path: Path) -> dict:
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such configuration file: check --config")
+    text = read_text(path, ": there is no such configuration file: check --config")
     try:
-        raw = _parse_yaml(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8 text: is it a file of settings?") from None
+        raw = _parse_yaml(text)
     except ValueError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())[:300]}") from None
     if raw is None:
@@ -198,6 +201,28 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not used here: write the value out")
         return super().compose_node(parent, index)
+
+
+def _plain_numbers() -> dict:
+    """Return PyYAML's rules for plain words, less its odd numbers.
+
+    To YAML 1.1, ``1_0.5`` is 10.5, ``1:30`` is 90 and ``010`` is 8. Nobody means that in a file of
+    settings: these are text here, which no setting of a number takes.
+    """
+    odd = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+    rules = {
+        first: [(tag, pattern) for tag, pattern in found if tag not in odd]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    whole = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
+    real = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$|[-+]?\.inf$|\.nan$", re.I)
+    for first in "-+0123456789.":
+        rules.setdefault(first, [])
+        rules[first] = [*rules[first], (odd[0], whole), (odd[1], real)]
+    return rules
+
+
+_Loader.yaml_implicit_resolvers = _plain_numbers()
 
 
 def _parse_yaml(text: str) -> Any:
@@ -240,7 +265,7 @@ def _build(kinds: type | Mapping[str, type], written: dict[str, Value], group: s
         typed[key] = _convert(written_value.value, hints[key], f"{source}: {group}.{key}")
     try:
         return kind(**typed)
-    except ValueError as error:  # raised by a dataclass's own __post_init__
+    except (InputError, ValueError) as error:  # raised by a dataclass's own __post_init__
         sources = dict.fromkeys(value.source for value in written.values())
         where = ", ".join(sources) or "defaults"
         raise InputError(f"{where}: {group}: {error}") from error
@@ -270,6 +295,12 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
             raise InputError(f"{where}: {_short(value)} is too large") from None
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise InputError(f"{where}: expected {hint.__name__}, found {_short(value)}")
+    if hint is int and value < 0:
+        raise InputError(f"{where}: {_short(value)} is negative: give 0 or more")
+    if hint in (int, float) and not abs(value) <= LARGEST:
+        raise InputError(
+            f"{where}: {_short(value)} is no usable number; the largest is {LARGEST:g}"
+        )
     return value
 
 
@@ -280,6 +311,6 @@ def _short(value: Any) -> str:
 
 def _float_from_text(text: str) -> float | str:
     try:
-        return float(text)
+        return to_float(text)
     except ValueError:
         return text

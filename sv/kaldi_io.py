@@ -24,6 +24,7 @@ import numpy as np
 
 from sv import kaldi_compression as compression
 from sv import wave_arks
+from sv.data.tables import read_dict
 from sv.errors import InputError
 from sv.files import atomic_write
 from sv.kaldi_format import decode_rows, map_file, parse_header, refuse_truncated
@@ -52,28 +53,12 @@ def read_scp(path: str | os.PathLike) -> dict[str, str]:
     Keeps the order of the file. Also fits ``wav.scp``, ``utt2spk``, ``utt2num_frames``.
 
     Raises:
-        InputError: missing or empty file, a key twice or without value, a pipe.
+        InputError: see ``sv.data.tables.read_dict``; or a value is a command.
     """
-    path = Path(path)
-    table: dict[str, str] = {}
-    with open_text(path) as handle:
-        for number, line in enumerate(handle, 1):
-            parts = line.split(None, 1)
-            if len(parts) != 2:
-                if not parts:
-                    raise InputError(f"{path}, line {number}: empty; remove the line")
-                raise InputError(f"{path}, line {number}: {parts[0]!r} has no value")
-            key, value = parts[0], parts[1].rstrip()
+    table = read_dict(path, " does not exist; run the stage that writes it")
+    if any("|" in value for value in table.values()):
+        for number, value in enumerate(table.values(), 1):
             refuse_pipe(value, f"{path}, line {number}")
-            if "\0" in line:
-                raise InputError(f"{path}, line {number}: has a zero byte; is it a text file?")
-            if key in table:
-                raise InputError(
-                    f"{path}, line {number}: {key!r} is there twice; ids must be unique"
-                )
-            table[key] = value
-    if not table:
-        raise InputError(f"{path} is empty; run the stage that writes it again")
     return table
 
 
@@ -85,20 +70,6 @@ def read_paths(scp: str | os.PathLike) -> dict[str, str]:
     table = read_scp(scp)
     base = base_folder(scp, list(table.values()))
     return {key: from_base(base, value) for key, value in table.items()} if base else table
-
-
-@contextlib.contextmanager
-def open_text(path: Path) -> Iterator:
-    """Open a UTF-8 text file, turning what may fail into ``InputError``."""
-    try:
-        with path.open(encoding="utf-8") as handle:
-            yield handle
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; run the stage that writes it") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder, not a file") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error.reason})") from None
 
 
 def refuse_pipe(value: str, where: str) -> None:

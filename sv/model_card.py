@@ -82,7 +82,9 @@ def _figures(figures: Mapping | None) -> str:
     threshold = system.get("eer_threshold")
     if threshold is not None:
         rows.append(f"| cosine at the equal error rate | {threshold:.4f} |")
-    return "\n".join(["| | |", "|---|---|", *rows])
+    doubts = [check["text"] for check in figures.get("checks", ()) if check["state"] == "warning"]
+    table = "\n".join(["| | |", "|---|---|", *rows])
+    return "\n\n".join([table, *(f"**Warning.** {text}" for text in doubts)])
 
 
 def _calibration(calibration: CosineCalibration | None, figures: Mapping | None) -> str:

@@ -26,6 +26,8 @@ from sv.errors import InputError
 from sv.features.normalise import Normalisation
 from sv.files import atomic_write
 from sv.model_paths import refuse_missing, remedy_for
+from sv.numbers import to_float
+from sv.text import read_text
 
 WEIGHTS, CONFIG, CALIBRATION, CARD = (
     "model.safetensors",
@@ -190,10 +192,8 @@ def read_calibration(path: str | Path) -> CosineCalibration:
     """
     path = Path(path)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        scale, offset = float(values["scale"]), float(values["offset"])
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file of calibration") from None
+        values = json.loads(read_text(path, ": there is no such file of calibration"))
+        scale, offset = (to_float(str(values[name])) for name in ("scale", "offset"))
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         raise InputError(
             f'{path} should hold {{"scale": number, "offset": number}}: fit the calibration again'

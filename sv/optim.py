@@ -39,8 +39,14 @@ class OptimConfig:
     def __post_init__(self):
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr must be a number above 0, not {self.lr}")
-        if self.step_epochs <= 0:
-            raise ValueError(f"step_epochs must be above 0, not {self.step_epochs}")
+        for name in ("step_epochs", "step_factor"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("weight_decay", "warmup_epochs", "clip_norm"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, it is {getattr(self, name)}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be from 0 to below 1, not {self.momentum}")
 
 
 def learning_rate(config: OptimConfig, epoch: float, epochs: int) -> float:

@@ -5,11 +5,15 @@ launcher (``utils/launch``) reads the ``40/100`` of each job's log to show one b
 it asks for frequent lines by setting ``SV_PROGRESS_SECONDS``.
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Iterable
 
 from tqdm import tqdm
+
+from sv.errors import InputError
+from sv.numbers import SECONDS
 
 LOG_INTERVAL = 60.0
 
@@ -46,7 +50,10 @@ def progress(
     common = {"iterable": iterable, "total": total, "initial": initial, "desc": desc, "unit": unit}
     if sys.stderr.isatty():
         return tqdm(**common, leave=False, dynamic_ncols=True)
-    interval = float(os.environ.get("SV_PROGRESS_SECONDS", LOG_INTERVAL))
+    try:
+        interval = SECONDS(os.environ.get("SV_PROGRESS_SECONDS", str(LOG_INTERVAL)))
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f"SV_PROGRESS_SECONDS: {error}") from None
     return _LogBar(
         **common, ascii=" #", mininterval=interval, maxinterval=interval, miniters=1, ncols=100
     )

@@ -20,7 +20,7 @@ class SystemResult:
 
     ``min_dcf``: p_target -> cost; ``intervals``: "eer" or p_target -> interval; ``act_dcf``,
     ``cllr`` and ``min_cllr`` only for calibrated scores; ``groups``: group -> EER, None where a
-    class is absent.
+    class is absent; ``few``: of how many speakers the trials are, if they are few.
     """
 
     name: str
@@ -33,6 +33,7 @@ class SystemResult:
     intervals: dict[str | float, Interval] = field(default_factory=dict)
     groups: dict[str, float | None] = field(default_factory=dict)
     resampled: Resampled | None = None
+    few: str | None = None
 
     @property
     def group_mean(self) -> float | None:
@@ -70,6 +71,10 @@ def evaluate(
         result.act_dcf = {p: metrics.act_dcf(scores, labels, p) for p in p_targets}
         result.cllr = metrics.cllr(scores, labels)
         result.min_cllr = metrics.min_cllr(scores, labels)
+    if groups is not None and (count := intervals.taking_part(trials, groups)) < (
+        intervals.FEW_SPEAKERS
+    ):
+        result.few = f"{count} {groups.kind.split()[0]}"
     if groups is not None and groups.count > 1 and resamples > 0:
         result.resampled = intervals.resample(scores, trials, groups, p_targets, resamples, seed)
         result.intervals = _intervals(result.resampled)
@@ -102,8 +107,9 @@ def group_eers(
     missing = sum(name not in utt2group for name in trials.names)
     if missing:
         warnings.warn(
-            f"{missing} of {len(trials.names)} utterances have no group; their trials are left out "
-            "of the figures per group",
+            f"{missing} of {len(trials.names)} utterances have no group, such as "
+            f"{next(name for name in trials.names if name not in utt2group)}; their trials are "
+            "left out of the figures per group",
             stacklevel=2,
         )
     names, of_name = np.unique(
@@ -205,7 +211,7 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
 def as_dict(results: Sequence[SystemResult]) -> dict:
     """Return plain types. ``eer`` and ``min_dcf`` at the top are those of the first system."""
     systems = [_system_dict(result) for result in results]
-    return {
+    record = {
         "eer": systems[0]["eer"],
         "min_dcf": systems[0]["min_dcf"],
         "systems": systems,
@@ -220,6 +226,18 @@ def as_dict(results: Sequence[SystemResult]) -> dict:
             if (found := differences(result, results[0]))
         ],
     }
+    return _plain(record)
+
+
+def _plain(value):
+    """Return ``value`` with what JSON has no number for: infinity as "inf", NaN as null."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None if np.isnan(value) else str(float(value))
+    return value
 
 
 def _system_dict(result: SystemResult) -> dict:

@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
 
+from sv.data.durations import read_seconds
 from sv.data.guard import check_disjoint
 from sv.kaldi_io import read_scp
+from sv.report import SystemResult
 from sv.report_summary import Check
 from sv.results_file import FACTS, UNKNOWN, read_training, training_facts
+from sv.scoring.intervals import Groups, caution, taking_part
 from sv.scoring.score_info import read_info
+from sv.scoring.trial_checks import doubts
 from sv.scoring.trials import Trials
 
 TRAINING = {
@@ -106,7 +110,7 @@ def training_card(exp: Path | None, train_data: Path | None = None) -> dict[str,
 def _training_set(data: Path | None) -> dict[str, object]:
     if data is None or not (data / "utt2dur").exists():
         return {}
-    seconds = [float(value) for value in read_scp(data / "utt2dur").values()]
+    seconds = read_seconds(data / "utt2dur").values()
     hours = f"{sum(seconds) / 3600:,.2f}"
     name = str(data) if not data.is_absolute() else data.name
     return {"train_data": name, "train_utterances": f"{len(seconds):,}", "train_hours": hours}
@@ -178,6 +182,27 @@ def checks(
     ]
 
 
+def doubtful(
+    results: Sequence[SystemResult],
+    trials: Trials,
+    groups: Groups,
+    utt2spk: Mapping[str, str] | None,
+) -> list[Check]:
+    """Return what is odd about the trial list, the number of its speakers, and the figures."""
+    found = [Check("Trial list", "warning", f"{text}.") for text in doubts(trials, utt2spk)]
+    for result in results:
+        if result.eer.value > 0.5:
+            text = (
+                f"The EER of {result.name} is {100 * result.eer.value:.2f} %, worse than chance: "
+                "are 1 and 0 exchanged in the trial list, or are low scores the similar ones?"
+            )
+            found.append(Check("Error rate", "warning", text))
+    few = caution(taking_part(trials, groups), groups)
+    if few is not None:
+        found.append(Check("Test speakers", "warning", few))
+    return found
+
+
 def _contamination(
     trials: Trials, utt2spk: Mapping[str, str] | None, train_data: Path | None
 ) -> list[Check]:
@@ -228,6 +253,9 @@ def _marks(system: System, several: bool) -> list[Check]:
         add("Labels in scoring", "fine", f"Labels used in scoring: {info['labels']}.")
     if training.get("test_list_seen"):
         add("Test list", "warning", "The test list had a say in the training or its checkpoint.")
+    if (info.get("calibration") or {}).get("negative_weight"):
+        text = "A weight of the calibration is negative: higher scores count as other speakers."
+        add("Calibration", "warning", text)
     if (info.get("calibration") or {}).get("learned_on_test"):
         text = "Calibrated on these very trials: actDCF and Cllr are better than anybody will have."
         add("Test list", "warning", text)

@@ -77,10 +77,11 @@ def row(
 ) -> list[str]:
     """Return the cells that belong under ``columns``."""
     spans = result.intervals
+    few = f" ({result.few})" if result.few else ""
     return [
         (date or datetime.date.today()).isoformat(),
         result.name,
-        percent(result.eer.value, spans.get("eer")),
+        percent(result.eer.value, spans.get("eer")) + few,
         *(cost(point.value, spans.get(p)) for p, point in result.min_dcf.items()),
         f"{trials.absolute().parent.name}/{trials.name} ({sha256(trials)})",
         *(facts[key] for key in FACTS if key not in ("method", "encoder")),

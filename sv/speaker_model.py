@@ -20,6 +20,7 @@ from sv.errors import AudioError, InputError
 from sv.features import fbank
 from sv.features.filterbank import FLOOR
 from sv.files import shown
+from sv.numbers import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,6 +75,12 @@ class SpeakerModel:
                 f"{Path(path) / model_dir.WEIGHTS}: the weights do not fit the encoder in "
                 f"{model_dir.CONFIG}: {' '.join(str(error).split())[:300]}"
             ) from None
+        if files.calibration is not None and files.calibration.scale < 0:
+            log.warning(
+                "%s: the scale of its calibration is negative: a higher cosine counts as evidence "
+                "for different speakers; fit it again, on trials whose labels are right",
+                path,
+            )
         return cls(embedder, files.features.sample_rate, files.calibration)
 
     @property
@@ -100,9 +107,7 @@ class SpeakerModel:
                 another scale, type or shape, or channels that cancel each other.
         """
         samples = _one_channel(waveform, name, channel)
-        rate = int(sample_rate)
-        if rate != sample_rate or rate < 1:
-            raise InputError(f"{name}: a sample rate of {sample_rate} Hz; give a whole number")
+        rate = SAMPLE_RATE.check(sample_rate, f"the sample rate of {name}")
         if rate != self.sample_rate and len(samples):
             samples = resample(samples, rate, self.sample_rate)
         features = fbank(samples, self.sample_rate, self.embedder.mel_bins)

@@ -51,6 +51,39 @@ def test_our_own_defects_keep_their_traceback(capsys):
     assert text.startswith("Traceback") and text.endswith("ZeroDivisionError: ours\n")
 
 
+PROGRAM = """
+import sys
+from sv.cli import parser, run
+def main(argv):
+    parser("What it does.").parse_args(argv)
+    print("the result")
+run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("redirect", "status", "words"),
+    [
+        (">&-", 1, "standard output takes nothing"),
+        ("<&- >&-", 1, "standard output takes nothing"),
+        ("--help >&-", 1, "standard output takes nothing"),
+        ("> /dev/full", 1, "standard output takes nothing"),
+        ("--help > /dev/full", 1, ""),
+        ("| true", 141, ""),
+        ("> /dev/null", 0, ""),
+    ],
+)
+def test_what_is_printed_and_does_not_arrive_is_a_failure(root, redirect, status, words):
+    """With a closed standard output ``print`` of Python says nothing, and the status would be 0."""
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONUNBUFFERED": ""}
+    command = f"set -o pipefail; {sys.executable} -c '{PROGRAM}' {redirect}"
+    done = subprocess.run(
+        ["bash", "-c", command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr and len(done.stderr.splitlines()) <= 1
+
+
 def limited(command, bytes_):
     """Run a command that may write files of at most ``bytes_`` bytes: a disk that is full."""
 

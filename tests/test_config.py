@@ -6,6 +6,7 @@ import pytest
 from sv import config
 from sv.config import option
 from sv.errors import InputError
+from sv.experiment import Experiment
 
 
 @dataclass
@@ -172,3 +173,16 @@ def test_the_explanation_names_each_source_and_is_settings_itself(tmp_path):
     assert config.load(SCHEMA, tmp_path / "again.yaml") == config.load(
         SCHEMA, path, ["optim.fast=true"]
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["optim.momentum=1.5", "optim.weight_decay=-1", "optim.clip_norm=-1", "optim.step_factor=0"]
+    + ["optim.warmup_epochs=-2", "train.keep=-1", "train.epochs=-1", "model.channels=-4"]
+    + ["model.channels=0", "model.embedding_dim=0", "augment.noise_snr=[.nan, 3]"]
+    + ["data.crop_seconds=.inf", "train.seed=-3"],
+)
+def test_settings_outside_their_range_are_named(text):
+    group, _, key = text.partition("=")[0].partition(".")
+    with pytest.raises(InputError, match=f"{group}.*{key}|{key} must"):
+        Experiment.load(None, [text])

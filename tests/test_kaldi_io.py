@@ -390,9 +390,9 @@ def test_pipes_are_refused_and_never_run(tmp_path, monkeypatch, value):
     ("text", "words"),
     [
         ("", "is empty"),
-        ("a 1\na 2\n", "line 2: 'a' is there twice"),
-        ("a 1\nb\n", "line 2: 'b' has no value"),
-        ("a 1\n\nb 2\n", "line 2: empty"),
+        ("a 1\na 2\n", ":2: 'a' is there twice"),
+        ("a 1\nb\n", ":2: 'b' has no value"),
+        ("a 1\n\nb 2\n", ":2: the line is empty"),
     ],
 )
 def test_bad_scp(tmp_path, text, words):

@@ -108,7 +108,7 @@ def test_progress_of_the_jobs_is_summed_on_a_terminal(tmp_path):
         (["JOB=3:1", "x.JOB.log", "true"], "JOB=first:last"),
         (["JOB=one", "x.JOB.log", "true"], "JOB=first:last"),
         (["x.log"], "a log file and a command are needed"),
-        (["--max-jobs", "0", "x.log", "true"], "at least 1"),
+        (["--max-jobs", "0", "x.log", "true"], "0 is not a whole number from 1"),
         (["--backend", "nowhere", "x.log", "true"], "invalid choice"),
     ],
 )

@@ -95,6 +95,7 @@ def test_a_file_that_only_the_script_has_is_found(demo, tmp_path):
         (["-s", "3"], "no option -s"),
         (["--stop-stage"], "--stop-stage needs a value"),
         (["--stop-stage", "x"], "--stop-stage takes a whole number, not 'x'"),
+        (["--stop-stage", "9" * 30], "of at most ten digits, not '999"),
         (["--force", "yes"], "--force takes true or false, not 'yes'"),
         (["left", "over"], "expected 0 argument(s), got 2: left over"),
     ],

@@ -152,7 +152,7 @@ def test_verify_with_a_directory(folder, recordings, capsys):
     for cost, same in ((0.9 * bar, True), (1.1 * bar, False)):
         verify.main([*pair, "--json", "--c-fa", str(cost)])
         assert json.loads(capsys.readouterr().out)["same_speaker"] is same
-    verify.main([*pair, "--threshold", "1.5"])
+    verify.main([*pair, "--threshold", f"{(1 + said['cosine']) / 2:.12f}"])
     assert "different speakers" in capsys.readouterr().out
 
 
@@ -165,9 +165,10 @@ def test_verify_with_final_pt_gives_no_probability(exp, recordings, capsys):
     assert capsys.readouterr().out == "1.0000  same speaker\n"
     with pytest.raises(InputError, match=r"silent\.wav: digital silence"):
         verify.main([pair[0], str(recordings / "silent.wav"), *model])
-    for option in (["--prior", "1"], ["--c-fa", "0"]):
-        with pytest.raises(InputError, match=option[0]):
+    for option in (["--prior", "1"], ["--c-fa", "0"], ["--threshold", "nan"]):
+        with pytest.raises(SystemExit):
             verify.main([*pair, *model, *option])
+        assert f"error: argument {option[0]}: " in capsys.readouterr().err
 
 
 def test_embed_files(folder, recordings, capsys):
@@ -342,7 +343,7 @@ def test_settings_that_do_not_fit(copy, before, after, words):
 
 def test_settings_that_are_no_text(copy):
     (copy / "config.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="not UTF-8 text"):
+    with pytest.raises(InputError, match="is UTF-16 text, not UTF-8"):
         sv.load(copy)
 
 

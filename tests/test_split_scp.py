@@ -71,10 +71,10 @@ def test_fewer_lines_than_pieces_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("scp", "weights", "sentence"),
     [
-        ("", "a 1\n", "wav.scp is empty"),
+        ("", "a 1\n", "wav.scp: is empty"),
         ("a x\nb x\n", "a 1\n", "utt2dur has no line for b"),
-        ("a x\n", "a one\n", "utt2dur:1: not 'key number': 'a one'"),
-        (None, "a 1\n", "wav.scp: No such file"),
+        ("a x\n", "a one\n", "utt2dur: the number of 'a': 'one' is no number"),
+        (None, "a 1\n", "wav.scp: there is no such file"),
     ],
 )
 def test_bad_lists_are_explained(tmp_path, scp, weights, sentence):
@@ -82,6 +82,6 @@ def test_bad_lists_are_explained(tmp_path, scp, weights, sentence):
         (tmp_path / "wav.scp").write_text(scp)
     (tmp_path / "utt2dur").write_text(weights)
     done = split(tmp_path, "--weights", "utt2dur", 2, "wav.scp", "wav.JOB.scp")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert sentence in done.stderr
     assert not list(tmp_path.glob("wav.*.scp"))

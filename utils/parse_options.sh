@@ -87,6 +87,8 @@ _options_set() { # option as typed, its name, its value
     _options_error "--$2 takes true or false, not '$_value'"
   elif [[ $_default =~ ^-?[0-9]+$ && ! $_value =~ ^-?[0-9]+$ ]]; then
     _options_error "--$2 takes a whole number, not '$_value'"
+  elif [[ $_default =~ ^-?[0-9]+$ && ${#_value} -gt 10 ]]; then
+    _options_error "--$2 takes a whole number of at most ten digits, not '$_value'"
   elif _options_is_path "${_text#x}" "$_value"; then
     _here=$(CDPATH='' cd -- "$(dirname -- "$_options_script")" && pwd)
     if [ ! -e "$_value" ] && [ -e "$_here/$_value" ]; then

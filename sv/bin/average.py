@@ -13,6 +13,7 @@ from pathlib import Path
 from sv.cli import parser, run
 from sv.errors import InputError
 from sv.files import atomic_write
+from sv.numbers import COUNT
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,12 +21,10 @@ def main(argv: list[str] | None = None) -> None:
     p = parser(__doc__)
     p.add_argument("--exp", type=Path, required=True, help="experiment folder of stage 3")
     p.add_argument(
-        "--last", type=int, default=10, help="how many of the last epochs to average, at most"
+        "--last", type=COUNT, default=10, help="how many of the last epochs to average, at most"
     )
     p.add_argument("--out", type=Path, required=True, help="model file to write")
     args = p.parse_args(argv)
-    if args.last < 1:
-        raise InputError(f"--last {args.last}: average at least 1 epoch")
 
     from sv import checkpoint
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from sv.cli import parser, run
 from sv.errors import InputError
+from sv.numbers import PRIOR
 from sv.scoring import metrics
 from sv.scoring.calibration import Calibration
 from sv.scoring.fusion import gather
@@ -57,7 +58,7 @@ def options() -> ArgumentParser:
     )
     group.add_argument(
         "--p-target",
-        type=float,
+        type=PRIOR,
         default=0.05,
         help="prior at which the ratios should be best: that of your application",
     )
@@ -102,6 +103,8 @@ def learn(args: Namespace) -> Calibration:
     for name, weight in zip(model.names_, model.weights_, strict=True):
         print(f"{weight:12.4f}  {name}")
     print(f"{model.intercept_:12.4f}  constant")
+    for text in model.doubts:
+        print(f"warning: {text}", file=sys.stderr)
     print(
         f"On {len(trials):,} trials of {args.dev_trials}: Cllr {metrics.cllr(llr, labels):.4f} "
         f"(least possible {metrics.min_cllr(llr, labels):.4f}); calibration in {args.model}"
@@ -138,6 +141,7 @@ def facts(args: Namespace, model: Calibration, trials: Trials) -> dict:
     info["labels"] = strongest(*(each.get("labels", "none") for each in before))
     info["llr"] = True
     info["calibration"] = {
+        "negative_weight": bool(model.doubts),
         "model": str(args.model),
         "p_target": model.p_target,
         "learned_from": learned.get("trials"),

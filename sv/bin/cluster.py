@@ -30,6 +30,7 @@ from pathlib import Path
 
 from sv.cli import add_process_timeout, parser, run
 from sv.errors import InputError
+from sv.numbers import COUNT, SEED
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -138,7 +139,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     p.add_argument(
         "--merge",
-        type=int,
+        type=COUNT,
         help="merge to so many clusters: about the number of speakers you expect. Pseudo-label "
         "training forgives too many better than too few",
     )
@@ -149,7 +150,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         help="how clusters are compared for merging: by the average cosine of their utterances, "
         "which leaves outliers alone; or by ward, which keeps sizes even",
     )
-    p.add_argument("--iterations", type=int, default=10, help="of k-means, over all utterances")
+    p.add_argument("--iterations", type=COUNT, default=10, help="of k-means, over all utterances")
     p.add_argument(
         "--converge",
         choices=("true", "false"),
@@ -158,7 +159,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     p.add_argument(
         "--starts",
-        type=int,
+        type=COUNT,
         default=1,
         help="runs of k-means from different first centroids, of which the best counts; each costs "
         "as much as one",
@@ -171,7 +172,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         "much as one or two iterations; better where K is near the number of speakers. --k auto "
         "always takes k-means++",
     )
-    p.add_argument("--seed", type=int, default=0, help="of the first centroids")
+    p.add_argument("--seed", type=SEED, default=0, help="of the first centroids")
     p.add_argument(
         "--precision",
         choices=("auto", "float32", "bfloat16"),
@@ -189,8 +190,6 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     args = p.parse_args(argv)
     if args.k_candidates is not None and args.k is not None:
         p.error("--k-candidates goes with --k auto")
-    if args.merge is not None and args.merge < 1:
-        p.error(f"--merge {args.merge}: at least one cluster must be left")
     return args
 
 
@@ -198,17 +197,18 @@ def number_or_auto(text: str) -> int | None:
     """Parse the value of ``--k``."""
     if text == "auto":
         return None
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is neither a number above 0 nor auto")
-    return int(text)
+    try:
+        return COUNT(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or auto") from None
 
 
 def numbers(text: str) -> list[int]:
     """Parse the value of ``--k-candidates``."""
-    parts = text.split(",")
-    if not all(part.isdigit() for part in parts):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list like 100,200,400")
-    return [int(part) for part in parts]
+    try:
+        return [COUNT(part) for part in text.split(",")]
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, in a list like 100,200,400") from None
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sv.cli import parser, run
 from sv.data.channel_choice import add_channel
-from sv.errors import InputError
+from sv.numbers import JOBS, NOT_NEGATIVE, SAMPLE_RATE, SECONDS
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -39,27 +39,25 @@ def main(argv: list[str] | None = None) -> None:
         help="which findings put a file on the list: "
         + "; ".join(f"{kind} ({text})" for kind, text in checkup.KINDS.items()).replace("%", "%%"),
     )
-    p.add_argument("--sample-rate", type=int, default=16000, help="Hz, as in stage 1")
+    p.add_argument("--sample-rate", type=SAMPLE_RATE, default=16000, help="Hz, as in stage 1")
     p.add_argument(
         "--min-seconds",
-        type=float,
+        type=NOT_NEGATIVE,
         default=0.5,
         help="shorter is too short. Training repeats what is shorter than a crop: below half a "
         "second little of a voice is in it",
     )
     p.add_argument(
         "--max-seconds",
-        type=float,
+        type=SECONDS,
         default=3600.0,
         help="longer is too long, by the header; such a file is not decoded, so this also bounds "
         "the memory: 4 bytes a sample for each job, 230 MB for an hour",
     )
     add_channel(p)
-    p.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at work")
+    p.add_argument("--jobs", type=JOBS, default=os.cpu_count() or 1, help="processes at work")
     p.add_argument("--estimate-only", action="store_true", help="say how long it takes, and end")
     args = p.parse_args(argv)
-    if args.jobs < 1:
-        p.error("--jobs must be 1 or more")
 
     limits = checkup.Limits(args.sample_rate, args.min_seconds, args.max_seconds, args.channel)
     cases = _cases(args.dir)
@@ -89,8 +87,8 @@ def _write(args, results, limits) -> None:
 def _cases(folder: Path):
     """Return the files of a data directory, or of a folder of audio."""
     from sv.data.checkup import Case
+    from sv.data.durations import read_seconds
     from sv.data.folder_layout import find_files, safe
-    from sv.data.tables import read_table
     from sv.kaldi_io import read_paths
 
     if not (folder / "wav.scp").exists():
@@ -100,13 +98,7 @@ def _cases(folder: Path):
         return [Case(safe(name), str(root / name), foreign=name in foreign) for name in names]
     seconds: dict[str, float] = {}
     if (folder / "utt2dur").exists():
-        for key, text in read_table(folder / "utt2dur").as_dict().items():
-            try:
-                seconds[key] = float(text)
-            except ValueError:
-                raise InputError(
-                    f"{folder / 'utt2dur'}: {key!r} has {text!r} instead of seconds: run stage 0"
-                ) from None
+        seconds = read_seconds(folder / "utt2dur")
     paths = read_paths(folder / "wav.scp")
     return [Case(key, path, seconds.get(key, 0.0)) for key, path in paths.items()]
 

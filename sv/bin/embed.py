@@ -21,6 +21,7 @@ from pathlib import Path
 from sv.cli import add_process_timeout, parser, run
 from sv.data.channel_choice import add_channel
 from sv.errors import InputError
+from sv.numbers import COUNT
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -40,17 +41,17 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     p.add_argument(
         "--frames-per-batch",
-        type=int,
+        type=COUNT,
         default=8000,
         help="frames (10 ms) in a batch of --data; more is faster on a GPU until memory runs out, "
         "and changes no result",
     )
     add_channel(p)
     add_process_timeout(p)
-    p.add_argument("--job", type=int, default=1, help="which piece of --data to embed, from 1")
+    p.add_argument("--job", type=COUNT, default=1, help="which piece of --data to embed, from 1")
     p.add_argument(
         "--num-jobs",
-        type=int,
+        type=COUNT,
         default=1,
         help="pieces of --data that are worked on apart; sv.bin.merge_embeddings joins them. More "
         "than there are processors or GPUs is no faster",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sv.cli import parser, run
 from sv.kaldi_io import ArkWriter, read_paths
+from sv.numbers import NATURAL
 from sv.scoring.baseline import evenly_spaced, mean_features
 
 
@@ -28,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     p.add_argument(
         "--center-utterances",
-        type=int,
+        type=NATURAL,
         default=2000,
         help="how many of its utterances, spread over the list, make the mean; 0 for all. "
         "Thousands change nothing that can be measured, a hundred may be too few",

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sv.cli import parser, run
 from sv.errors import InputError
+from sv.numbers import whole
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--out", type=Path, required=True, help="file to write")
     p.add_argument(
         "--opset",
-        type=int,
+        type=whole(1, 100),
         help="of ONNX: the default 18 runs in onnxruntime from 1.15 on, 19 from 1.16, 20 from "
         "1.17, 21 from 1.18. A higher one is only needed by a tool that asks for it",
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from sv.cli import parser, run
 from sv.data.channel_choice import add_channel
+from sv.numbers import MEL_BINS, SAMPLE_RATE
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -28,14 +29,14 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--name", required=True, help="name of the piece: its number, from 1")
     p.add_argument(
         "--num-mel-bins",
-        type=int,
+        type=MEL_BINS,
         default=80,
         help="mel filters; 80 is usual for neural networks, 40 makes files half as large. More "
         "than the FFT resolves (over about 120 at 16 kHz) is an error",
     )
     p.add_argument(
         "--sample-rate",
-        type=int,
+        type=SAMPLE_RATE,
         default=16000,
         help="Hz; audio at another rate is resampled. Telephone speech has nothing above 4 kHz: "
         "with 8000 no filters are wasted there",

@@ -24,13 +24,15 @@ import numpy as np
 
 from sv.cli import parser, run
 from sv.data.augmentation_corpora import read_clips
+from sv.data.directories import write_table
 from sv.data.doctor import MAX_BAD, Bad, load, refuse_too_many, write_bad
 from sv.data.folder_layout import find_files, foreign_reason, name_problem
 from sv.errors import InputError
 from sv.features import fbank
 from sv.features.banks import KINDS, cut_response, energy_decay, noise_kind
-from sv.files import atomic_write, shown
+from sv.files import shown
 from sv.kaldi_io import ArkWriter
+from sv.numbers import MEL_BINS, SEED, SHARE
 from sv.progress import progress
 
 GENERATED_NOISES = 120
@@ -54,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
         "--rir", default="generated", help="folder of room responses, 'generated', or 'none'"
     )
     p.add_argument("--out", type=Path, required=True, help="folder for the banks")
-    p.add_argument("--num-mel-bins", type=int, default=80, help="as in stage 1")
+    p.add_argument("--num-mel-bins", type=MEL_BINS, default=80, help="as in stage 1")
     p.add_argument(
         "--wave",
         choices=["true", "false"],
@@ -62,9 +64,9 @@ def main(argv: list[str] | None = None) -> None:
         help="true: also as waveforms, 115 MB an hour of noise, 16 kB a room",
     )
     p.add_argument(
-        "--max-bad", type=float, default=MAX_BAD, help="share of bad files to put up with"
+        "--max-bad", type=SHARE, default=MAX_BAD, help="share of bad files to put up with"
     )
-    p.add_argument("--seed", type=int, default=0, help="of generated material")
+    p.add_argument("--seed", type=SEED, default=0, help="of generated material")
     args = p.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     options = {"num_mel_bins": args.num_mel_bins, "wave": args.wave == "true"}
@@ -97,10 +99,10 @@ def write_noises(clips: Iterable[Clip], out: Path, num_mel_bins: int, wave: bool
             frames[name], samples[name], kinds[name] = len(features), len(clip), kind
         if not frames:
             raise InputError("no noise is as long as 1 s: give a folder with longer ones")
-    _write_table(folder / "utt2num_frames", frames)
+    write_table(folder / "utt2num_frames", frames.items(), in_order=True)
     if wave:
-        _write_table(folder / "utt2num_samples", samples)
-    _write_table(folder / "utt2kind", kinds)
+        write_table(folder / "utt2num_samples", samples.items(), in_order=True)
+    write_table(folder / "utt2kind", kinds.items(), in_order=True)
     counts = ", ".join(f"{list(kinds.values()).count(k)} {k}" for k in KINDS)
     print(f"{folder}: {counts}; {sum(frames.values()) / 360000:.2f} h")
 
@@ -120,7 +122,7 @@ def write_rooms(clips: Iterable[Clip], out: Path, num_mel_bins: int, wave: bool 
                 waves.write_waveform(name, response / np.abs(response).max(), SAMPLE_RATE)
             samples[name] = len(response)
         if wave:
-            _write_table(folder / "utt2num_samples", samples)
+            write_table(folder / "utt2num_samples", samples.items(), in_order=True)
     print(f"{folder}: {len(samples)} rooms")
 
 
@@ -133,11 +135,6 @@ def _writers(folder: Path, compression: str | None, wave: bool) -> Iterator[tupl
         waves = wave and stack.enter_context(ArkWriter(folder / "wav.ark", folder / "wav_ark.scp"))
         writer = ArkWriter(folder / "feats.ark", folder / "feats.scp", compression)
         yield stack.enter_context(writer), waves
-
-
-def _write_table(path: Path, table: dict) -> None:
-    with atomic_write(path) as handle:
-        handle.writelines(f"{key} {value}\n" for key, value in table.items())
 
 
 def _recorded(root: Path, name: str, listed: Path, max_bad: float) -> Iterator[Clip]:

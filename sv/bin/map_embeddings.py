@@ -12,6 +12,7 @@ Example (before and after positives from other recordings):
 from pathlib import Path
 
 from sv.cli import parser, run
+from sv.numbers import SEED
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -41,7 +42,7 @@ def _parse(argv: list[str] | None):
     p.add_argument("sets", nargs="+", metavar="NAME=RSPECIFIER", help="embeddings, and a title")
     p.add_argument("--utt2spk", type=Path, help="colours by speaker")
     p.add_argument("--utt2session", type=Path, help="colours by session, lines to its middle")
-    p.add_argument("--seed", type=int, default=0, help="of t-SNE")
+    p.add_argument("--seed", type=SEED, default=0, help="of t-SNE")
     p.add_argument("--out", type=Path, required=True, help="the picture, PNG")
     return p.parse_args(argv)
 

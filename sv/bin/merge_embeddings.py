@@ -12,13 +12,14 @@ from pathlib import Path
 
 from sv.cli import parser, run
 from sv.errors import InputError
+from sv.numbers import COUNT
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and merge."""
     p = parser(__doc__)
     p.add_argument("--pieces", type=Path, required=True, help="folder that holds the pieces")
-    p.add_argument("--num", type=int, required=True, help="how many pieces; they are 1 to NUM")
+    p.add_argument("--num", type=COUNT, required=True, help="how many pieces; they are 1 to NUM")
     p.add_argument("--out", required=True, help="path without ending: writes OUT.ark and OUT.scp")
     args = p.parse_args(argv)
 

@@ -12,6 +12,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
+from sv.numbers import COUNT, SHARE
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,10 +20,10 @@ def main(argv: list[str] | None = None) -> None:
     p = parser(__doc__)
     p.add_argument("--data", type=Path, required=True, help="data directory with wav.scp")
     p.add_argument("--pieces", type=Path, required=True, help="folder that holds the pieces")
-    p.add_argument("--num", type=int, required=True, help="how many pieces; they are 1 to NUM")
+    p.add_argument("--num", type=COUNT, required=True, help="how many pieces; they are 1 to NUM")
     p.add_argument(
         "--max-bad",
-        type=float,
+        type=SHARE,
         default=0.01,
         help="share of bad utterances that is left out without stopping. Higher hides a broken "
         "copy of the corpus; 0 stops at the first one",

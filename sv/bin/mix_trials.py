@@ -14,6 +14,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
+from sv.numbers import DECIBELS, SEED
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -23,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--labels", type=Path, required=True, help="folder of its true utt2spk")
     p.add_argument("--trials", type=Path, help="trial list, if not the data directory's own")
     p.add_argument(
-        "--snr", type=float, required=True, help="level of the speaker over the other one, dB"
+        "--snr", type=DECIBELS, required=True, help="level of the speaker over the other one, dB"
     )
     p.add_argument(
         "--sides",
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         default="test",
         help="which sides are mixed; both is the harder: two different people interfere",
     )
-    p.add_argument("--seed", type=int, default=0, help="another one draws other interferers")
+    p.add_argument("--seed", type=SEED, default=0, help="another one draws other interferers")
     p.add_argument("--audio", type=Path, required=True, help="folder for the mixtures, FLAC")
     p.add_argument("--out", type=Path, required=True, help="data directory to write")
     p.add_argument("--out-labels", type=Path, required=True, help="folder for true speakers")

@@ -22,6 +22,7 @@ import numpy as np
 
 from sv.cli import parser, run
 from sv.errors import InputError
+from sv.numbers import COUNT
 from sv.scoring.pairs import Sides, score_sides
 from sv.scoring.score_file import Scores, read_scores, write_scores
 from sv.scoring.score_info import read_info, strongest
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     p.add_argument(
         "--top-n",
-        type=int,
+        type=COUNT,
         default=300,
         help="for as: how many of the highest cohort scores count. Too few and the mean is noise, "
         "too many and it becomes S-norm; 200 to 400 is usual, far fewer of a small cohort",

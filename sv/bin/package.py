@@ -15,11 +15,13 @@ Examples:
 """
 
 import json
+import sys
 from argparse import ArgumentParser
 from pathlib import Path
 
 from sv.cli import parser, run
 from sv.errors import InputError
+from sv.numbers import PRIOR, SAMPLE_RATE
 
 
 def options() -> ArgumentParser:
@@ -36,7 +38,7 @@ def options() -> ArgumentParser:
     )
     p.add_argument(
         "--sample-rate",
-        type=int,
+        type=SAMPLE_RATE,
         default=16000,
         help="Hz of the audio that the features were made of; a wrong one ruins every score",
     )
@@ -51,7 +53,7 @@ def options() -> ArgumentParser:
     group.add_argument("--trials", type=Path, help="labelled trials to fit it on")
     group.add_argument(
         "--p-target",
-        type=float,
+        type=PRIOR,
         default=0.05,
         help="prior at which the fit should be best; a small one cares more for high scores",
     )
@@ -122,6 +124,8 @@ def _calibration(args):
         fitted = Calibration(args.p_target).fit(scores, labels)
         short = f"{args.trials.absolute().parent.name}/{args.trials.name}"
         made_on = f"{short} ({sha256(args.trials)}), {len(trials):,} trials"
+    for text in fitted.doubts:
+        print(f"warning: {text}", file=sys.stderr)
     if len(fitted.weights_) != 1:
         raise InputError(
             f"{made_on} fuses {len(fitted.weights_)} columns ({', '.join(fitted.names_)}); a model "

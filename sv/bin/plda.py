@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sv.cli import parser, run
 from sv.kaldi_io import load_vectors
+from sv.numbers import COUNT
 from sv.scoring.plda import PLDA
 from sv.scoring.system import labels_of
 
@@ -32,14 +33,14 @@ def main(argv: list[str] | None = None) -> None:
     )
     p.add_argument(
         "--lda-dim",
-        type=int,
+        type=COUNT,
         default=150,
         help="dimensions kept; below the number of speakers and of the embeddings. Fewer lose "
         "speakers, more need more training data; a third of the dimensions is a usual start",
     )
     p.add_argument(
         "--iterations",
-        type=int,
+        type=COUNT,
         default=20,
         help="of EM, which starts near the end: 10 are usually enough, more do no harm",
     )

@@ -20,14 +20,12 @@ from sv.cli import parser, run
 from sv.data import folder_corpus
 from sv.data.channel_choice import add_channel
 from sv.data.folder_layout import LAYOUTS
-from sv.errors import InputError
+from sv.numbers import SHARE
 
 
 def main(argv: list[str] | None = None) -> int:
     """Scan, write, print a summary."""
     options = _parser().parse_args(argv)
-    if not 0 <= options.max_bad <= 1:
-        raise InputError(f"--max-bad {options.max_bad}: is a share, give a number from 0 to 1")
     corpus, trials = Path(options.corpus), options.trials
     if trials == "auto":
         trials = corpus / "trials" if (corpus / "trials").is_file() else None
@@ -84,7 +82,7 @@ def _parser():
     )
     options.add_argument(
         "--max-bad",
-        type=float,
+        type=SHARE,
         default=0.01,
         help="share of unreadable files to put up with; higher trains on what is left of a "
         "damaged copy, 0 stops at the first bad file. Audio in formats that are not read (m4a, "

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sv.cli import parser, run
 from sv.data.augmentation_corpora import RIR_PARTS, RIRS, fetch, prepare_rirs
-from sv.errors import InputError
+from sv.numbers import NATURAL
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     options.add_argument(
         "--max-rooms",
-        type=int,
+        type=NATURAL,
         default=0,
         help="take so many, spread evenly over all of them; the bank is held in memory (8 kB a "
         "room at 40 mel bands, 16 kB at 80). 0: all",
@@ -42,8 +42,6 @@ def main(argv: list[str] | None = None) -> None:
         help=f"fetch {RIRS.url} ({RIRS.size}) if there is no --corpus",
     )
     args = options.parse_args(argv)
-    if args.max_rooms < 0:
-        raise InputError(f"--max-rooms {args.max_rooms}: is below 0")
     if args.download == "true":
         fetch(RIRS, args.corpus)
     counts = prepare_rirs(args.corpus, args.out, parts=args.parts, max_rooms=args.max_rooms)

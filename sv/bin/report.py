@@ -16,8 +16,9 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from sv.cli import parser, run
+from sv.data.labels import read_label_file
 from sv.errors import InputError
-from sv.kaldi_io import read_scp
+from sv.numbers import PRIOR, RESAMPLES, SEED
 from sv.report import (
     SystemResult,
     difference_rows,
@@ -26,7 +27,7 @@ from sv.report import (
     group_rows,
     text_table,
 )
-from sv.report_card import System, checks, list_version
+from sv.report_card import System, checks, doubtful, list_version
 from sv.report_files import FILES, Outputs, Report, write_files
 from sv.results_file import append_row, columns, row, training_facts
 from sv.scoring.intervals import Groups, linked_groups, speaker_groups
@@ -47,7 +48,7 @@ def options() -> ArgumentParser:
     p.add_argument("--trials", type=Path, required=True, help="trial list with labels")
     p.add_argument(
         "--p-target",
-        type=float,
+        type=PRIOR,
         nargs="+",
         default=[0.01, 0.05],
         help="priors for minDCF; a small one asks for few false alarms. Figures of different "
@@ -86,11 +87,11 @@ def options() -> ArgumentParser:
     )
     group.add_argument(
         "--resamples",
-        type=int,
+        type=RESAMPLES,
         default=1000,
         help="draws of speakers for the 95%% intervals; below 200 their ends wobble, 0 for none",
     )
-    group.add_argument("--seed", type=int, default=0, help="of these draws")
+    group.add_argument("--seed", type=SEED, default=0, help="of these draws")
     group = p.add_argument_group("outputs")
     group.add_argument(
         "--out",
@@ -151,9 +152,9 @@ def main(argv: list[str] | None = None) -> None:
     scores = [match_scores(read_scores(path), trials) for _, path in systems]
     described = [System.of(*systems[0], args.exp, args.train_data)]
     described += [System.of(name, path) for name, path in systems[1:]]
-    utt2spk = read_scp(args.utt2spk) if args.utt2spk else None
+    utt2spk = read_label_file(args.utt2spk) if args.utt2spk else None
     groups = speaker_groups(trials, utt2spk) if utt2spk else linked_groups(trials)
-    utt2group = read_scp(args.utt2group) if args.utt2group else None
+    utt2group = read_label_file(args.utt2group) if args.utt2group else None
     results = [
         evaluate(
             name,
@@ -176,7 +177,7 @@ def main(argv: list[str] | None = None) -> None:
         ("Parts of the list", group_rows(results)),
     ]
     tables = [(heading, rows) for heading, rows in tables if rows]
-    found = checks(described, trials, utt2spk)
+    found = checks(described, trials, utt2spk) + doubtful(results, trials, groups, utt2spk)
     report = Report(
         results=results,
         systems=described,
@@ -185,11 +186,11 @@ def main(argv: list[str] | None = None) -> None:
         notes=_notes(args, trials, groups, results),
         facts=training_facts(described[0].exp),
         checks=found,
-        intervals=f"95 %, {args.resamples} draws of {groups.count} {groups.kind}, seed {args.seed}",
+        intervals=_intervals(args, groups, results),
         list_name=args.list_name or list_version(trials),
         speakers=groups.count if utt2spk else None,
         utt2spk=utt2spk,
-        utt2session=read_scp(args.utt2session) if args.utt2session else None,
+        utt2session=read_label_file(args.utt2session) if args.utt2session else None,
         embeddings=_embeddings(args, described[0]),
     )
     for heading, rows in tables:
@@ -207,6 +208,13 @@ def main(argv: list[str] | None = None) -> None:
         print(f"{'one row more' if added else 'the row is there already'} in {args.results}")
 
 
+def _intervals(args, groups: Groups, results: list[SystemResult]) -> str:
+    """Return what was resampled, in words."""
+    if not any(math.isfinite(span.low) for r in results for span in r.intervals.values()):
+        return f"none, of {groups.count} {groups.kind}"
+    return f"95 %, {args.resamples} draws of {groups.count} {groups.kind}, seed {args.seed}"
+
+
 def _notes(args, trials: Trials, groups: Groups, results: list[SystemResult]) -> list[str]:
     first = results[0]
     notes = [f"The threshold at the EER of {first.name} is {first.eer.threshold:.4f}."]
@@ -217,6 +225,18 @@ def _notes(args, trials: Trials, groups: Groups, results: list[SystemResult]) ->
             notes.append(
                 "The speakers are not known here, so the intervals may be too narrow: give "
                 "--utt2spk to resample speakers."
+            )
+    for result in results:
+        span = result.intervals.get("eer")
+        if span is not None and span.low == span.high:
+            notes.append(
+                f"All draws give the same EER of {result.name}: so few errors say nothing about "
+                "how sure it is."
+            )
+        if result.cllr is not None and math.isinf(result.cllr):
+            notes.append(
+                f"Cllr of {result.name} is inf (infinite): a trial has an infinite log-likelihood "
+                "ratio on the wrong side, which no number of right ones makes good."
             )
     if trials.duplicates:
         notes.append(f"{trials.duplicates} trials repeat an earlier pair and count each time.")

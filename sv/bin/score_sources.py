@@ -13,7 +13,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
-from sv.errors import InputError
+from sv.numbers import SHARE
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -25,15 +25,13 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--output", type=Path, required=True, help="the score file to write")
     p.add_argument(
         "--least-share",
-        type=float,
+        type=SHARE,
         default=0.1,
         help="share of the energy from which a source is a speaker. Too low: what separation left "
         "over is compared too, and non-targets score higher; 1: the dominant source alone",
     )
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     args = p.parse_args(argv)
-    if not 0.0 <= args.least_share <= 1.0:
-        raise InputError(f"--least-share {args.least_share}: give a number from 0 to 1")
 
     from sv.device import choose_device
     from sv.scoring.score_file import write_scores

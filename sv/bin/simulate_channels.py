@@ -16,6 +16,7 @@ from sv.cli import parser, run
 from sv.data.channel_choice import add_channel
 from sv.errors import InputError
 from sv.files import shown
+from sv.numbers import COUNT, SEED, SHARE
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,12 +28,12 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--noise", default="generated", help="folder of noises, or 'generated'")
     p.add_argument("--rir", default="generated", help="folder of room responses, or 'generated'")
     p.add_argument(
-        "--max-bad", type=float, default=0.01, help="share of files in other formats to put up with"
+        "--max-bad", type=SHARE, default=0.01, help="share of files in other formats to put up with"
     )
     add_channel(p)
-    p.add_argument("--seed", type=int, default=0, help="another one draws other conditions")
-    p.add_argument("--job", type=int, default=1, help="number of this job, from 1")
-    p.add_argument("--num-jobs", type=int, default=1, help="jobs that share the work")
+    p.add_argument("--seed", type=SEED, default=0, help="another one draws other conditions")
+    p.add_argument("--job", type=COUNT, default=1, help="number of this job, from 1")
+    p.add_argument("--num-jobs", type=COUNT, default=1, help="jobs that share the work")
     args = p.parse_args(argv)
     if not 1 <= args.job <= args.num_jobs:
         raise InputError(f"--job {args.job}: give a number from 1 to --num-jobs {args.num_jobs}")

@@ -15,6 +15,7 @@ from sv.cli import parser, run
 from sv.data.mini_tables import check_same_settings, write_tables
 from sv.data.synthesis import Settings, make_files, plan
 from sv.errors import InputError
+from sv.numbers import COUNT, SEED
 from sv.progress import progress
 
 
@@ -46,36 +47,36 @@ def _parser():
     options.add_argument("--out", type=Path, required=True, help="folder of the corpus")
     options.add_argument(
         "--seed",
-        type=int,
+        type=SEED,
         default=Settings.seed,
         help="another seed gives other speakers, sentences, channels and trials",
     )
     options.add_argument(
         "--train-speakers",
-        type=int,
+        type=COUNT,
         default=Settings.train_speakers,
         help="even; fewer than about 40 leave a model little to learn speakers from",
     )
     options.add_argument(
         "--test-speakers",
-        type=int,
+        type=COUNT,
         default=Settings.test_speakers,
         help="even, at least 4; fewer than about 20 make the error rate depend on who they are",
     )
     options.add_argument(
         "--sessions",
-        type=int,
+        type=COUNT,
         default=Settings.sessions,
         help="per speaker, each with a channel of its own; at least 2, trials are across them",
     )
     options.add_argument(
         "--utterances",
-        type=int,
+        type=COUNT,
         default=Settings.utterances,
         help="per session, 2.5 to 6 seconds each; time and disk grow in proportion",
     )
-    options.add_argument("--job", type=int, default=1, help="which share to make, from 1")
-    options.add_argument("--num-jobs", type=int, default=1, help="into how many shares")
+    options.add_argument("--job", type=COUNT, default=1, help="which share to make, from 1")
+    options.add_argument("--num-jobs", type=COUNT, default=1, help="into how many shares")
     options.add_argument(
         "--force",
         choices=["true", "false"],

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from sv.cli import parser, run
 from sv.data.channel_choice import add_channel
-from sv.errors import InputError
+from sv.numbers import COSINE, POSITIVE, PRIOR
 
 
 def options() -> ArgumentParser:
@@ -32,21 +32,21 @@ def options() -> ArgumentParser:
     p.add_argument("--model", type=Path, required=True, help="a model directory, or a final.pt")
     p.add_argument(
         "--threshold",
-        type=float,
+        type=COSINE,
         help="say same speaker from this cosine on, whatever the calibration says",
     )
     p.add_argument(
         "--prior",
-        type=float,
+        type=PRIOR,
         default=0.5,
         help="the share of pairs, where you use this, that are of one speaker. Too high and "
         "strangers are let in, too low and the speaker is turned away",
     )
     p.add_argument(
-        "--c-miss", type=float, default=1.0, help="cost of turning the same speaker away"
+        "--c-miss", type=POSITIVE, default=1.0, help="cost of turning the same speaker away"
     )
     p.add_argument(
-        "--c-fa", type=float, default=1.0, help="cost of taking another speaker for the same"
+        "--c-fa", type=POSITIVE, default=1.0, help="cost of taking another speaker for the same"
     )
     add_channel(p)
     p.add_argument("--json", action="store_true", help="print everything as one JSON object")
@@ -56,10 +56,6 @@ def options() -> ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, embed both recordings, compare."""
     args = options().parse_args(argv)
-    if not 0.0 < args.prior < 1.0:
-        raise InputError(f"--prior {args.prior}: must lie between 0 and 1, for example 0.5 or 0.01")
-    if min(args.c_miss, args.c_fa) <= 0.0:
-        raise InputError("--c-miss and --c-fa must be above 0")
 
     from sv.scoring.calibration import probability
     from sv.speaker_model import SpeakerModel, cosine

@@ -12,7 +12,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
-from sv.errors import InputError
+from sv.numbers import COUNT, SECONDS, SEED
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -53,18 +53,15 @@ def _parse(argv: list[str] | None):
     p.add_argument("--labels", type=Path, required=True, help="utt2spk with its true speakers")
     p.add_argument(
         "--utterances",
-        type=int,
+        type=COUNT,
         default=10,
         help="of each speaker, at most; 10 as published. More cost time and change few clusters",
     )
-    p.add_argument("--seconds", type=float, default=3.0, help="length of the crop of each")
-    p.add_argument("--seed", type=int, default=0, help="of the choice of utterances and crops")
+    p.add_argument("--seconds", type=SECONDS, default=3.0, help="length of the crop of each")
+    p.add_argument("--seed", type=SEED, default=0, help="of the choice of utterances and crops")
     p.add_argument("--out", required=True, help="path without ending: writes OUT.ark and OUT.scp")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    args = p.parse_args(argv)
-    if args.utterances < 1 or args.seconds < 0.01:
-        raise InputError("--utterances must be at least 1, --seconds at least 0.01")
-    return args
+    return p.parse_args(argv)
 
 
 if __name__ == "__main__":

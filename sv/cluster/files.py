@@ -8,6 +8,7 @@ import torch
 
 from sv.cluster.agglomerate import merge
 from sv.cluster.lloyd import Clustering
+from sv.data.directories import write_table
 from sv.data.labels import read_label_file
 from sv.errors import InputError
 from sv.files import atomic_write
@@ -127,8 +128,7 @@ def write(folder: Path, result: Result) -> None:
     else:
         tables["kmeans2cluster"] = enumerate(result.merged)
     for name, rows in tables.items():
-        with atomic_write(folder / name) as handle:
-            handle.writelines(f"{key} {value}\n" for key, value in rows)
+        write_table(folder / name, rows, in_order=True)
     with atomic_write(folder / "cluster.json") as handle:
         json.dump(result.summary(), handle, indent=2)
         handle.write("\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 from sv.data.directories import replaced_directory, write_table
 from sv.data.download import download, unpack
 from sv.data.folder_layout import safe
-from sv.data.tables import read_table
+from sv.data.tables import read_dict
 from sv.errors import InputError
 from sv.kaldi_paths import base_folder
 
@@ -133,8 +133,7 @@ def read_clips(folder: str | os.PathLike) -> list[tuple[str, str, Path]] | None:
     folder = Path(folder)
     if not (folder / "wav.scp").exists() or not (folder / "utt2kind").exists():
         return None
-    kinds = read_table(folder / "utt2kind").as_dict()
-    paths = read_table(folder / "wav.scp").as_dict()
+    kinds, paths = read_dict(folder / "utt2kind"), read_dict(folder / "wav.scp")
     absent = [key for key in paths if key not in kinds]
     if absent:
         raise InputError(f"{folder / 'utt2kind'}: lacks '{absent[0]}' of wav.scp; prepare it again")

@@ -5,6 +5,7 @@ import argparse
 import numpy as np
 
 from sv.errors import AudioError, Cancelling
+from sv.numbers import whole
 
 FULL_SCALE = 32768.0
 CANCEL = 0.1
@@ -20,7 +21,7 @@ def add_channel(p: argparse.ArgumentParser) -> None:
     """Add ``--channel`` to a program that reads audio."""
     p.add_argument(
         "--channel",
-        type=int,
+        type=whole(-1, 1023),
         metavar="N",
         help="which channel of a file to take, counted from 0 as Kaldi does: 0 is the left one. -1 "
         "refuses files with more than one. Default: the mean of all, which is wrong if two people "

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from sv.data.tables import read_table
 from sv.errors import InputError
+from sv.numbers import to_int
 
 Counts = Mapping[str, tuple[int, ...]]
 """Name of a part → its counts, e.g. (speakers, utterances)."""
@@ -25,7 +26,7 @@ def expected_counts(option: str, published: Counts) -> dict[str, tuple[int, ...]
         if name not in published:
             raise InputError(f"{table.at(index)}: no such part; known: {', '.join(published)}")
         try:
-            counts[name] = tuple(map(int, value.split()))
+            counts[name] = tuple(map(to_int, value.split()))
         except ValueError:
             raise InputError(f"{table.at(index)}: is not '<name> <count> ...'") from None
         if len(counts[name]) != len(published[name]):

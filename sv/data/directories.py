@@ -82,8 +82,14 @@ def _runs(process: str) -> bool:
     return state not in "ZX"
 
 
-def write_table(path: str | os.PathLike, rows: Iterable[tuple[str, str]]) -> None:
-    """Write ``key value`` lines sorted by key in C locale (the order of UTF-8 bytes)."""
+def write_table(
+    path: str | os.PathLike, rows: Iterable[tuple[object, object]], *, in_order: bool = False
+) -> None:
+    """Write ``key value`` lines sorted by key in C locale (the order of UTF-8 bytes).
+
+    ``in_order``: keep the order of ``rows``, for files that are read beside another one.
+    """
     with atomic_write(path) as handle:
         # Python compares code points; UTF-8 was designed so that its bytes sort the same way.
-        handle.writelines(f"{key} {value}\n" for key, value in sorted(rows))
+        ordered = rows if in_order else sorted(rows)
+        handle.writelines(f"{key} {value}\n" for key, value in ordered)

@@ -8,7 +8,6 @@ stops.
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from sv.data.audio import read_audio
 from sv.errors import InputError
 from sv.files import atomic_write, shown
 from sv.progress import progress
+from sv.text import read_text
 
 FRAME_SECONDS = 0.025
 # Three and a bit steps of 16-bit audio, -80 dB of full scale: dither alone, and no speech.
@@ -102,12 +102,8 @@ def read_bad(path: str | os.PathLike) -> list[Bad]:
     Raises:
         InputError: missing file, or a line without its three fields.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist: run feature extraction again") from None
-    rows = [line.split("\t") for line in lines]
+    lines = read_text(path, " does not exist: run feature extraction again").split("\n")
+    rows = [line.rstrip().split("\t") for line in lines if line.strip()]
     for number, row in enumerate(rows, 1):
         if len(row) != 3:
             raise InputError(f"{path}, line {number}: not 'id<tab>path<tab>reason'; remove {path}")
@@ -125,12 +121,9 @@ def read_exclude(path: str | os.PathLike | None) -> dict[str, str]:
     if path is None:
         return {}
     found: dict[str, str] = {}
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such list: check --exclude") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text: is it the list of `sv doctor`?") from None
+    lines = read_text(path, ": there is no such list: check --exclude").split("\n")
+    while lines and not lines[-1].strip():
+        lines.pop()
     for number, line in enumerate(lines, 1):
         fields = line.rstrip().split("\t")
         if not fields[0] or len(fields) == 2 or len(fields[0].split()) != 1:

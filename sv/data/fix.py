@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sv.data.lengths import measured_again, with_length
 from sv.data.manifest_files import MANIFESTS, read_items
-from sv.data.tables import read_lines, read_table
+from sv.data.tables import read_table
 from sv.data.validate import FEATURES, OPTIONAL, REQUIRED, is_filled_file, positive
 from sv.errors import InputError
 from sv.files import atomic_write
@@ -29,7 +29,8 @@ def fix(data_dir: str | os.PathLike, *, audio: bool = True) -> list[str]:
 
     Raises:
         InputError: what only a person can decide: one id with two values, commands in ``wav.scp``,
-            true speakers in ``utt2spk``, nothing left, trials left with one class.
+            true speakers in ``utt2spk``, nothing left, a trial list that cannot be read, trials
+            left with one class.
     """
     folder = Path(data_dir)
     if not folder.is_dir():
@@ -76,7 +77,6 @@ def _clean_rows(path: Path, done: list[str]) -> Rows:
     rows: Rows = {}
     malformed = []
     for index, (key, value) in enumerate(zip(table.keys, table.values, strict=True)):
-        value = value.rstrip("\r")
         if not value:
             malformed.append(table.lines[index])
         elif rows.setdefault(key, value) != value:
@@ -166,22 +166,21 @@ def _some(keys: list[str]) -> str:
 
 
 def _filtered_trials(path: Path, known: set[str], done: list[str]) -> str:
-    kept, dropped, labels = [], 0, set()
-    for line in read_lines(path):
-        parts = line.split()
-        if len(parts) == 3 and parts[0] in ("0", "1") and known.issuperset(parts[1:]):
-            kept.append(" ".join(parts) + "\n")
-            labels.add(parts[0])
-        else:
-            dropped += 1
-    if len(labels) < 2:
+    """Return the trials of known utterances, in the form ``<1|0> <enrol> <test>``."""
+    from sv.scoring.trials import read_trials  # numpy: only where there is a list to read
+
+    trials = read_trials(path)
+    trials.require_both_classes()
+    rows = trials.rows()
+    kept = [row for row in rows if row[1] in known and row[2] in known]
+    if len({label for label, _, _ in kept}) < 2:
         raise InputError(
-            f"{path}: only {len(kept):,} trials name utterances that are left, and they are not of "
-            "both classes; nothing was changed: correct the list, or remove it"
+            f"{path}: only {len(kept):,} of {len(rows):,} trials name utterances that are left, "
+            "and they are not of both classes; nothing was changed: correct the list, or remove it"
         )
-    if dropped:
-        done.append(f"trials: dropped {dropped:,} lines: malformed, or of utterances not here")
-    return "".join(kept)
+    if len(kept) < len(rows):
+        done.append(f"trials: dropped {len(rows) - len(kept):,} trials of utterances not here")
+    return "".join(f"{label} {enrol} {test}\n" for label, enrol, test in kept)
 
 
 def _text(rows) -> str:

@@ -28,6 +28,8 @@ from sv.data.manifests import Trial, Utterance, staged_data_dir
 from sv.data.name_lists import NameBook, read_name_list, read_trial_list
 from sv.errors import InputError
 from sv.files import atomic_write, shown
+from sv.scoring.trial_checks import doubts
+from sv.scoring.trials import Trials
 
 
 @dataclass
@@ -226,6 +228,10 @@ def summary(found: FolderCorpus) -> str:
         f"trials: {len(found.trials):,}, of which {targets:,} target and "
         f"{len(found.trials) - targets:,} non-target"
     )
+    speakers = {u.id: u.speaker for u in found.test} if found.has_speakers else None
+    lines += [
+        f"trials: warning: {text}" for text in doubts(Trials.of("trials", found.trials), speakers)
+    ]
     if not found.has_speakers:
         lines.append("guard:  cannot be checked: a flat folder does not tell who speaks")
     else:

@@ -14,12 +14,12 @@ import numpy as np
 
 from sv.errors import InputError
 from sv.kaldi_format import map_file, parse_header
-from sv.kaldi_ids import MAX_ID
 from sv.kaldi_io import MAX_DIGITS, Location, parse_location
 from sv.kaldi_paths import base_folder, from_base
+from sv.numbers import to_int
+from sv.scoring.columns import read_pairs
 from sv.windows import WindowReader
 
-_BLOCK = 1 << 21  # bytes of text parsed at a time: bounds the memory, costs no speed
 _SAMPLED_HEADERS = 256
 
 
@@ -129,49 +129,10 @@ class TrainingIndex:
         return self._reader.read(arks, offsets, starts, length, out)
 
 
-def _blocks(path: Path) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield (number of the first line, lines) of a text file, a few megabytes at a time."""
-    number, found = 1, False
-    try:
-        with path.open("rb") as handle:
-            while lines := handle.readlines(_BLOCK):
-                found = True
-                yield number, lines
-                number += len(lines)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; run stage 1 (features) first") from None
-    if not found:
-        raise InputError(f"{path} is empty: zero utterances; run stage 1 (features) again")
-
-
-def _fields(path: Path, number: int, lines: list[bytes]) -> list[list[bytes]]:
-    text = b"".join(lines)
-    try:
-        text.decode()
-    except UnicodeDecodeError as error:
-        bad = number + text.count(b"\n", 0, error.start)
-        raise InputError(f"{path}, line {bad}: not UTF-8 text ({error.reason})") from None
-    if b"\0" in text:
-        bad = number + text.count(b"\n", 0, text.index(b"\0"))
-        raise InputError(f"{path}, line {bad}: has a zero byte; is it a text file?")
-    pairs = [line.split(None, 1) for line in lines]
-    if set(map(len, pairs)) != {2}:
-        bad = next(place for place, pair in enumerate(pairs) if len(pair) != 2)
-        raise InputError(f"{path}, line {number + bad}: expected an id and a value")
-    if len(max(pairs, key=_id_length)[0]) > MAX_ID:  # ids are kept at the width of the longest
-        raise InputError(f"{path}: an id near line {number} is longer than {MAX_ID} bytes")
-    return pairs
-
-
-def _id_length(pair: list[bytes]) -> int:
-    return len(pair[0])
-
-
 def read_locations(path: Path) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray]:
     """Read an scp: names (N,), paths of the arks, and for each entry ark and byte offset (N,)."""
     names, ark_ids, offsets, known = [], [], [], {}
-    for number, lines in _blocks(path):
-        pairs = _fields(path, number, lines)
+    for number, pairs in _pairs(path):
         values = [pair[1].rstrip().rpartition(b":") for pair in pairs]
         places = np.empty(len(values), np.int32)
         numbers = np.empty(len(values), np.int64)
@@ -190,6 +151,33 @@ def read_locations(path: Path) -> tuple[np.ndarray, list[str], np.ndarray, np.nd
     base = base_folder(path, arks)
     arks = [from_base(base, ark) for ark in arks]
     return np.concatenate(names), arks, np.concatenate(ark_ids), np.concatenate(offsets)
+
+
+def _pairs(path: Path) -> Iterator[tuple[int, list[list[bytes]]]]:
+    """As ``read_pairs``; a file without a line is refused."""
+    found = False
+    for number, pairs in read_pairs(path, " does not exist; run stage 1 (features) first"):
+        found = True
+        yield number, pairs
+    if not found:
+        raise InputError(f"{path} is empty: zero utterances; run stage 1 (features) again")
+
+
+def _whole_numbers(path: Path, first: int, texts: list[bytes]) -> np.ndarray:
+    """Return the numbers (n,) int64; ``first``: the line of the first one, for messages."""
+    try:
+        if b"_" not in b"".join(texts):  # Python reads 1_0 as 10
+            return np.array([int(text) for text in texts], dtype=np.int64)
+    except (ValueError, OverflowError):
+        pass
+    for number, text in enumerate(texts, first):
+        try:
+            to_int(text.decode())
+        except ValueError as error:
+            raise InputError(
+                f"{path}, line {number}: a length is no whole number: {error}"
+            ) from None
+    raise InputError(f"{path}: a length is no whole number; run stage 1 (features) again")
 
 
 def _parse_value(value: bytes, path: Path, line: int) -> Location:
@@ -218,13 +206,9 @@ def read_lengths(path: Path, names: np.ndarray, scp: Path) -> np.ndarray:
     """Return the (N,) int32 lengths of ``names``, in whatever order the file has them."""
     frames = np.zeros(len(names), np.int32)
     filled, order = 0, None
-    for number, lines in _blocks(path):
-        pairs = _fields(path, number, lines)
+    for number, pairs in _pairs(path):
         keys = np.array([pair[0] for pair in pairs], dtype=bytes)
-        try:
-            counts = np.array([int(pair[1]) for pair in pairs], dtype=np.int64)
-        except (ValueError, OverflowError) as error:
-            raise InputError(f"{path}: a length is no whole number ({error})") from None
+        counts = _whole_numbers(path, number, [pair[1] for pair in pairs])
         if counts.min() < 1 or counts.max() > np.iinfo(np.int32).max:
             bad = keys[(counts < 1) | (counts > np.iinfo(np.int32).max)][0].decode()
             raise InputError(f"{path}: {bad!r} has an impossible length; remove the line")

@@ -6,9 +6,9 @@ from pathlib import Path
 from sv.data.audio_headers import read_headers
 from sv.data.directories import replaced_directory, write_table
 from sv.data.folder_layout import AudioFile
-from sv.data.labels import read_label_file
+from sv.data.labels import read_label_file, refuse_gaps
 from sv.data.manifests import Utterance
-from sv.data.tables import read_table
+from sv.data.tables import read_dict, read_table
 from sv.errors import InputError
 from sv.kaldi_paths import base_folder
 
@@ -20,7 +20,7 @@ def from_kaldi_dir(kaldi_dir: str | os.PathLike) -> list[Utterance]:
 
     Raises:
         InputError: ``wav.scp`` is missing or has commands (``... |``), there is a ``segments``
-            file, an id comes twice, or a file cannot be used.
+            file, an id comes twice, ``utt2spk`` lacks an utterance, or a file cannot be used.
     """
     folder = Path(kaldi_dir)
     wav = read_table(folder / "wav.scp")
@@ -35,10 +35,11 @@ def from_kaldi_dir(kaldi_dir: str | os.PathLike) -> list[Utterance]:
                 f"{wav.at(index)}: is not '<id> <path>'; commands are never executed here: run "
                 "them yourself and put the files they make into wav.scp"
             )
-    paths = wav.as_dict()
-    if len(paths) != len(wav.keys):
-        raise InputError(f"{wav.path}: an id comes twice; remove one of the lines")
-    speakers = read_label_file(folder / "utt2spk") if (folder / "utt2spk").exists() else {}
+    paths = read_dict(wav.path)
+    speakers = {}
+    if (folder / "utt2spk").exists():
+        speakers = read_label_file(folder / "utt2spk")
+        refuse_gaps(folder / "utt2spk", speakers, paths, str(wav.path))
     files = [AudioFile(path, key, speakers.get(key)) for key, path in paths.items()]
     utterances, bad = read_headers(Path(base_folder(wav.path, wav.values)), files)
     if bad:
@@ -60,21 +61,16 @@ def to_kaldi_dir(
     Raises:
         InputError: ``data_dir`` or the labels cannot be read, or an utterance has no label.
     """
-    wav = read_table(Path(data_dir) / "wav.scp")
-    seconds = read_table(Path(data_dir) / "utt2dur").as_dict()
+    paths = read_dict(Path(data_dir) / "wav.scp")
+    seconds = read_dict(Path(data_dir) / "utt2dur")
     labels_path = Path(labels_dir) / "utt2spk"
     labels = read_label_file(labels_path)
-    missing = [key for key in wav.keys if key not in labels]
-    if missing:
-        raise InputError(
-            f"{labels_path}: has no speaker for {len(missing):,} utterances of {data_dir}, the "
-            f"first '{missing[0]}'"
-        )
+    refuse_gaps(labels_path, labels, paths, str(data_dir))
     spoken: dict[str, list[str]] = {}
-    for key in wav.keys:
+    for key in paths:
         spoken.setdefault(labels[key], []).append(key)
     with replaced_directory(out_dir, marker="wav.scp") as folder:
-        write_table(folder / "wav.scp", wav.as_dict().items())
-        write_table(folder / "utt2spk", ((key, labels[key]) for key in wav.keys))
+        write_table(folder / "wav.scp", paths.items())
+        write_table(folder / "utt2spk", ((key, labels[key]) for key in paths))
         write_table(folder / "spk2utt", ((s, " ".join(sorted(u))) for s, u in spoken.items()))
-        write_table(folder / "utt2dur", ((k, s) for k, s in seconds.items() if k in labels))
+        write_table(folder / "utt2dur", ((k, s) for k, s in seconds.items() if k in paths))

@@ -6,11 +6,12 @@ and supervised recipes only; deleting them changes no self-supervised training.
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from sv.data.tables import read_dict
 from sv.data.utterance import Utterance
 from sv.errors import InputError
 from sv.files import atomic_write
@@ -60,24 +61,24 @@ def read_label_file(path: str | os.PathLike) -> dict[str, str]:
     Raises:
         InputError: the file is missing or empty, a line has not two columns, an id comes twice.
     """
-    path = Path(path)
-    if not path.is_file():
+    missing = (
+        ": no such label file; true labels are needed here, stage 0 writes them where the corpus "
+        "has them"
+    )
+    return read_dict(path, missing, expected="<utterance> <label>", one_word=True)
+
+
+def refuse_gaps(
+    path: str | os.PathLike, labels: Mapping[str, str], ids: Iterable[str], of: str
+) -> None:
+    """Raise ``InputError`` if one of ``ids`` has no label. ``of``: what the ids are of."""
+    ids = list(ids)
+    missing = [name for name in ids if name not in labels]
+    if missing:
         raise InputError(
-            f"{path}: no such label file; true labels are needed here, stage 0 writes them "
-            "where the corpus has them"
+            f"{path}: {len(missing):,} of {len(ids):,} utterances have no label, the first is "
+            f"{missing[0]!r}: complete the file, or give the labels of {of}"
         )
-    labels: dict[str, str] = {}
-    with path.open(encoding="utf-8") as handle:
-        for number, line in enumerate(handle, 1):
-            parts = line.split()
-            if len(parts) != 2:
-                raise InputError(f"{path}:{number}: '{line.strip()}' is not '<utterance> <label>'")
-            if parts[0] in labels:
-                raise InputError(f"{path}:{number}: utterance '{parts[0]}' is labelled twice")
-            labels[parts[0]] = parts[1]
-    if not labels:
-        raise InputError(f"{path}: is empty; run stage 0 again")
-    return labels
 
 
 def numbered_labels(
@@ -90,11 +91,6 @@ def numbered_labels(
     """
     labels = read_label_file(path)
     ids = list(ids)
-    missing = [name for name in ids if name not in labels]
-    if missing:
-        raise InputError(
-            f"{path}: {len(missing):,} of {len(ids):,} utterances have no label, the first is "
-            f"{missing[0]!r}: give the labels of this {of}"
-        )
+    refuse_gaps(path, labels, ids, f"this {of}")
     names, numbers = np.unique([labels[name] for name in ids], return_inverse=True)
     return names.tolist(), numbers.reshape(-1).astype(np.int64)

@@ -14,11 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from sv.data.directories import replaced_directory, write_table
-from sv.data.labels import read_label_file, staged_labels
+from sv.data.labels import read_label_file, refuse_gaps, staged_labels
 from sv.data.utterance import Trial, Utterance
 from sv.errors import InputError
 from sv.files import atomic_write
 from sv.kaldi_ids import id_problem
+from sv.scoring.trials import Trials, refuse_contradictions
 
 KINDS = ("recordings", "supervisions", "cuts")
 
@@ -102,13 +103,15 @@ def _check(ordered: list[Utterance], out_dir: str | os.PathLike) -> None:
 
 
 def check_trials(trials: Sequence[Trial], known: set[str], name: str) -> None:
-    """Refuse trials that are empty, name unknown utterances, or hold one class only."""
+    """Refuse trials that are empty, name unknown utterances, contradict themselves, or are of one
+    class."""
     unknown = sorted({one for _, *pair in trials for one in pair if one not in known})
     if unknown:
         raise InputError(
             f"{name}: names {len(unknown):,} unknown utterances, the first is '{unknown[0]}'; "
             "check that list and audio are of the same corpus"
         )
+    refuse_contradictions(Trials.of(name, trials))
     targets = sum(label == 1 for label, _, _ in trials)
     if not 0 < targets < len(trials):
         raise InputError(
@@ -135,7 +138,8 @@ def read_data_dir(
     """Return the utterances of a data directory, with their labels only if ``labels_dir`` is given.
 
     Raises:
-        InputError: the directory or its ``recordings.jsonl.gz`` is missing or damaged.
+        InputError: the directory or its ``recordings.jsonl.gz`` is missing or damaged, or
+            ``utt2spk`` lacks an utterance.
     """
     from sv.data.lhotse_manifests import read_recordings  # lhotse is slow to load
 
@@ -144,6 +148,7 @@ def read_data_dir(
         return utterances
     labels_dir = Path(labels_dir)
     speakers = read_label_file(labels_dir / "utt2spk")
+    refuse_gaps(labels_dir / "utt2spk", speakers, (u.id for u in utterances), str(data_dir))
     optional = {
         name: read_label_file(labels_dir / name) if (labels_dir / name).exists() else {}
         for name in ("utt2session", "utt2group")

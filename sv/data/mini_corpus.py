@@ -4,9 +4,10 @@ from pathlib import Path
 
 from sv.data.audio import audio_info
 from sv.data.guard import check_disjoint
-from sv.data.manifests import Trial, Utterance, check_trials, staged_data_dir
+from sv.data.manifests import Utterance, check_trials, staged_data_dir
 from sv.data.mini_tables import read_tsv
 from sv.errors import InputError
+from sv.scoring.trials import read_trials
 
 
 def prepare(corpus: Path, data: Path) -> dict[str, list[Utterance]]:
@@ -37,7 +38,11 @@ def prepare(corpus: Path, data: Path) -> dict[str, list[Utterance]]:
                 channels=channels,
             )
         )
-    trials = _read_trials(corpus / "trials")
+    if not (corpus / "trials").is_file():
+        raise InputError(
+            f"{corpus}/trials: no such file; run sv.bin.synthesize again, job 1 writes it"
+        )
+    trials = read_trials(corpus / "trials").rows()
     check_trials(trials, {u.id for u in sets["test"]}, str(corpus / "trials"))
     check_disjoint(*({u.id: u.speaker for u in sets[name]} for name in ("train", "test")))
     labels = data / "labels"
@@ -47,15 +52,3 @@ def prepare(corpus: Path, data: Path) -> dict[str, list[Utterance]]:
     ):
         pass
     return sets
-
-
-def _read_trials(path: Path) -> list[Trial]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run sv.bin.synthesize again, job 1 writes it")
-    trials = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        parts = line.split()
-        if len(parts) != 3 or parts[0] not in ("0", "1"):
-            raise InputError(f"{path}:{number}: '{line}' is not '<1|0> <utterance> <utterance>'")
-        trials.append((int(parts[0]), parts[1], parts[2]))
-    return trials

@@ -9,6 +9,7 @@ from pathlib import Path
 from sv.data.synthesis import VERSION, Session, Settings, Spoken, draw_trials
 from sv.errors import InputError
 from sv.files import atomic_write
+from sv.text import read_lines
 
 TABLES = ("speakers.tsv", "sessions.tsv", "utterances.tsv", "trials")
 
@@ -89,9 +90,8 @@ def read_tsv(path: Path) -> list[dict[str, str]]:
     Raises:
         InputError: the file is missing or a row has not as many cells as the head.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; make the corpus with python -m sv.bin.synthesize")
-    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    missing = ": no such file; make the corpus with python -m sv.bin.synthesize"
+    head, *lines = read_lines(path, missing, blanks=" ")
     names = head.split("\t")
     rows = [line.split("\t") for line in lines]
     for number, row in enumerate(rows, 2):

@@ -7,7 +7,8 @@ from pathlib import Path
 from sv.data.endings import AUDIO_SUFFIXES
 from sv.data.folder_layout import AudioFile, describe
 from sv.errors import InputError
-from sv.scoring.trials import read_trials
+from sv.scoring.trials import Trials, read_trials, refuse_contradictions
+from sv.text import read_lines
 
 SHOWN = 3
 
@@ -56,7 +57,7 @@ def read_name_list(path: str | os.PathLike, book: NameBook) -> list[AudioFile]:
     Raises:
         InputError: the list is missing or empty, or names files that the corpus does not have.
     """
-    lines = _lines(path)
+    lines = _filled(path)
     find = book.finder(path)
     found = [find(line) for _, line in lines]
     unknown = [line for line, file in zip(lines, found, strict=True) if file is None]
@@ -73,60 +74,64 @@ def read_trial_list(
     separate the columns.
 
     Raises:
-        InputError: the list is missing, empty, malformed, has one class only, or names files
-            that the corpus does not have.
+        InputError: the list is missing, empty, malformed, has one class only, gives one pair both
+            labels, or names files that the corpus does not have.
     """
-    lines = _lines(path)
-    if "\t" in lines[0][1]:
-        rows = [_split_tabs(path, number, line) for number, line in lines]
-    else:
-        trials = read_trials(path)
-        labels = trials.require_both_classes()
-        names = trials.names
-        triples = zip(labels.tolist(), trials.enrol.tolist(), trials.test.tolist(), strict=True)
-        rows = [(int(label), names[enrol], names[test]) for label, enrol, test in triples]
+    rows = read_named_trials(path)
     find = book.finder(path)
     known: dict[str, AudioFile | None] = {}
     unknown = []
-    for (number, _), (_, *pair) in zip(lines, rows, strict=True):
+    for number, _, *pair in rows:
         for name in pair:
             if name not in known:
                 known[name] = find(name)
                 if known[name] is None:
                     unknown.append((number, name))
     _refuse_unknown(path, unknown, book)
-    targets = sum(label for label, _, _ in rows)
+    targets = sum(label for _, label, _, _ in rows)
     if not 0 < targets < len(rows):
         raise InputError(
             f"{path}: has {targets:,} target and {len(rows) - targets:,} non-target trials; "
             "an error rate needs both: add trials of the other class"
         )
-    return [(label, known[enrol], known[test]) for label, enrol, test in rows]
+    found = [(label, known[enrol], known[test]) for _, label, enrol, test in rows]
+    # Again, by ids: two names may mean one file.
+    refuse_contradictions(Trials.of(path, [(y, e.id, t.id) for y, e, t in found]))
+    return found
 
 
-def _lines(path: str | os.PathLike) -> list[tuple[int, str]]:
+def read_named_trials(path: str | os.PathLike) -> list[tuple[int, int, str, str]]:
+    """Return (line, 1 or 0, enrolment name, test name) of each trial, the names as they stand.
+
+    The forms are those of ``sv.scoring.trials``; where names have blanks, tabs separate the
+    columns in every line.
+
+    Raises:
+        InputError: the list is missing, empty or malformed, or its trials have no labels.
+    """
+    lines = _filled(path)
+    if "\t" in lines[0][1] and any(" " in line for _, line in lines):
+        return [(number, *_split_tabs(path, number, line)) for number, line in lines]
+    rows = read_trials(path).rows()
+    return [(number, *row) for (number, _), row in zip(lines, rows, strict=True)]
+
+
+def _filled(path: str | os.PathLike) -> list[tuple[int, str]]:
     """Return the filled lines with their numbers."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file; check the option that names it")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 text; convert it, e.g. with iconv") from error
-    lines = [(n, line.strip()) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if not lines:
-        raise InputError(f"{path}: is empty")
-    return lines
+    lines = read_lines(path, ": there is no such file; check the option that names it")
+    return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def _split_tabs(path: str | os.PathLike, number: int, line: str) -> tuple[int, str, str]:
     columns = [column.strip() for column in line.split("\t")]
-    if len(columns) != 3 or columns[0] not in ("0", "1"):
-        raise InputError(
-            f"{path}:{number}: '{line}' is not '1|0 <tab> enrol <tab> test' (the first line has "
-            "tabs, so all lines must)"
-        )
-    return int(columns[0]), columns[1], columns[2]
+    if len(columns) == 3 and columns[0] in ("0", "1"):
+        return int(columns[0]), columns[1], columns[2]
+    if len(columns) == 3 and columns[2] in ("target", "nontarget"):
+        return int(columns[2] == "target"), columns[0], columns[1]
+    raise InputError(
+        f"{path}:{number}: '{line}' is not '1|0 <tab> enrol <tab> test' (the first line has "
+        "tabs, so all lines must)"
+    )
 
 
 def _refuse_unknown(

@@ -19,7 +19,9 @@ from sv.data.manifests import Utterance
 from sv.data.tables import read_table
 from sv.errors import InputError
 from sv.files import atomic_write
+from sv.numbers import to_int
 from sv.progress import progress
+from sv.text import read_lines
 
 BAD = "bad"
 
@@ -88,16 +90,14 @@ def read_scanned(tables: Iterable[str | os.PathLike]) -> Scanned:
     """
     found = Scanned([], [])
     for path in map(Path, tables):
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; run stage 0 (data) again")
-        for line in path.read_text(encoding="utf-8").splitlines()[1:]:
+        for line in read_lines(path, ": no such file; run stage 0 (data) again")[1:]:
             fields = line.split("\t")
             if fields[0] == BAD and len(fields) == 3:
                 found.bad.append((fields[1], fields[2]))
                 continue
             try:
                 name, audio, rate, channels, samples = fields
-                rate, channels, samples = int(rate), int(channels), int(samples)
+                rate, channels, samples = to_int(rate), to_int(channels), to_int(samples)
             except ValueError:
                 raise InputError(
                     f"{path}: '{line}' is not of a table of audio files; remove the file and run "

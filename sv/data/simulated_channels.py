@@ -18,6 +18,7 @@ import numpy as np
 from sv.data.audio import read_audio, write_audio
 from sv.data.channels import SAMPLE_RATE, Channel, draw_channel, room_response, transmit
 from sv.data.folder_layout import find_audio
+from sv.data.name_lists import read_named_trials
 from sv.files import atomic_write
 
 TELEPHONE = 0.25
@@ -97,14 +98,12 @@ def simulate_file(
 
 def rename_trials(trials: Path, out: Path) -> None:
     """Write the trial list with the endings of the simulated files."""
+    rows = read_named_trials(trials)
+    separator = "\t" if any(" " in name for _, _, *pair in rows for name in pair) else " "
     with atomic_write(out) as handle:
-        for line in trials.read_text(encoding="utf-8").splitlines():
-            separator = "\t" if "\t" in line else None
-            parts = line.strip().split(separator)
-            names = [
-                str(Path(part).with_suffix(".flac")) if "." in part else part for part in parts
-            ]
-            handle.write((separator or " ").join([parts[0], *names[1:]]) + "\n")
+        for _, label, *pair in rows:
+            names = [str(Path(one).with_suffix(".flac")) if "." in one else one for one in pair]
+            handle.write(separator.join([str(label), *names]) + "\n")
 
 
 def _draw(rng: np.random.Generator) -> Channel:

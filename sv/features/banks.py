@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sv import kaldi_io
+from sv.data.labels import refuse_gaps
 from sv.data.views import NoiseBank
 from sv.data.wave_index import Domain, WaveformIndex, load_index
 from sv.errors import InputError
@@ -77,7 +78,9 @@ def load_noises(banks: str | Path, domain: Domain = "fbank") -> NoiseBank | None
     if domain == "wave":
         _refuse_without_waves(folder)
     index = load_index(folder, domain)
-    order = np.array([kinds[index.ids(i)] for i in range(len(index))])
+    ids = index.ids(slice(None))
+    refuse_gaps(folder / "utt2kind", kinds, ids, f"{folder}: run stage 2 again")
+    order = np.array([kinds[name] for name in ids])
     return NoiseBank(index, {kind: np.flatnonzero(order == kind) for kind in KINDS})
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 
+from sv.data.directories import write_table
 from sv.data.doctor import (
     CLIPPED,
     MAX_BAD,
@@ -30,6 +31,7 @@ from sv.errors import InputError
 from sv.features.filterbank import fbank
 from sv.files import atomic_write
 from sv.kaldi_io import ArkWriter, read_paths, read_scp
+from sv.numbers import to_int
 from sv.progress import progress
 from sv.scoring.trials import read_trials
 
@@ -156,11 +158,11 @@ def extract_piece(
             frames[utterance] = len(features)
             samples[utterance] = len(waveform)
             clipped += clipped_share(waveform) > CLIPPED
-    _write_table(piece.num_frames, frames)
+    write_table(piece.num_frames, frames.items())
     write_bad(piece.bad, bad + left_out)
     stamp = {"made_from": wanted, "ark_bytes": piece.ark.stat().st_size}
     if settings.wave:
-        _write_table(piece.num_samples, samples)
+        write_table(piece.num_samples, samples.items())
         stamp["wave_bytes"] = piece.wave_ark.stat().st_size
     with atomic_write(piece.stamp) as handle:
         json.dump(stamp, handle)
@@ -232,14 +234,14 @@ def merge_pieces(
         raise InputError(f"all utterances of {data} are excluded: check --exclude")
     _refuse_bad_trials(data / "trials", bad)
     if wave:
-        _write_table(data / "utt2num_samples", samples)
-        _write_table(data / "wav_ark.scp", waves)
+        write_table(data / "utt2num_samples", samples.items())
+        write_table(data / "wav_ark.scp", waves.items())
     else:
         (data / "wav_ark.scp").unlink(missing_ok=True)
         (data / "utt2num_samples").unlink(missing_ok=True)
-    _write_table(data / "utt2num_frames", frames)
-    _write_table(data / "feats.scp", features)
-    hours = sum(map(int, frames.values())) / 360_000
+    write_table(data / "utt2num_frames", frames.items())
+    write_table(data / "feats.scp", features.items())
+    hours = sum(map(to_int, frames.values())) / 360_000
     left_out = f"; {len(bad)} bad ones left out, see {bad_file}" if bad else ""
     return f"{data}: features of {len(features)} utterances, {hours:.2f} h{left_out}"
 
@@ -292,11 +294,6 @@ def _refuse_bad_trials(trials: Path, bad: list[Bad]) -> None:
                 f"{trials}: names {row.id}, which is bad: {row.reason}; repair the file, or take "
                 "its trials out (the error rate is then of another list)"
             )
-
-
-def _write_table(path: Path, rows: dict[str, int | str]) -> None:
-    with atomic_write(path) as handle:
-        handle.writelines(f"{key} {rows[key]}\n" for key in sorted(rows))
 
 
 def _compare(strangers: set[str], what: str) -> None:

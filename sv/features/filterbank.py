@@ -16,9 +16,11 @@ import torch
 
 from sv.errors import InputError
 from sv.features.presets import PRESETS, definition
+from sv.numbers import SAMPLE_RATE, whole
 
 PRE_EMPHASIS = PRESETS["kaldi"].pre_emphasis
 FLOOR = PRESETS["kaldi"].floor
+RATE = whole(1, int(SAMPLE_RATE.high))
 
 # Frames worked on at a time. Few enough to bound memory (6 MB), many enough that an utterance of
 # 10 s is one block: at 256 the fixed cost of some 15 calls a block makes it a quarter slower.
@@ -212,7 +214,7 @@ def fbank(
         raise InputError(
             f"fbank takes a waveform (samples,) or (batch, samples), not {tuple(waveform.shape)}"
         )
-    sample_rate = int(sample_rate)
+    sample_rate = RATE.check(sample_rate, "the sample rate given to fbank")
     if waveform.dtype not in (torch.float32, torch.float64):
         waveform = waveform.float()
     batch = waveform if waveform.ndim == 2 else waveform[None]

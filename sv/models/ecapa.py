@@ -20,6 +20,7 @@ from sv.models.masking import (
     zero_padding,
 )
 from sv.models.pooling import VARIANCE_FLOOR, AttentiveStatisticsPooling
+from sv.models.sizes import refuse_empty_layers
 from sv.models.squeeze_excitation import SqueezeExcitation
 
 SPEECHBRAIN_FLOOR = 1e-12
@@ -80,6 +81,7 @@ class EcapaConfig:
     )
 
     def __post_init__(self) -> None:
+        refuse_empty_layers(self)
         if self.channels % self.res2net_scale:
             raise InputError(
                 f"encoder ecapa: channels={self.channels} is not a multiple of "

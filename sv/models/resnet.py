@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sv.errors import InputError
 from sv.models.masking import at_least_float32, check_features, frame_mask, strided, zero_padding
 from sv.models.pooling import POOLINGS
+from sv.models.sizes import refuse_empty_layers
 from sv.models.squeeze_excitation import SqueezeExcitation
 
 BLOCKS = (3, 4, 6, 3)
@@ -48,6 +49,7 @@ class FastResNet34Config:
     )
 
     def __post_init__(self) -> None:
+        refuse_empty_layers(self)
         # With 8 channels the float32 backward pass of oneDNN (torch 2.11, AMD) corrupts memory.
         if len(self.channels) != 4 or any(c < 16 or c % 16 for c in self.channels):
             raise InputError(

@@ -17,6 +17,7 @@ from sv.config import option
 from sv.errors import InputError
 from sv.models.masking import at_least_float32, check_features, frame_mask, strided, zero_padding
 from sv.models.pooling import AttentiveStatisticsPooling
+from sv.models.sizes import refuse_empty_layers
 from sv.models.trunks import TRUNKS, ChannelNorm
 
 QUIETEST = -7.0
@@ -55,9 +56,7 @@ class SeparativeConfig:
     embedding_dim: int = option(192, "length of the embedding")
 
     def __post_init__(self):
-        for name in ("channels", "blocks", "stride", "sources", "pooled_channels"):
-            if getattr(self, name) < 1:
-                raise InputError(f"encoder separative: {name} must be at least 1")
+        refuse_empty_layers(self)
         if self.segment < 2 or self.segment % 2:
             raise InputError(
                 f"encoder separative: segment={self.segment} must be even: halves of it overlap"

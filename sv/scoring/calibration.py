@@ -62,6 +62,17 @@ class Calibration(Backend):
         self.names_ = list(names or [f"column {n + 1}" for n in range(columns.shape[1])])
         return self
 
+    @property
+    def doubts(self) -> list[str]:
+        """A sentence for each score (not measure of quality) whose weight is negative."""
+        return [
+            f"the weight of {name} is negative ({weight:.4f}): a higher score then counts as "
+            "evidence for different speakers; are 1 and 0 exchanged in the trial list, or does "
+            "this system add nothing?"
+            for name, weight in zip(self.names_, self.weights_, strict=True)
+            if weight < 0.0 and name.startswith(("score", "column"))
+        ]
+
     def transform(self, columns: np.ndarray) -> np.ndarray:
         """Return log-likelihood ratios (trials,) float64 of ``columns`` (trials, k) or (trials,).
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from sv.errors import InputError
 from sv.kaldi_io import load_vectors, read_scp
+from sv.numbers import to_float
 from sv.scoring.score_file import match_scores, read_scores
 from sv.scoring.trials import Trials
 
@@ -31,7 +32,7 @@ def read_quality(source: str) -> tuple[dict[str, float], str]:
     else:
         table, kind = read_scp(source), Path(source).name
         try:
-            values = {name: float(text) for name, text in table.items()}
+            values = {name: to_float(text) for name, text in table.items()}
         except ValueError as error:
             raise InputError(f"{source}: {error}; expected lines 'utterance number'") from None
     bad = [name for name, value in values.items() if not 0.0 < value < np.inf]

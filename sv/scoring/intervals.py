@@ -20,6 +20,10 @@ from sv.scoring.trials import Trials
 
 RESAMPLES = 1000
 LEVEL = 0.95
+LEAST_SPEAKERS = 5
+"""Fewer give no interval and no p-value: of two speakers there are three different draws."""
+FEW_SPEAKERS = 10
+"""Fewer give intervals that are known to be too narrow, which is said beside them."""
 
 
 class Interval(NamedTuple):
@@ -40,7 +44,8 @@ class Groups(NamedTuple):
 class Resampled(NamedTuple):
     """The figures of each resample: ``eer`` (n,), ``min_dcf`` p_target -> (n,).
 
-    A resample without a target or without a non-target trial holds NaN.
+    A resample without a target or without a non-target trial holds NaN, and so do all of them if
+    there are fewer than ``LEAST_SPEAKERS`` groups.
     """
 
     eer: np.ndarray
@@ -74,6 +79,35 @@ def linked_groups(trials: Trials) -> Groups:
     count, of_name = connected_components(links, directed=False)
     return Groups(
         of_name.astype(np.int64), int(count), "groups of utterances joined by target trials"
+    )
+
+
+def taking_part(trials: Trials, groups: Groups) -> int:
+    """Return how many groups the target trials are of, or the non-target ones: the smaller number.
+
+    Ninety speakers say nothing about misses if all target trials are of two of them.
+    """
+    labels = trials.require_both_classes()
+    sides = (groups.of_name[trials.enrol], groups.of_name[trials.test])
+    return min(
+        len(np.unique(np.concatenate([side[chosen] for side in sides])))
+        for chosen in (labels, ~labels)
+    )
+
+
+def caution(count: int, groups: Groups) -> str | None:
+    """Return what must be said beside figures of ``count`` groups (``taking_part``), or None."""
+    if count >= FEW_SPEAKERS:
+        return None
+    of = f"The target or the non-target trials are of no more than {count} {groups.kind}"
+    if count < LEAST_SPEAKERS:
+        return (
+            f"{of}: below {LEAST_SPEAKERS} there is no interval and no p-value, and any difference "
+            "may be chance; test on more speakers."
+        )
+    return (
+        f"{of}: intervals are too narrow and p-values too small below about {FEW_SPEAKERS}; test "
+        "on more speakers."
     )
 
 
@@ -130,6 +164,8 @@ def resample(
     generator = np.random.default_rng(seed)
     eers = np.full(resamples, np.nan)
     costs = np.full((len(weights), resamples), np.nan)
+    if taking_part(trials, groups) < LEAST_SPEAKERS:
+        return Resampled(eers, dict(zip(p_targets, costs, strict=True)))
     share = np.full(groups.count, 1.0 / groups.count)
     for draw in range(resamples):
         counts = generator.multinomial(groups.count, share).astype(np.float64)

@@ -193,7 +193,7 @@ def cheapest_target(
 
 def cost_weights(p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -> tuple[float, float]:
     """Return the weights of P_miss and P_fa in the normalised detection cost."""
-    if not 0.0 < p_target < 1.0 or c_miss <= 0.0 or c_fa <= 0.0:
+    if not (0.0 < p_target < 1.0 and 0.0 < c_miss < np.inf and 0.0 < c_fa < np.inf):
         raise InputError(
             f"p_target {p_target}, c_miss {c_miss}, c_fa {c_fa}: the prior must lie between 0 and "
             "1 (0.01 and 0.05 are usual) and the costs above 0"

@@ -7,7 +7,7 @@ import numpy as np
 
 from sv.errors import InputError
 from sv.files import atomic_write
-from sv.scoring.columns import Numbering, line_number, read_columns
+from sv.scoring.columns import Numbering, line_number, read_columns, read_floats
 from sv.scoring.score_info import forget_info, write_info
 from sv.scoring.trials import Trials
 
@@ -62,14 +62,14 @@ def read_scores(path: str | Path) -> Scores:
     for left, right, texts in read_columns(path, (3,), '"enrol test score"'):
         enrol.append(numbering.numbers(left))
         test.append(numbering.numbers(right))
-        try:
-            values.append(np.fromiter(map(float, texts), dtype=np.float64, count=len(texts)))
-        except ValueError:
+        numbers = read_floats(texts)
+        if numbers is None:
             _refuse_value(path, texts, rows)
+        values.append(numbers)
         rows += len(left)
     return Scores(
         path,
-        numbering.names(path),
+        numbering.names(),
         np.concatenate(enrol),
         np.concatenate(test),
         np.concatenate(values),
@@ -78,14 +78,12 @@ def read_scores(path: str | Path) -> Scores:
 
 def _refuse_value(path: Path, texts: list[bytes], rows_before: int) -> None:
     for row, text in enumerate(texts):
-        try:
-            float(text)
-        except ValueError:
+        if read_floats([text]) is None:
             number = line_number(path, rows_before + row)
             raise InputError(
                 f"{path}: line {number}: the score {text.decode('utf-8', 'replace')!r} is not a "
                 'number; expected "enrol test score"'
-            ) from None
+            )
 
 
 def match_scores(scores: Scores, trials: Trials) -> np.ndarray:

@@ -8,8 +8,10 @@ from argparse import ArgumentParser, Namespace
 
 import numpy as np
 
+from sv.data.labels import read_label_file, refuse_gaps
 from sv.errors import InputError
-from sv.kaldi_io import load_vectors, read_scp
+from sv.kaldi_io import load_vectors
+from sv.numbers import NATURAL
 from sv.scoring.baseline import evenly_spaced
 from sv.scoring.cosine import Cosine
 from sv.scoring.pairs import Embeddings, PairBackend, Prepared, Sides, prepare_sides, shown
@@ -98,7 +100,7 @@ def add_cohort_options(p: ArgumentParser) -> None:
     )
     p.add_argument(
         "--cohort-size",
-        type=int,
+        type=NATURAL,
         default=20000,
         help="how many utterances of --cohort, spread over the list, are its members; 0 for all. "
         "Time grows with it; below a few thousand the top 300 are no longer a selection. Clusters "
@@ -139,13 +141,8 @@ def load_cohort(
 
 def labels_of(ids: list[str], path: str, source: str) -> np.ndarray:
     """Return the label (n,) of each of ``ids`` by the file ``path``: utt2spk or utt2cluster."""
-    table = read_scp(path)
-    missing = [name for name in ids if name not in table]
-    if missing:
-        raise InputError(
-            f"{path}: {len(missing)} of {len(ids)} utterances of {source} have no label: "
-            f"{shown(missing, 5)}; give the labels of the same set"
-        )
+    table = read_label_file(path)
+    refuse_gaps(path, table, ids, source)
     return np.array([table[name] for name in ids])
 
 

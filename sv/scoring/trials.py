@@ -8,7 +8,7 @@ Three forms are read; the first line decides, and every other line must agree:
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,11 +47,47 @@ class Trials:
         """One int64 (trials,) per pair; equal keys are equal (enrol, test) pairs."""
         return self.enrol.astype(np.int64) * len(self.names) + self.test
 
+    @property
+    def unordered_keys(self) -> np.ndarray:
+        """One int64 (trials,) per pair, equal for (a, b) and (b, a)."""
+        first, second = np.minimum(self.enrol, self.test), np.maximum(self.enrol, self.test)
+        return first.astype(np.int64) * len(self.names) + second
+
     @cached_property
     def duplicates(self) -> int:
         """How many trials repeat an earlier one (the same enrol and the same test utterance)."""
         keys = np.sort(self.keys)
         return int(np.count_nonzero(keys[1:] == keys[:-1]))
+
+    @classmethod
+    def of(cls, path: str | Path, rows: Sequence[tuple[int, str, str]]) -> "Trials":
+        """Return trials from (1 or 0, enrolment id, test id); ``path``: for messages."""
+        number: dict[str, int] = {}
+        for _, *pair in rows:
+            for name in pair:
+                number.setdefault(name, len(number))
+        enrol, test = (
+            np.fromiter((number[row[side]] for row in rows), np.int32, len(rows)) for side in (1, 2)
+        )
+        labels = np.fromiter((row[0] == 1 for row in rows), bool, len(rows))
+        return cls(Path(path), list(number), enrol, test, labels)
+
+    def rows(self) -> list[tuple[int, str, str]]:
+        """Return (1 or 0, enrolment id, test id) of each trial: of small lists."""
+        names, labels = self.names, self.require_both_classes()
+        columns = (labels.tolist(), self.enrol.tolist(), self.test.tolist())
+        return [(int(y), names[e], names[t]) for y, e, t in zip(*columns, strict=True)]
+
+    def line_of(self, name: str) -> int:
+        """Return the line (from 1) of the first trial with utterance ``name``, for messages."""
+        number = self.names.index(name)
+        row = int(np.flatnonzero((self.enrol == number) | (self.test == number))[0])
+        return line_number(self.path, row)
+
+    def where(self, keep: np.ndarray) -> "Trials":
+        """Return the trials that a boolean mask (trials,) or places pick; ``names`` stay."""
+        labels = None if self.labels is None else self.labels[keep]
+        return Trials(self.path, self.names, self.enrol[keep], self.test[keep], labels)
 
     def digest(self) -> str:
         """Return 12 hexadecimal digits that two lists share if they have the same pairs.
@@ -137,12 +173,12 @@ def read_trials(path: str | Path) -> Trials:
         rows += len(left)
     trials = Trials(
         path=path,
-        names=numbering.names(path),
+        names=numbering.names(),
         enrol=np.concatenate(enrol),
         test=np.concatenate(test),
         labels=np.concatenate(labels) if labels else None,
     )
-    _refuse_contradictions(trials)
+    refuse_contradictions(trials)
     return trials
 
 
@@ -169,15 +205,20 @@ def _read_labels(
     return np.array(labels, dtype=bool)
 
 
-def _refuse_contradictions(trials: Trials) -> None:
+def refuse_contradictions(trials: Trials) -> None:
+    """Raise ``InputError`` if a pair has both labels, in whichever order it is listed."""
     if trials.labels is None:
         return
     # One sort brings the two labels of a pair side by side.
-    keys = np.sort(2 * trials.keys + trials.labels)
+    keys = np.sort(2 * trials.unordered_keys + trials.labels)
     both = keys[1:][(keys[1:] == keys[:-1] + 1) & (keys[1:] % 2 == 1)]
     if len(both):
-        enrol, test = divmod(int(both[0]) // 2, len(trials.names))
+        one, other = divmod(int(both[0]) // 2, len(trials.names))
+        first = (trials.names[one], trials.names[other])
+        given = set(zip(trials.enrol.tolist(), trials.test.tolist(), strict=True))
+        if (one, other) not in given:
+            first = first[::-1]
         raise InputError(
-            f"{trials.path}: {len(both)} pairs are listed both as target and as non-target, "
-            f"first {trials.names[enrol]} {trials.names[test]}; correct their labels"
+            f"{trials.path}: {len(both):,} pairs are listed both as target and as non-target (in "
+            f"one order or in both), first {' '.join(first)}; correct their labels"
         )

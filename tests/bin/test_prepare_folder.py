@@ -9,6 +9,7 @@ import soundfile
 
 from sv.bin import prepare_folder
 from sv.data.validate import validate
+from sv.errors import InputError
 
 
 @pytest.fixture
@@ -38,6 +39,23 @@ def test_a_corpus_becomes_valid_directories(corpus, tmp_path, capsys):
     assert "test:   2 speakers, 3 sessions, 3 utterances" in said
     assert "trials: 2, of which 1 target and 1 non-target" in said
     assert "1 utterances of test speakers were left out" in said
+
+
+def test_doubtful_trials_are_named_and_contradictions_refused(corpus, tmp_path, capsys):
+    lines = ["0 ann/1/x.flac ann/2/x.flac", "1 ann/1/x.flac bob/1/x.flac", "1 bob/1/x.flac bob-1-x"]
+    options = ["--corpus", str(corpus), "--out", str(tmp_path / "data")]
+    (corpus / "trials").write_text("\n".join(lines))
+    prepare_folder.main(options)
+    said = capsys.readouterr().out
+    for words in (
+        "trials: warning: 1 of 3 trials compare a recording with itself (first: 1 bob-1-x bob-1-x)",
+        "these target trials are of two speakers (first: 1 ann-1-x bob-1-x, speakers ann and bob)",
+        "these non-target trials are of one speaker (first: 0 ann-1-x ann-2-x",
+    ):
+        assert words in said
+    (corpus / "trials").write_text("1 ann/1/x.flac ann/2/x.flac\n0 ann-2-x ann/1/x.flac\n")
+    with pytest.raises(InputError, match="1 pairs are listed both .*ann-1-x ann-2-x"):
+        prepare_folder.main(options)
 
 
 def test_without_trials_everything_is_for_training(corpus, tmp_path):
@@ -71,7 +89,10 @@ def test_relative_paths_work_and_are_written_absolute(corpus, tmp_path, root):
     [
         (["--corpus", "nowhere"], "error: nowhere: there is no such corpus folder"),
         (["--corpus", "a corpus", "--trials", "no.txt"], "error: no.txt: there is no such file"),
-        (["--corpus", "a corpus", "--max-bad", "5"], "error: --max-bad 5.0: is a share"),
+        (
+            ["--corpus", "a corpus", "--max-bad", "5"],
+            "error: argument --max-bad: 5 is not",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence_and_writes_nothing(options, message, corpus, tmp_path, root):

@@ -233,3 +233,91 @@ def test_scoring_and_reporting_do_without_torch(root):
         "sys.exit('torch' in sys.modules or 'sv.train' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
+
+
+# ---------------------------------------------------------------- what is doubtful is said
+
+
+def small(folder, speakers, each=3):
+    """A list over so many speakers, scores that rank it well, and the speakers."""
+    generator = np.random.default_rng(1)
+    ids = [f"s{s:02}-u{u}" for s in range(speakers) for u in range(each)]
+    pairs = [(a, b) for a in ids for b in ids if a < b]
+    lines = {"trials": "", "scores": "", "other": ""}
+    for a, b in pairs:
+        same = a[:3] == b[:3]
+        lines["trials"] += f"{int(same)} {a} {b}\n"
+        for name in ("scores", "other"):
+            lines[name] += f"{a} {b} {2.0 * same + generator.standard_normal():.4f}\n"
+    lines["utt2spk"] = "".join(f"{name} {name[:3]}\n" for name in ids)
+    for name, text in lines.items():
+        (folder / name).write_text(text)
+    return ["--trials", str(folder / "trials"), "--utt2spk", str(folder / "utt2spk")]
+
+
+def run_report(folder, options, capsys, scores=("scores", "other")):
+    capsys.readouterr()
+    report.main(
+        ["--scores", *(str(folder / name) for name in scores), *options, "--resamples", "60"]
+        + ["--json", str(folder / "r.json"), "--html", str(folder / "r.html")]
+        + ["--results", str(folder / "R.md"), "--embeddings", "none"]
+    )
+    text = (folder / "r.json").read_text()
+    record = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    return capsys.readouterr().out, record, (folder / "r.html").read_text()
+
+
+@pytest.mark.parametrize(("speakers", "known"), [(2, False), (4, False), (6, True), (12, True)])
+def test_few_speakers_have_no_interval_anywhere(speakers, known, tmp_path, capsys):
+    printed, record, page = run_report(tmp_path, small(tmp_path, speakers), capsys)
+    row = (tmp_path / "R.md").read_text().splitlines()[-1]
+    (system, _), (difference,) = record["systems"], record["differences"]
+    assert (system["intervals"]["eer"] is not None) == known
+    assert (difference["eer_p_value"] is not None) == known
+    assert ("[95 % intervals]" in printed) == ("95 % interval" in page) == known
+    assert ("[" in row.split("|")[3]) == known
+    assert (f"({speakers} speakers)" in row) == (speakers < 10)
+    warned = [check["text"] for check in record["checks"] if check["what"] == "Test speakers"]
+    assert len(warned) == (speakers < 10)
+    assert all(f"no more than {speakers} speakers" in text for text in warned)
+    assert all(text in printed for text in warned)
+
+
+def test_trials_that_contradict_the_speakers_and_an_eer_above_half_are_questioned(tmp_path, capsys):
+    options = small(tmp_path, 6)
+    lines = (tmp_path / "trials").read_text().splitlines()
+    inverted = [f"{1 - int(line[0])}{line[1:]}\n" for line in lines]
+    (tmp_path / "trials").write_text("".join(inverted) + "1 s00-u0 s00-u0\n")
+    with (tmp_path / "scores").open("a") as handle:
+        handle.write("s00-u0 s00-u0 9\n")
+    printed, record, page = run_report(tmp_path, options, capsys, ["scores"])
+    for words in (
+        "1 of 154 trials compare a recording with itself (first: 1 s00-u0 s00-u0)",
+        "135 of 154 trials contradict the speakers: these target trials are of two speakers",
+        "18 of 154 trials contradict the speakers: these non-target trials are of one speaker",
+        "most labels contradict the speakers, as if 1 and 0 were exchanged.",
+        "%, worse than chance: are 1 and 0 exchanged in the trial list",
+    ):
+        assert words in printed and words in " ".join(c["text"] for c in record["checks"])
+        assert words in page
+
+
+def test_an_infinite_cllr_is_written_and_explained(tmp_path, capsys):
+    (tmp_path / "t").write_text("1 a b\n0 a c\n")
+    (tmp_path / "s").write_text("a b -inf\na c 0\n")
+    options = ["--trials", str(tmp_path / "t"), "--llr"]
+    printed, record, page = run_report(tmp_path, options, capsys, ["s"])
+    assert record["systems"][0]["cllr"] == "inf"
+    for text in (printed, page):
+        assert "Cllr of s is inf (infinite): a trial has an infinite log-likelihood ratio" in text
+    report.main(["--scores", str(tmp_path / "s"), *options, "--out", str(tmp_path / "out")])
+    assert {"report.html", "report.json"} <= {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_speakers_from_a_windows_file(tmp_path, capsys):
+    options = small(tmp_path, 6)
+    plain = run_report(tmp_path, options, capsys)[0]
+    for name in ("utt2spk", "trials", "scores"):
+        text = (tmp_path / name).read_text()
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", " \r\n").encode())
+    assert run_report(tmp_path, options, capsys)[0].splitlines()[:-1] == plain.splitlines()[:-1]

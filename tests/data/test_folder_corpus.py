@@ -251,7 +251,7 @@ def test_bad_files_of_an_earlier_run_do_not_stay(nested, tmp_path):
 BAD_TRIALS = {
     "unknown": ("1 anna-s1-a anna-s2-b\n0 anna-s1-a zoe/s1/a.wav\n", "line 2: zoe/s1/a.wav"),
     "one class": ("1 anna-s1-a anna-s2-b\n", "non-target"),
-    "one class, tabs": ("0\tanna-s1-a\tanna-s2-b\n", "0 target and 1 non-target"),
+    "one class, tabs": ("0\tanna-s1-a\tanna-s2-b\n", "all 1 trials are non-target"),
     "empty": ("\n", "is empty"),
     "no label": ("anna-s1-a anna-s2-b\n", "labels"),
     "four columns": ("1 anna/s1/a b.wav x\n", "line 1"),

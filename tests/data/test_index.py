@@ -5,10 +5,10 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from sv.data import index as index_module
 from sv.data.index import TrainingIndex
 from sv.errors import InputError
 from sv.kaldi_io import ArkWriter, read_matrix, read_scp
+from sv.scoring import columns
 
 LENGTHS = {"spk1-a": 30, "spk1-b": 12, "spk2-a": 5, "spk2-b": 44}
 
@@ -91,7 +91,7 @@ def test_order_of_the_files_does_not_matter(tmp_path):
 def test_files_are_parsed_in_blocks(tmp_path, monkeypatch):
     lengths = {f"{'long-' * (number // 10)}{number:03}": number % 7 + 1 for number in range(60)}
     folder = make(tmp_path, lengths)
-    monkeypatch.setattr(index_module, "_BLOCK", 100)
+    monkeypatch.setattr(columns, "BLOCK_BYTES", 100)
     index = TrainingIndex.load(folder)
     assert dict(zip(index.ids(slice(None)), index.frames.tolist(), strict=True)) == lengths
 

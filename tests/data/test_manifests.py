@@ -221,6 +221,9 @@ def test_kaldi_directories_go_out_and_come_in(utterances, tmp_path):
         ("segments", "a r 0 1\n", "cuts recordings into utterances"),
         ("wav.scp", "a /nowhere/a.wav\n", "cannot be used"),
         ("wav.scp", "", "is empty"),
+        ("wav.scp", "a /nowhere/a.wav\na /nowhere/b.wav\n", "'a' is there twice"),
+        ("utt2spk", "b s1\n", "utt2spk: 1 of 1 utterances have no label, the first is 'a'"),
+        ("utt2spk", "a\n", "utt2spk:1: 'a' has no value"),
     ],
 )
 def test_kaldi_directories_that_cannot_be_taken(name, text, message, tmp_path):
@@ -228,3 +231,41 @@ def test_kaldi_directories_that_cannot_be_taken(name, text, message, tmp_path):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
         from_kaldi_dir(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["mark", "windows", "blanks"])
+def test_kaldi_directories_of_other_programs(form, utterances, tmp_path):
+    write_data_dir(tmp_path / "d", utterances, labels_dir=tmp_path / "l")
+    to_kaldi_dir(tmp_path / "d", tmp_path / "l", tmp_path / "kaldi")
+    expected = from_kaldi_dir(tmp_path / "kaldi")
+    change = {
+        "mark": lambda data: b"\xef\xbb\xbf" + data,
+        "windows": lambda data: data.replace(b"\n", b"\r\n"),
+        "blanks": lambda data: data.replace(b"\n", b" \t\n") + b"\n",
+    }[form]
+    for name in ("wav.scp", "utt2spk"):
+        path = tmp_path / "kaldi" / name
+        path.write_bytes(change(path.read_bytes()))
+    assert from_kaldi_dir(tmp_path / "kaldi") == expected
+
+
+def test_a_label_file_that_lacks_an_utterance_is_refused(utterances, tmp_path):
+    write_data_dir(tmp_path / "d", utterances, labels_dir=tmp_path / "l")
+    lines = (tmp_path / "l" / "utt2spk").read_text().splitlines(keepends=True)
+    (tmp_path / "l" / "utt2spk").write_text("".join(lines[1:]))
+    for read in (
+        lambda: read_data_dir(tmp_path / "d", tmp_path / "l"),
+        lambda: to_kaldi_dir(tmp_path / "d", tmp_path / "l", tmp_path / "kaldi"),
+    ):
+        with pytest.raises(
+            InputError, match=f"have no label, the first is '{lines[0].split()[0]}'"
+        ):
+            read()
+
+
+def test_trials_with_both_labels_are_not_written(utterances, tmp_path):
+    one, other, third = (utterance.id for utterance in utterances[:3])
+    trials = [(1, one, other), (0, other, third), (0, other, one)]
+    with pytest.raises(InputError, match=f"trials: 1 pairs are listed both .*{one} {other}"):
+        write_data_dir(tmp_path / "d", utterances, trials)
+    assert not (tmp_path / "d").exists()

@@ -111,8 +111,9 @@ REPAIRABLE = {
     "no audio": ("wav.scp", 4, "b-2 /no/where.wav\n", r"wav.scp:4: .* no such audio file"),
     "spk2utt": ("spk2utt", 2, "a-2 b-1\n", r"spk2utt:2: 'a-2 b-1': utterance 'b-1' is not of"),
     "spk2utt short": ("spk2utt", 4, "", r"spk2utt: lists 3 utterances, utt2spk 4"),
-    "trial id": ("trials", 1, "1 a-1 zz\n", r"trials:1: '1 a-1 zz': wav.scp has no utterance 'zz'"),
-    "trial label": ("trials", 1, "x a-1 a-2\n", r"trials:1: 'x a-1 a-2': is not '<1\|0> <enrol>"),
+    "trial id": ("trials", 4, "1 a-1 zz\n", r"trials: names 1 utterances that .* 'zz' in line 4"),
+    "byte order mark": ("utt2spk", 1, "\ufeffa-1 a-1\n", r"utt2spk:1: has a byte order mark"),
+    "blanks": ("utt2dur", 4, "b-2 2.015 \n\n", r"utt2dur: has blanks or empty lines at its end"),
 }
 
 
@@ -149,6 +150,8 @@ UNDECIDABLE = {
     "command": ("wav.scp", 1, "a-1 touch HACKED |\n", "is a command, not a file", "is a command"),
     "two values": ("utt2dur", 2, "a-1 9\n", "the id stands in line 1", "with another value"),
     "speaker": ("utt2spk", 1, "a-1 a\n", "names a speaker", "names a speaker"),
+    "trial label": ("trials", 1, "x a-1 a-2\n", "trials: line 1: found 'x'", "line 1: found 'x'"),
+    "both labels": ("trials", 3, "0 a-2 a-1\n", "both as target and", "both as target and"),
 }
 
 
@@ -165,9 +168,28 @@ def test_what_a_person_must_decide_is_left_alone(folder, case):
 
 def test_trials_of_one_class_are_refused(folder):
     (folder / "trials").write_text("1 a-1 a-2\n1 b-1 b-2\n")
-    assert "trials: has 2 target and 0 non-target trials" in only(validate(folder))
+    assert "trials: all 2 trials are target trials" in only(validate(folder))
+    with pytest.raises(InputError, match="add non-target trials"):
+        fix(folder)
+    (folder / "trials").write_text("1 a-1 a-2\n0 b-1 zz\n")
     with pytest.raises(InputError, match="not of both classes; nothing was changed"):
         fix(folder)
+
+
+def test_trials_in_the_form_of_kaldi_are_trials(folder):
+    """What scoring and the report read, validation, repair and stage 1 read, too."""
+    (folder / "trials").write_text("a-1 a-2 target\na-1 b-1 nontarget\na-1 b-2 nontarget\n")
+    assert validate(folder) == []
+    edit(folder / "utt2dur", 4, "")
+    assert "trials: dropped 1 trials of utterances not here" in fix(folder)
+    assert (folder / "trials").read_text() == "1 a-1 a-2\n0 a-1 b-1\n"
+    assert validate(folder) == []
+    (folder / "trials").write_text(
+        "\ufeffa-1 a-2 target\r\na-1 b-1 nontarget\r\n", encoding="utf-8"
+    )
+    assert validate(folder) == []
+    (folder / "trials").write_text("a-1 a-2\na-1 b-1\n")
+    assert "the trials have no labels" in only(validate(folder))
 
 
 def test_nothing_in_common_is_refused(folder):
@@ -260,6 +282,7 @@ def test_the_executables_exit_with_0_or_1(folder):
 
 
 def test_validating_imports_neither_torch_nor_lhotse(folder):
+    (folder / "trials").unlink()  # to read it takes numpy
     code = (
         "import sys; from sv.data.validate import validate; from sv.data import fix\n"
         f"assert validate({str(folder)!r}) == []\n"

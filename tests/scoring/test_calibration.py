@@ -6,10 +6,12 @@ from scipy.optimize import minimize
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
+from sv.bin import calibrate
 from sv.errors import InputError
 from sv.scoring import metrics
 from sv.scoring.calibration import Calibration, probability
 from sv.scoring.fusion import gather, quality_columns, read_quality
+from sv.scoring.score_info import read_info
 from sv.scoring.trials import read_trials
 
 
@@ -169,7 +171,7 @@ def test_magnitudes_come_from_embeddings(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("a 0\n", "1 of 1 values"), ("a x\n", "could not convert"), ("", "empty")]
+    ("text", "words"), [("a 0\n", "1 of 1 values"), ("a x\n", "is no number"), ("", "empty")]
 )
 def test_qualities_that_are_no_positive_numbers(tmp_path, text, words):
     (tmp_path / "q").write_text(text)
@@ -194,3 +196,24 @@ def test_quality_helps_where_noise_depends_on_duration():
     columns = np.stack([scores, duration], axis=1)
     helped = Calibration().fit(columns, labels).transform(columns)
     assert metrics.cllr(helped, labels) < 0.5 * metrics.cllr(plain, labels)
+
+
+def test_a_negative_weight_is_said(tmp_path, capsys):
+    columns, labels = make()
+    assert Calibration().fit(columns, labels, ["score 1", "score 2"]).doubts == []
+    exchanged = Calibration().fit(columns, ~labels, ["score 1", "least log utt2dur"])
+    (text,) = exchanged.doubts  # that of the quality is no sign of anything
+    assert text.startswith("the weight of score 1 is negative (-")
+
+    pairs = [(f"a{n}", f"b{n}") for n in range(len(labels))]
+    lines = zip(labels, pairs, strict=True)
+    (tmp_path / "trials").write_text("".join(f"{int(not y)} {a} {b}\n" for y, (a, b) in lines))
+    rows = zip(pairs, columns[:, 0], strict=True)
+    (tmp_path / "scores").write_text("".join(f"{a} {b} {x:.6f}\n" for (a, b), x in rows))
+    calibrate.main(
+        ["--dev-trials", str(tmp_path / "trials"), "--dev-scores", str(tmp_path / "scores")]
+        + ["--model", str(tmp_path / "m"), "--scores", str(tmp_path / "scores")]
+        + ["--output", str(tmp_path / "out")]
+    )
+    assert "warning: the weight of score 1 is negative" in capsys.readouterr().err
+    assert read_info(tmp_path / "out")["calibration"]["negative_weight"] is True

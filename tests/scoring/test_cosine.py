@@ -89,7 +89,7 @@ def test_score_file_is_written_in_order_and_read_back(tmp_path):
 
 
 def test_scores_in_another_order_are_joined_by_pair(tmp_path):
-    (tmp_path / "trials").write_text("1 a b\n0 a c\n0 b a\n1 a b\n")
+    (tmp_path / "trials").write_text("1 a b\n0 a c\n1 b a\n1 a b\n")
     trials = read_trials(tmp_path / "trials")
     (tmp_path / "scores").write_text("x y 9\nb a 0.3\na c 0.2\na b 0.1\na b 0.1\n")
     assert match_scores(read_scores(tmp_path / "scores"), trials).tolist() == [0.1, 0.2, 0.3, 0.1]
@@ -107,7 +107,7 @@ def test_scores_in_another_order_are_joined_by_pair(tmp_path):
     ],
 )
 def test_scores_that_do_not_fit_are_refused(tmp_path, text, words):
-    (tmp_path / "trials").write_text("1 a b\n0 a c\n0 b a\n")
+    (tmp_path / "trials").write_text("1 a b\n0 a c\n1 b a\n")
     (tmp_path / "scores").write_text(text)
     with pytest.raises(InputError) as error:
         match_scores(read_scores(tmp_path / "scores"), read_trials(tmp_path / "trials"))

@@ -7,6 +7,7 @@ import pytest
 
 from sv.errors import InputError
 from sv.scoring import intervals, metrics
+from sv.scoring.paired import paired_difference
 from sv.scoring.trials import Trials
 
 
@@ -130,3 +131,37 @@ def test_utterances_without_speaker_are_refused():
 def test_draws_without_a_class_do_not_spoil_the_interval():
     assert intervals.interval(np.array([0.1, np.nan, 0.3, 0.2])).low >= 0.1
     assert np.isnan(intervals.interval(np.array([np.nan, np.nan, 0.1])).low)
+
+
+def list_with(targets, nontargets):
+    """Trials of which the targets are of ``targets`` speakers, the others of ``nontargets``."""
+    count = max(targets, nontargets)
+    names = [f"u{i}" for i in range(2 * count)]
+    enrol = [*range(targets), *range(nontargets)]
+    test = [
+        *(count + i for i in range(targets)),
+        *((i + 1) % nontargets for i in range(nontargets)),
+    ]
+    labels = np.arange(len(enrol)) < targets
+    trials = Trials(Path("t"), names, np.array(enrol), np.array(test), labels)
+    return trials, intervals.Groups(np.arange(2 * count) % count, count, "speakers")
+
+
+@pytest.mark.parametrize(("targets", "nontargets", "known"), [(4, 40, 0), (40, 4, 0), (5, 5, 1)])
+def test_few_speakers_give_no_interval(targets, nontargets, known):
+    """Whichever class is of few: many speakers in the list alone do not make an error rate sure."""
+    trials, groups = list_with(targets, nontargets)
+    assert intervals.taking_part(trials, groups) == min(targets, nontargets)
+    scores = np.random.default_rng(0).standard_normal(len(trials))
+    for seed in range(3):
+        found = intervals.resample(scores, trials, groups, resamples=40, seed=seed)
+        for values in (found.eer, *found.min_dcf.values()):
+            assert np.isfinite(intervals.interval(values).low) == known
+        assert np.isfinite(paired_difference(found.eer, found.eer + 0.1).p_value) == known
+
+
+def test_what_is_said_of_few_speakers():
+    _, groups = list_with(12, 12)
+    assert intervals.caution(10, groups) is None
+    assert "no more than 5 speakers: intervals are too narrow" in intervals.caution(5, groups)
+    assert "no more than 2 speakers: below 5 there is no interval" in intervals.caution(2, groups)

@@ -25,7 +25,7 @@ class Template:
         self.command, self.options, self.defaults, self.paths = [], {}, {}, []
         for path in map(Path, paths):
             self.paths.append(str(path))
-            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
                 try:
                     self._read(line.strip())
                 except ValueError as error:

@@ -17,6 +17,7 @@ from sv.data.guard import Overlap
 from sv.data.trial_files import read_distributed
 from sv.errors import InputError
 from sv.scoring.trials import Trials
+from sv.text import read_text
 
 SPEAKER = re.compile(r"id1\d{4}|id0\d{4}")
 
@@ -112,8 +113,8 @@ def read_meta(path: Path) -> dict[str, str]:
     """Return {speaker: "dev" or "test"} of ``vox2_meta.csv``; {} if there is no such file."""
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as handle:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(handle) if row]
+    lines = read_text(path).split("\n")
+    rows = [[cell.strip() for cell in row] for row in csv.reader(lines) if row]
     table = {row[0]: row[-1] for row in rows if SPEAKER.fullmatch(row[0])}
     if not table or set(table.values()) - {"dev", "test"}:
         raise InputError(f"{path}: is not VoxCeleb2's table of speakers, with Set as last column")

@@ -24,6 +24,8 @@ from sv.data.scan import read_scanned
 from sv.data.trial_files import refuse_missing, write_trials
 from sv.errors import InputError
 from sv.files import atomic_write
+from sv.numbers import SHARE
+from sv.scoring.trial_checks import doubts
 from sv.scoring.trials import Trials
 
 
@@ -36,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--lists", default="o e h", help="trial lists: some of o, e, h")
     p.add_argument("--counts", default="published", help="published, any, or a file of counts")
     p.add_argument("--contaminated", choices=["true", "false"], default="false", help="allow it")
-    p.add_argument("--max-bad", type=float, default=0.01, help="share of bad files to put up with")
+    p.add_argument("--max-bad", type=SHARE, default=0.01, help="share of bad files to put up with")
     p.add_argument("--out", type=Path, required=True, help="where the sets go")
     args = p.parse_args(argv)
     expected = expected_counts(args.counts, voxceleb.PUBLISHED)
@@ -141,6 +143,8 @@ def summarise(
     for name, trials in named.items():
         targets = int(trials.labels.sum())
         print(f"{out / 'trials' / name}: {targets:,} target, {len(trials) - targets:,} non-target")
+        for text in doubts(trials, {u.id: u.speaker for u in test}):
+            print(f"warning: {name}: {text}")
     for overlap in voxceleb.OVERLAPS:
         if overlap.train in parts:
             print(

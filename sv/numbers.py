@@ -1,0 +1,109 @@
+"""Numbers that people write: in options, settings and text files. The one place that checks them.
+
+Python's own ``int`` and ``float`` take more than anybody means: ``1_0.5`` is 10.5 for them,
+``nan`` a number, and digits of any script will do.
+"""
+
+import argparse
+import math
+import re
+from dataclasses import dataclass
+
+from sv.errors import InputError
+
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+DIGITS = 18
+"""Of a whole number: what fits into 64 bits."""
+
+
+def to_int(text: str) -> int:
+    """Return the whole number that ``text`` writes; ``ValueError`` if it writes none."""
+    text = text.strip()
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no whole number")
+    if len(text.lstrip("+-0")) > DIGITS:
+        raise ValueError(f"{text[:40]} is too large")
+    return int(text)
+
+
+def to_float(text: str, infinite: bool = False) -> float:
+    """Return the number that ``text`` writes; ``ValueError`` if it writes none, or NaN.
+
+    ``infinite``: take inf and -inf, which are log-likelihood ratios of certainty.
+    """
+    text = text.strip()
+    if infinite and _INFINITE.fullmatch(text):
+        return float(text)
+    if not _REAL.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no number")
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text[:40]} is too large")
+    return value
+
+
+@dataclass(frozen=True)
+class Number:
+    """The numbers that an option takes; as ``type`` of argparse it reads and checks them.
+
+    ``low``, ``high``: the ends of the range, which belong to it unless ``above`` or ``below`` says
+    that they do not; ``whole``: whole numbers only.
+    """
+
+    low: float = -1e9
+    high: float = 1e9
+    above: bool = False
+    below: bool = False
+    whole: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Tell whether ``value`` is such a number; NaN never is."""
+        over = value > self.low if self.above else value >= self.low
+        under = value < self.high if self.below else value <= self.high
+        return bool(over and under and (not self.whole or value == int(value)))
+
+    def check(self, value: float, what: str) -> float:
+        """Return ``value``; raise ``InputError`` that calls it ``what`` if it is none of these."""
+        if not self.holds(value):
+            raise InputError(f"{what}: {value} is not {self}")
+        return int(value) if self.whole else value
+
+    def __call__(self, text: str) -> int | float:
+        """Read ``text`` for argparse, which puts the option's name before the message."""
+        try:
+            value = to_int(text) if self.whole else to_float(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{error}: give {self}") from None
+        if not self.holds(value):
+            raise argparse.ArgumentTypeError(f"{text} is not {self}")
+        return value
+
+    def __str__(self) -> str:
+        """Return what the numbers are, in words."""
+        kind = "a whole number" if self.whole else "a number"
+        low = f"above {self.low:,.12g} and" if self.above else f"from {self.low:,.12g}"
+        high = "below" if self.below else "up to" if self.above else "to"
+        return f"{kind} {low} {high} {self.high:,.12g}"
+
+
+def whole(low: int = 0, high: int = 10**9) -> Number:
+    """Return the whole numbers from ``low`` to ``high``."""
+    return Number(low, high, whole=True)
+
+
+COUNT = whole(1)
+NATURAL = whole(0)
+SEED = whole(0, 2**32 - 1)
+POSITIVE = Number(0, above=True)
+NOT_NEGATIVE = Number(0)
+SHARE = Number(0, 1)
+PRIOR = Number(0, 1, above=True, below=True)
+COSINE = Number(-1, 1)
+DECIBELS = Number(-200, 200)
+SECONDS = Number(0.01, 1e7)
+SAMPLE_RATE = whole(1_000, 1_000_000)
+MEL_BINS = whole(1, 1_000)
+JOBS = whole(1, 10_000)
+RESAMPLES = whole(0, 100_000)
