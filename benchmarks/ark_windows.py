@@ -7,8 +7,8 @@ import kaldiio
 import numpy as np
 
 from benchmarks.harness import Table, compare
-from sv.kaldi_io import ArkWriter, parse_location, read_scp
-from sv.windows import WindowReader
+from sv.kaldi.arks import ArkWriter, parse_location, read_scp
+from sv.kaldi.windows import WindowReader
 
 LENGTH, DIM, ROWS, BATCH = 200, 80, (600, 1000), 64
 

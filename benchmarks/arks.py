@@ -1,6 +1,6 @@
 """Whole matrices and vectors: encoded and decoded by kaldiio and by this toolkit.
 
-Our compressed bytes are Kaldi's (`tests/test_kaldi_io.py`), so the share of matrices that kaldiio
+Our compressed bytes are Kaldi's (`tests/kaldi/test_arks.py`), so the share of matrices that kaldiio
 codes otherwise is its share of bytes that are not Kaldi's.
 """
 
@@ -13,8 +13,8 @@ import kaldiio
 import numpy as np
 
 from benchmarks.harness import Table, compare
-from sv.kaldi_compression import encode
-from sv.kaldi_io import ArkWriter, parse_location, read_ark, read_matrix, read_scp, read_vector
+from sv.kaldi.arks import ArkWriter, parse_location, read_ark, read_matrix, read_scp, read_vector
+from sv.kaldi.compression import encode
 
 DIM, ROWS = 80, (600, 1000)
 METHODS = {"CM": 2, "CM2": 3, "CM3": 5}

@@ -17,16 +17,16 @@ from scipy.signal import fftconvolve
 from torchaudio.compliance import kaldi
 
 from benchmarks.harness import Table, compare
-from sv.data.batches import RandomBatches
-from sv.data.index import TrainingIndex
-from sv.data.views import CropGroup, NoiseBank, ViewSource
-from sv.data.wave_index import WaveformIndex
+from sv.crops.banks import energy_decay
+from sv.crops.batches import RandomBatches
+from sv.crops.front_end import FrontEnd
+from sv.crops.index import TrainingIndex
+from sv.crops.views import CropGroup, NoiseBank, ViewSource
+from sv.crops.wave_index import WaveformIndex
 from sv.features import fbank
 from sv.features.augment import AugmentConfig, RoomBank
 from sv.features.augment_wave import WaveRooms
-from sv.features.banks import energy_decay
-from sv.front_end import FrontEnd
-from sv.kaldi_io import ArkWriter, read_scp
+from sv.kaldi.arks import ArkWriter, read_scp
 
 BATCH, SECONDS, RATE, ROOMS, UTTERANCES = 32, 2.0, 16000, 50, 120
 KINDS = {"noise": np.arange(40), "music": np.arange(40, 80)}

@@ -119,7 +119,7 @@ def make_encoder(name: str, layout: str):
 
         return ECAPA_TDNN(MEL_BINS, lin_neurons=192, channels=[512, 512, 512, 512, 1536])
 
-    from sv.models import ENCODERS, build_encoder
+    from sv.encoders import ENCODERS, build_encoder
 
     encoder = build_encoder(ENCODERS[name][1](mel_bins=MEL_BINS))
     formats = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}

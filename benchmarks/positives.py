@@ -3,7 +3,7 @@
 import torch
 
 from benchmarks.harness import Table, compare
-from sv.positives import SSPS, SSPSConfig
+from sv.sampling.ssps import SSPS, SSPSConfig
 
 
 def full_memories(clusters: int, utterances: int, dim: int, batch: int) -> SSPS:
@@ -42,7 +42,7 @@ def benchmark(quick: bool) -> list[Table]:
             f"positives of {batch} anchors, {clusters:,} clusters, a queue of as many",
             {
                 "loop that searches the queue": lambda: loop(ssps, anchors),
-                "sv.positives": lambda: ssps.sample(anchors, references),
+                "sv.sampling.ssps": lambda: ssps.sample(anchors, references),
             },
             base="loop that searches the queue",
             items=batch,

@@ -13,13 +13,13 @@ from sklearn.metrics import roc_curve
 from sklearn.metrics.pairwise import cosine_similarity
 
 from benchmarks.harness import Table, compare
-from sv.kaldi_io import ArkWriter, load_vectors
+from sv.data.trials import read_trials
+from sv.kaldi.arks import ArkWriter, load_vectors
 from sv.scoring import metrics
 from sv.scoring.cosine import score_trials
 from sv.scoring.pairs import Prepared
 from sv.scoring.score_file import write_scores
 from sv.scoring.score_norm import cohort_statistics
-from sv.scoring.trials import read_trials
 
 DIM = 512
 

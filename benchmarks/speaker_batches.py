@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.harness import Table, compare
-from sv.hard_negatives import SpeakerBatches, SpeakerClusters
+from sv.sampling.chns import SpeakerBatches, SpeakerClusters
 
 SPEAKERS, UTTERANCES, CLUSTERS, BATCH = 5894, 1_000_000, 50, 650
 

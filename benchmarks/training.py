@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from benchmarks.harness import Row, Table, compare
-from sv.data.batches import RandomBatches
-from sv.data.index import TrainingIndex
-from sv.data.views import CropGroup, NoiseBank, ViewSource
+from sv.crops.batches import RandomBatches
+from sv.crops.index import TrainingIndex
+from sv.crops.views import CropGroup, NoiseBank, ViewSource
 from sv.features.augment import AugmentConfig, RoomBank, augment
 from sv.features.normalise import normalise
-from sv.kaldi_io import ArkWriter
+from sv.kaldi.arks import ArkWriter
 
 ALLOCATOR = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
 KEEP_MEMORY = dict(zip(ALLOCATOR, ("4294967296", "8589934592", "268435456"), strict=True))

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness import Row, Table
-from sv.kaldi_io import ArkWriter, read_scp
+from sv.kaldi.arks import ArkWriter, read_scp
 
 DIM = 80
 
@@ -82,7 +82,7 @@ def _peak_mb() -> float:
 
 
 def _load(folder: str) -> None:
-    from sv.data.index import TrainingIndex
+    from sv.crops.index import TrainingIndex
 
     before, start = _peak_mb(), time.perf_counter()
     index = TrainingIndex.load(folder)
@@ -102,8 +102,8 @@ def simulate(utterances: int, shards: int) -> dict:
     An epoch is drawn batch by batch and dealt out to ``shards`` processes in turn: together they
     must see each utterance of the epoch once.
     """
-    from sv.data.batches import RandomBatches
-    from sv.data.index import TrainingIndex
+    from sv.crops.batches import RandomBatches
+    from sv.crops.index import TrainingIndex
 
     figures: dict = {"utterances": utterances, "import_mb": round(_peak_mb())}
     with tempfile.TemporaryDirectory() as folder:

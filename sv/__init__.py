@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sv.speaker_model import SpeakerModel
+    from sv.inference.speaker_model import SpeakerModel
 
 __version__ = "0.1.0"
 
@@ -18,6 +18,6 @@ def load(path: "str | Path") -> "SpeakerModel":
 
     Raises ``sv.errors.InputError`` for what is not a model.
     """
-    from sv.speaker_model import SpeakerModel
+    from sv.inference.speaker_model import SpeakerModel
 
     return SpeakerModel.load(path)

@@ -8,8 +8,8 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from sv import memory
 from sv.errors import InputError
+from sv.machine import memory
 from sv.numbers import SECONDS
 
 REMEDIES = {

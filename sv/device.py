@@ -9,8 +9,8 @@ from typing import Literal
 
 import torch
 
-from sv import gpus
 from sv.errors import InputError
+from sv.machine import gpus
 
 Precision = Literal["auto", "float32", "bfloat16"]
 

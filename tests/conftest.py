@@ -84,7 +84,7 @@ def write_features():
     np = pytest.importorskip("numpy")
 
     def write(folder: Path, lengths: list[int], dim: int = 8, seed: int = 0) -> Path:
-        from sv.kaldi_io import ArkWriter
+        from sv.kaldi.arks import ArkWriter
 
         folder.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(seed)
@@ -107,7 +107,7 @@ def write_waves():
     np = pytest.importorskip("numpy")
 
     def write(folder: Path, lengths: list[int], seed: int = 0) -> Path:
-        from sv.kaldi_io import ArkWriter
+        from sv.kaldi.arks import ArkWriter
 
         folder.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(seed)
@@ -131,7 +131,7 @@ def write_model():
 
     def write(path: Path, name: str = "ecapa", mel_bins: int = 8) -> Path:
         from sv import checkpoint
-        from sv.models import ENCODERS, build_encoder
+        from sv.encoders import ENCODERS, build_encoder
 
         sizes = {
             "ecapa": {"channels": 16, "pooled_channels": 48, "res2net_scale": 2},

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sv.data.index import TrainingIndex
-from sv.data.views import NoiseBank
-from sv.experiment import Experiment
+from sv.crops.index import TrainingIndex
+from sv.crops.views import NoiseBank
 from sv.features.augment import RoomBank
-from sv.hard_negatives import SpeakerBatches
 from sv.methods import METHODS
-from sv.optim import learning_rate
-from sv.train import Trainer
+from sv.sampling.chns import SpeakerBatches
+from sv.training.experiment import Experiment
+from sv.training.optim import learning_rate
+from sv.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "tests" / "published_rows.json"
@@ -115,7 +115,7 @@ def describe(row: str, features: Path) -> dict:
 
 def write_features(folder: Path, bands: int) -> Path:
     """Write the features of a small training set."""
-    from sv.kaldi_io import ArkWriter
+    from sv.kaldi.arks import ArkWriter
 
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import pytest
 from sv import config
 from sv.config import option
 from sv.errors import InputError
-from sv.experiment import Experiment
+from sv.training.experiment import Experiment
 
 
 @dataclass

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 from features.test_filterbank import TOLERANCE, TONE_TOLERANCE
 
-from sv import embedding_map, export, kaldi_ids, speaker_model
+from sv.audio import problems
 from sv.cluster import start
-from sv.data import audio_headers, doctor, validate
-from sv.data.index import TrainingIndex
+from sv.crops import banks
+from sv.crops.index import TrainingIndex
+from sv.data import audio_headers, validate
 from sv.errors import InputError
-from sv.features import banks
 from sv.features.filterbank import frame_sizes
-from sv.kaldi_io import ArkWriter, read_ark
+from sv.inference import export, speaker_model
+from sv.kaldi import ids
+from sv.kaldi.arks import ArkWriter, read_ark
+from sv.report import embedding_map
 
 FRAME_MS = 1000 * frame_sizes(16000)[0] / 16000
 LIMITS = [
@@ -30,26 +33,26 @@ LIMITS = [
     ("docs/use_a_model.md", r" need 1.16, 1.17 and ([\d.]+)\.", float(export.OPSETS[21])),
     ("docs/decisions.md", r"refuse less than ([\d.]+) s of audio", speaker_model.MIN_SECONDS),
     ("docs/decisions.md", r"from one frame of ([\d.]+) ms on", FRAME_MS),
-    ("docs/decisions.md", r"An id has at most (\d+) bytes", kaldi_ids.MAX_ID),
+    ("docs/decisions.md", r"An id has at most (\d+) bytes", ids.MAX_ID),
     ("docs/decisions.md", r"differs by more than ([\de-]+) is not written", export.TOLERANCE),
     ("docs/decisions.md", r"draws the start in up to (\d+) rounds", start.ROUNDS),
-    ("docs/scaling.md", r"at most (\d+) bytes", kaldi_ids.MAX_ID),
-    ("docs/add_a_corpus.md", r"more than ([\d.]+) % of them stop", 100 * doctor.MAX_BAD),
-    ("sv/data/doctor.py", r"More than\s([\d.]+) % of them means", 100 * doctor.MAX_BAD),
-    ("sv/data/doctor.py", r"one frame of ([\d.]+) ms \(", 1000 * doctor.FRAME_SECONDS),
+    ("docs/scaling.md", r"at most (\d+) bytes", ids.MAX_ID),
+    ("docs/add_a_corpus.md", r"more than ([\d.]+) % of them stop", 100 * problems.MAX_BAD),
+    ("sv/audio/problems.py", r"More than\s([\d.]+) % of them means", 100 * problems.MAX_BAD),
+    ("sv/audio/problems.py", r"one frame of ([\d.]+) ms \(", 1000 * problems.FRAME_SECONDS),
     ("sv/data/audio_headers.py", r"one frame of ([\d.]+) ms", 1000 * audio_headers.FRAME_SECONDS),
-    ("sv/export.py", r"from one frame of ([\d.]+) ms on", FRAME_MS),
-    ("sv/export.py", r"at least ([\d.]+) ms\"", FRAME_MS),
+    ("sv/inference/export.py", r"from one frame of ([\d.]+) ms on", FRAME_MS),
+    ("sv/inference/export.py", r"at least ([\d.]+) ms\"", FRAME_MS),
     ("sv/bin/export.py", r"any length from ([\d.]+) ms on", FRAME_MS),
     ("sv/bin/make_banks.py", r"decays of ([\d.]+) s", banks.ROOM_SECONDS),
     ("sv/bin/map_embeddings.py", r"up to ([\d,]+) utterances", embedding_map.TSNE_LIMIT),
     ("sv/cluster/start.py", r"up to k = (\d+)\.", start.ROUNDS),
-    ("sv/speaker_model.py", r"``MIN_SECONDS`` \(([\d.]+) s\)", speaker_model.MIN_SECONDS),
+    ("sv/inference/speaker_model.py", r"``MIN_SECONDS`` \(([\d.]+) s\)", speaker_model.MIN_SECONDS),
     ("sv/features/filterbank.py", r"are below ([\de-]+) for signals", TOLERANCE),
     ("sv/features/filterbank.py", r"they are below ([\d.]+), and each", TONE_TOLERANCE),
-    ("local/extract_features.sh", r"max_bad=([\d.]+)", doctor.MAX_BAD),
-    ("local/prepare_folder.sh", r"max_bad=([\d.]+)", doctor.MAX_BAD),
-    ("egs/custom/v1/run.sh", r"max_bad=([\d.]+)", doctor.MAX_BAD),
+    ("local/extract_features.sh", r"max_bad=([\d.]+)", problems.MAX_BAD),
+    ("local/prepare_folder.sh", r"max_bad=([\d.]+)", problems.MAX_BAD),
+    ("egs/custom/v1/run.sh", r"max_bad=([\d.]+)", problems.MAX_BAD),
 ]
 
 
@@ -61,7 +64,7 @@ def test_the_text_states_the_limit_of_the_code(root, file, pattern, limit):
 
 
 def test_all_lengths_of_a_frame_are_one():
-    assert FRAME_MS == 1000 * doctor.FRAME_SECONDS == 1000 * audio_headers.FRAME_SECONDS
+    assert FRAME_MS == 1000 * problems.FRAME_SECONDS == 1000 * audio_headers.FRAME_SECONDS
     assert pytest.approx(1000 * (validate.FRAME_SHIFT + validate.FRAME_OVERHANG)) == FRAME_MS
 
 
@@ -76,7 +79,7 @@ def test_the_shortest_voice_is_heard_and_one_sample_less_is_refused(write_model,
 
 
 def test_the_longest_id_is_written_and_read_and_one_byte_more_is_refused(tmp_path):
-    longest = "é" * (kaldi_ids.MAX_ID // 2)
+    longest = "é" * (ids.MAX_ID // 2)
     with ArkWriter(tmp_path / "a.ark", tmp_path / "feats.scp") as writer:
         writer.write(longest, np.ones((3, 2)))
     (tmp_path / "utt2num_frames").write_text(f"{longest} 3\n")
@@ -94,13 +97,13 @@ def test_the_longest_id_is_written_and_read_and_one_byte_more_is_refused(tmp_pat
 
 
 def test_a_share_of_bad_utterances_at_the_limit_is_put_up_with(tmp_path):
-    bad = [doctor.Bad(f"u{n}", "x.wav", "is short") for n in range(2)]
-    doctor.refuse_too_many(bad[:1], round(1 / doctor.MAX_BAD), "list", doctor.MAX_BAD)
+    bad = [problems.Bad(f"u{n}", "x.wav", "is short") for n in range(2)]
+    problems.refuse_too_many(bad[:1], round(1 / problems.MAX_BAD), "list", problems.MAX_BAD)
     with pytest.raises(InputError):
-        doctor.refuse_too_many(bad, round(1 / doctor.MAX_BAD), "list", doctor.MAX_BAD)
+        problems.refuse_too_many(bad, round(1 / problems.MAX_BAD), "list", problems.MAX_BAD)
 
 
 def test_one_frame_of_audio_is_features_and_one_sample_less_is_none():
     samples = np.random.default_rng(0).normal(0, 0.1, frame_sizes(16000)[0])
-    assert doctor.find_problem(samples, 16000) is None
-    assert "shorter than one frame" in doctor.find_problem(samples[:-1], 16000)
+    assert problems.find_problem(samples, 16000) is None
+    assert "shorter than one frame" in problems.find_problem(samples[:-1], 16000)

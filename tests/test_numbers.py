@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sv import cli, config, numbers
-from sv.data import audio_source
+from sv.audio import source
 from sv.data.durations import read_seconds
 from sv.errors import InputError
 from sv.scoring import metrics
@@ -61,8 +61,8 @@ def test_the_ends_of_a_range():
     with pytest.raises(InputError, match="the rate: nan is not a whole number from 1,000"):
         numbers.SAMPLE_RATE.check(math.nan, "the rate")
     assert (numbers.SAMPLE_RATE.low, numbers.SAMPLE_RATE.high) == (
-        audio_source.MIN_RATE,
-        audio_source.MAX_RATE,
+        source.MIN_RATE,
+        source.MAX_RATE,
     )
 
 

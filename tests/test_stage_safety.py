@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sv.data.audio import write_audio
+from sv.audio.files import write_audio
 
 pytestmark = pytest.mark.whole
 

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from sv import config
-from sv.data.counts import expected_counts
-from sv.data.doctor import read_bad, read_exclude
+from sv.audio.problems import read_bad, read_exclude
+from sv.corpora.counts import expected_counts
+from sv.corpora.mini_tables import read_tsv
+from sv.corpora.name_lists import read_named_trials
+from sv.corpora.scan import read_scanned
+from sv.crops.index import TrainingIndex, read_lengths, read_locations
 from sv.data.durations import read_seconds
-from sv.data.index import TrainingIndex, read_lengths, read_locations
 from sv.data.labels import read_label_file
-from sv.data.mini_tables import read_tsv
-from sv.data.name_lists import read_named_trials
-from sv.data.scan import read_scanned
-from sv.data.tables import read_dict, read_table
+from sv.data.trials import read_trials
 from sv.errors import InputError
-from sv.kaldi_io import read_scp
+from sv.kaldi.arks import read_scp
+from sv.kaldi.tables import read_dict, read_table
 from sv.scoring.fusion import read_quality
 from sv.scoring.score_file import read_scores
-from sv.scoring.trials import read_trials
 from sv.text import blocks, read_lines, read_text
 
 

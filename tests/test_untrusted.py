@@ -22,21 +22,22 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sv import checkpoint, model_dir
+from sv import checkpoint
+from sv.audio.files import audio_info, read_audio
 from sv.config import load as load_settings
-from sv.data.audio import audio_info, read_audio
+from sv.crops.index import TrainingIndex
+from sv.crops.wave_index import WaveformIndex
 from sv.data.audio_headers import read_header
-from sv.data.index import TrainingIndex
-from sv.data.wave_index import WaveformIndex
-from sv.embed import Embedder
+from sv.data.trials import read_trials
 from sv.errors import InputError
-from sv.experiment import SCHEMA, Experiment
-from sv.kaldi_io import ArkWriter, load_vectors, parse_location, read_ark, read_matrix, read_scp
-from sv.model_dir import CosineCalibration, FeatureConfig
+from sv.inference import model_dir
+from sv.inference.embedder import Embedder
+from sv.inference.model_dir import CosineCalibration, FeatureConfig
+from sv.inference.speaker_model import SpeakerModel
+from sv.kaldi.arks import ArkWriter, load_vectors, parse_location, read_ark, read_matrix, read_scp
+from sv.kaldi.waves import read_waveform
 from sv.scoring.score_file import read_scores
-from sv.scoring.trials import read_trials
-from sv.speaker_model import SpeakerModel
-from sv.wave_arks import read_waveform
+from sv.training.experiment import SCHEMA, Experiment
 
 EXAMPLES = 25
 SECONDS = 20

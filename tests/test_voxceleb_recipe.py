@@ -17,7 +17,7 @@ import test_recipe
 import yaml
 
 from sv.bin import synthesize
-from sv.experiment import Experiment
+from sv.training.experiment import Experiment
 
 pytestmark = pytest.mark.whole
 

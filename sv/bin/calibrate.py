@@ -22,14 +22,13 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from sv.cli import parser, run
+from sv.data.trials import Trials, read_trials
 from sv.errors import InputError
 from sv.numbers import PRIOR
 from sv.scoring import metrics
 from sv.scoring.calibration import Calibration
 from sv.scoring.fusion import gather
-from sv.scoring.score_file import read_scores, write_scores
-from sv.scoring.score_info import read_info, strongest
-from sv.scoring.trials import Trials, read_trials
+from sv.scoring.score_file import read_info, read_scores, strongest, write_scores
 
 
 def options() -> ArgumentParser:

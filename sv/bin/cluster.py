@@ -50,8 +50,8 @@ def cluster(args: argparse.Namespace, device) -> None:
     from sv import distributed
     from sv.cluster import best_of_starts
     from sv.cluster.files import Result, oracle, read_labels, write
-    from sv.kaldi_io import load_vectors, rows_of_share
-    from sv.plots import save, sizes_figure
+    from sv.kaldi.arks import load_vectors, rows_of_share
+    from sv.report.plots import save, sizes_figure
 
     first, processes = distributed.is_first(), distributed.world_size()
     share = distributed.rank(), processes

@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.files:
         print("\n".join(map(str, config.files(args.file))))
         return
-    from sv.experiment import SCHEMA
+    from sv.training.experiment import SCHEMA
 
     print(config.explain(SCHEMA, args.file, args.set))
 

@@ -17,14 +17,14 @@ import json
 import os
 from pathlib import Path
 
+from sv.audio.channel_choice import add_channel
 from sv.cli import parser, run
-from sv.data.channel_choice import add_channel
 from sv.numbers import JOBS, NOT_NEGATIVE, SAMPLE_RATE, SECONDS
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, examine, report."""
-    from sv.data import checkup
+    from sv.corpora import checkup
 
     p = parser(__doc__)
     p.add_argument("dir", type=Path, metavar="DIR", help="data directory or folder of audio")
@@ -70,8 +70,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _write(args, results, limits) -> None:
-    from sv.data import checkup
-    from sv.data.doctor import write_bad
+    from sv.audio.problems import write_bad
+    from sv.corpora import checkup
     from sv.files import atomic_write
 
     if args.json is not None:
@@ -86,10 +86,10 @@ def _write(args, results, limits) -> None:
 
 def _cases(folder: Path):
     """Return the files of a data directory, or of a folder of audio."""
-    from sv.data.checkup import Case
+    from sv.corpora.checkup import Case
+    from sv.corpora.folder_layout import find_files, safe
     from sv.data.durations import read_seconds
-    from sv.data.folder_layout import find_files, safe
-    from sv.kaldi_io import read_paths
+    from sv.kaldi.arks import read_paths
 
     if not (folder / "wav.scp").exists():
         root, found = folder.absolute(), find_files(folder)

@@ -13,7 +13,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
-from sv.data.download import download
+from sv.corpora.download import download
 from sv.files import digest
 
 

@@ -18,8 +18,8 @@ Examples:
 
 from pathlib import Path
 
+from sv.audio.channel_choice import add_channel
 from sv.cli import add_process_timeout, parser, run
-from sv.data.channel_choice import add_channel
 from sv.errors import InputError
 from sv.numbers import COUNT
 
@@ -64,8 +64,8 @@ def main(argv: list[str] | None = None) -> None:
     out = args.out.removesuffix(".scp")
 
     from sv import distributed
-    from sv.memory import told_with
-    from sv.speaker_model import SpeakerModel
+    from sv.inference.speaker_model import SpeakerModel
+    from sv.machine.memory import told_with
 
     device = distributed.start(args.device, args.process_timeout)
     if args.files and distributed.world_size() > 1:
@@ -90,9 +90,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _embed_data(model, args, out: str, device) -> int:
-    from sv.data.index import TrainingIndex
-    from sv.embed import embed
-    from sv.kaldi_io import rows_of_share
+    from sv.crops.index import TrainingIndex
+    from sv.inference.embed import embed
+    from sv.kaldi.arks import rows_of_share
 
     index = TrainingIndex.load(args.data)
     if args.num_jobs > 1:
@@ -110,7 +110,7 @@ def _embed_data(model, args, out: str, device) -> int:
 def _embed_files(model, files: list[Path], out: str, channel: int | None, bad: list[str]) -> int:
     """Write what can be embedded; append to ``bad`` what is wrong with the others."""
     from sv.files import shown
-    from sv.kaldi_io import ArkWriter
+    from sv.kaldi.arks import ArkWriter
     from sv.progress import progress
 
     vectors = []

@@ -12,9 +12,10 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
-from sv.kaldi_io import ArkWriter, read_paths
+from sv.inference.mean_filterbank import mean_features
+from sv.kaldi.arks import ArkWriter, read_paths
 from sv.numbers import NATURAL
-from sv.scoring.baseline import evenly_spaced, mean_features
+from sv.scoring.system import evenly_spaced
 
 
 def main(argv: list[str] | None = None) -> None:

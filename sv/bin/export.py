@@ -41,8 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.opset is not None and args.format != "onnx":
         raise InputError("--opset belongs to --format onnx; leave it out")
 
-    from sv.export import OPSET, OPSETS, export
-    from sv.speaker_model import SpeakerModel
+    from sv.inference.export import OPSET, OPSETS, export
+    from sv.inference.speaker_model import SpeakerModel
 
     opset = OPSET if args.opset is None else args.opset
     if opset not in OPSETS:

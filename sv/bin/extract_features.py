@@ -16,8 +16,8 @@ Example:
 
 from pathlib import Path
 
+from sv.audio.channel_choice import add_channel
 from sv.cli import parser, run
-from sv.data.channel_choice import add_channel
 from sv.numbers import MEL_BINS, SAMPLE_RATE
 
 
@@ -72,8 +72,8 @@ def main(argv: list[str] | None = None) -> None:
 
     import torch
 
-    from sv.data.doctor import read_exclude
-    from sv.features.extraction import Settings, extract_piece
+    from sv.audio.problems import read_exclude
+    from sv.data.extraction import Settings, extract_piece
 
     torch.set_num_threads(1)  # the jobs are the parallelism
     wave = args.wave == "true"

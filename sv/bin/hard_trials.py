@@ -24,11 +24,11 @@ def main(argv: list[str] | None = None) -> None:
     import numpy as np
 
     from sv.data.labels import numbered_labels
+    from sv.data.trials import read_trials
     from sv.files import atomic_write
-    from sv.kaldi_io import load_vectors
+    from sv.kaldi.arks import load_vectors
     from sv.scoring.cosine import unit_rows
     from sv.scoring.hard_trials import nearest_impostors
-    from sv.scoring.trials import read_trials
 
     trials = read_trials(args.trials)
     target = trials.require_both_classes()

@@ -22,16 +22,17 @@ from pathlib import Path
 
 import numpy as np
 
+from sv.audio.problems import MAX_BAD, Bad, load, refuse_too_many, write_bad
 from sv.cli import parser, run
-from sv.data.augmentation_corpora import read_clips
-from sv.data.directories import write_table
-from sv.data.doctor import MAX_BAD, Bad, load, refuse_too_many, write_bad
-from sv.data.folder_layout import find_files, foreign_reason, name_problem
+from sv.corpora.folder_layout import find_files, foreign_reason
+from sv.corpora.musan_rirs import read_clips
+from sv.crops.banks import KINDS, cut_response, energy_decay, noise_kind
+from sv.data.replaced import write_table
+from sv.data.utterance import name_problem
 from sv.errors import InputError
 from sv.features import fbank
-from sv.features.banks import KINDS, cut_response, energy_decay, noise_kind
 from sv.files import shown
-from sv.kaldi_io import ArkWriter
+from sv.kaldi.arks import ArkWriter
 from sv.numbers import MEL_BINS, SEED, SHARE
 from sv.progress import progress
 
@@ -172,7 +173,7 @@ def _recorded(root: Path, name: str, listed: Path, max_bad: float) -> Iterator[C
 
 
 def _generated(seed: int, name: str) -> Iterator[Clip]:
-    from sv.data.generated_banks import generate_noise, generate_room_response
+    from sv.audio.generated import generate_noise, generate_room_response
 
     rooms = name == "rooms"
     count = GENERATED_ROOMS if rooms else GENERATED_NOISES

@@ -19,10 +19,10 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line, place, draw."""
     args = _parse(argv)
     from sv.data.labels import read_label_file
-    from sv.embedding_map import embedding_map, maps_figure
     from sv.errors import InputError
-    from sv.kaldi_io import load_vectors
-    from sv.plots import save
+    from sv.kaldi.arks import load_vectors
+    from sv.report.embedding_map import embedding_map, maps_figure
+    from sv.report.plots import save
 
     maps = {}
     for given in args.sets:

@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--out", required=True, help="path without ending: writes OUT.ark and OUT.scp")
     args = p.parse_args(argv)
 
-    from sv.kaldi_io import ArkWriter, load_vectors
+    from sv.kaldi.arks import ArkWriter, load_vectors
 
     length, count = None, 0
     with ArkWriter(f"{args.out}.ark", f"{args.out}.scp") as writer:

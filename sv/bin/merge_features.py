@@ -42,8 +42,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = p.parse_args(argv)
 
-    from sv.data.doctor import read_exclude
-    from sv.features.extraction import merge_pieces
+    from sv.audio.problems import read_exclude
+    from sv.data.extraction import merge_pieces
 
     wave, exclude = args.wave == "true", read_exclude(args.exclude)
     print(merge_pieces(args.data, args.pieces, args.num, args.max_bad, wave, exclude))

@@ -38,11 +38,11 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--out-labels", type=Path, required=True, help="folder for true speakers")
     args = p.parse_args(argv)
 
-    from sv.data.adverse import plan, write_mixture
+    from sv.corpora.adverse_trials import plan, write_mixture
     from sv.data.labels import read_label_file
     from sv.data.manifests import read_data_dir, write_data_dir
+    from sv.data.trials import read_trials
     from sv.progress import progress
-    from sv.scoring.trials import read_trials
 
     utterances = read_data_dir(args.data, args.labels)
     speakers = read_label_file(args.labels / "utt2spk")

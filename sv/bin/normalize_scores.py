@@ -24,8 +24,7 @@ from sv.cli import parser, run
 from sv.errors import InputError
 from sv.numbers import COUNT
 from sv.scoring.pairs import Sides, score_sides
-from sv.scoring.score_file import Scores, read_scores, write_scores
-from sv.scoring.score_info import read_info, strongest
+from sv.scoring.score_file import Scores, read_info, read_scores, strongest, write_scores
 from sv.scoring.score_norm import KINDS, ScoreNorm
 from sv.scoring.system import (
     add_cohort_options,

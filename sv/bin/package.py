@@ -76,10 +76,10 @@ def main(argv: list[str] | None = None) -> None:
         what = "a file, not the folder of an experiment" if args.exp.exists() else "no such folder"
         raise InputError(f"--exp {args.exp}: {what}; stage 3 writes one, such as exp/simclr")
 
-    from sv import model_dir
-    from sv.embed import Embedder
-    from sv.model_card import model_card
-    from sv.report_card import training_card
+    from sv.inference import model_dir
+    from sv.inference.embedder import Embedder
+    from sv.report.card import training_card
+    from sv.report.model_card import model_card
 
     path = args.model or args.exp / "final.pt"
     embedder = Embedder.load(path)
@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _calibration(args):
-    from sv import model_dir
+    from sv.inference import model_dir
 
     if args.calibration is not None and args.calibration.suffix == ".json":
         return model_dir.read_calibration(args.calibration)
@@ -113,9 +113,9 @@ def _calibration(args):
         fitted, made_on = Calibration.load(args.calibration), args.calibration.name
         made_on = getattr(fitted, "learned_from_", {}).get("trials", made_on)
     else:
-        from sv.kaldi_io import load_vectors
+        from sv.data.trials import read_trials
+        from sv.kaldi.arks import load_vectors
         from sv.scoring.cosine import score_trials
-        from sv.scoring.trials import read_trials
 
         trials = read_trials(args.trials)
         labels = trials.require_both_classes()

@@ -14,7 +14,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
-from sv.kaldi_io import load_vectors
+from sv.kaldi.arks import load_vectors
 from sv.numbers import COUNT
 from sv.scoring.plda import PLDA
 from sv.scoring.system import labels_of

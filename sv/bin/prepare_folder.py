@@ -16,10 +16,10 @@ Example:
 
 from pathlib import Path
 
+from sv.audio.channel_choice import add_channel
 from sv.cli import parser, run
-from sv.data import folder_corpus
-from sv.data.channel_choice import add_channel
-from sv.data.folder_layout import LAYOUTS
+from sv.corpora import folder
+from sv.corpora.folder_layout import LAYOUTS
 from sv.numbers import SHARE
 
 
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"using the trials in {trials} (--trials none: train on everything)")
     elif trials == "none":
         trials = None
-    found = folder_corpus.scan(
+    found = folder.scan(
         corpus,
         trials,
         options.train_list,
@@ -43,9 +43,9 @@ def main(argv: list[str] | None = None) -> int:
         bad_files=Path(options.out) / "bad_files",
         channel=options.channel,
     )
-    folder_corpus.write(found, options.out)
+    folder.write(found, options.out)
     print(f"{corpus} -> {options.out}")
-    print(folder_corpus.summary(found))
+    print(folder.summary(found))
     return 0
 
 

@@ -11,7 +11,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
-from sv.data.mini_corpus import prepare
+from sv.corpora.mini_corpus import prepare
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -11,7 +11,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
-from sv.data.augmentation_corpora import MUSAN, fetch, prepare_musan
+from sv.corpora.musan_rirs import MUSAN, fetch, prepare_musan
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -11,7 +11,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
-from sv.data.augmentation_corpora import RIR_PARTS, RIRS, fetch, prepare_rirs
+from sv.corpora.musan_rirs import RIR_PARTS, RIRS, fetch, prepare_rirs
 from sv.numbers import NATURAL
 
 

@@ -17,22 +17,17 @@ from pathlib import Path
 
 from sv.cli import parser, run
 from sv.data.labels import read_label_file
+from sv.data.speaker_groups import Groups, linked_groups, speaker_groups
+from sv.data.trials import Trials, read_trials
 from sv.errors import InputError
 from sv.numbers import PRIOR, RESAMPLES, SEED
-from sv.report import (
-    SystemResult,
-    difference_rows,
-    evaluate,
-    figure_rows,
-    group_rows,
-    text_table,
-)
-from sv.report_card import System, checks, doubtful, list_version
-from sv.report_files import FILES, Outputs, Report, write_files
-from sv.results_file import append_row, columns, row, training_facts
-from sv.scoring.intervals import Groups, linked_groups, speaker_groups
+from sv.report.card import System, checks, doubtful, list_version
+from sv.report.facts import training_facts
+from sv.report.files import FILES, Outputs, Report, write_files
+from sv.report.results_table import append_row, columns, row
+from sv.report.tables import difference_rows, figure_rows, group_rows, text_table
+from sv.scoring.evaluate import SystemResult, evaluate
 from sv.scoring.score_file import match_scores, read_scores
-from sv.scoring.trials import Trials, read_trials
 
 
 def options() -> ArgumentParser:

@@ -13,8 +13,8 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
-from sv.data.convert import FORMATS
-from sv.data.scan import scan_piece
+from sv.corpora.convert import FORMATS
+from sv.corpora.scan import scan_piece
 
 
 def main(argv: list[str] | None = None) -> None:

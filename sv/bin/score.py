@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 
 from sv.cli import parser, run
+from sv.data.trials import read_trials
 from sv.scoring.pairs import score_sides
 from sv.scoring.score_file import write_scores
 from sv.scoring.system import add_system_options, load_backend, load_sides
-from sv.scoring.trials import read_trials
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -33,10 +33,10 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     args = p.parse_args(argv)
 
+    from sv.data.trials import read_trials
     from sv.device import choose_device
+    from sv.inference.sources import score_sources
     from sv.scoring.score_file import write_scores
-    from sv.scoring.sources import score_sources
-    from sv.scoring.trials import read_trials
 
     trials = read_trials(args.trials)
     device = choose_device(args.device)

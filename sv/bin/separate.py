@@ -14,8 +14,8 @@ Example:
 
 from pathlib import Path
 
+from sv.audio.channel_choice import add_channel
 from sv.cli import parser, run
-from sv.data.channel_choice import add_channel
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,12 +27,12 @@ def main(argv: list[str] | None = None) -> None:
     add_channel(p)
     args = p.parse_args(argv)
 
-    from sv.data.audio import read_audio, write_audio
-    from sv.kaldi_io import ArkWriter
-    from sv.plots import save
-    from sv.separation import separate
-    from sv.speaker_model import SpeakerModel
-    from sv.spectra import sources_figure
+    from sv.audio.files import read_audio, write_audio
+    from sv.inference.separation import separate
+    from sv.inference.speaker_model import SpeakerModel
+    from sv.kaldi.arks import ArkWriter
+    from sv.report.plots import save
+    from sv.report.spectra import sources_figure
 
     model = SpeakerModel.load(args.model)
     voices = separate(model, read_audio(args.mixture, model.sample_rate, args.channel))

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = p.parse_args(argv)
 
-    from sv.bad_batch import describe, load_bad_batch
+    from sv.training.bad_batch import describe, load_bad_batch
 
     for line in describe(*load_bad_batch(args.file, args.only), items=args.items):
         print(line)

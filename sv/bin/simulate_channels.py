@@ -12,8 +12,8 @@ Example:
 
 from pathlib import Path
 
+from sv.audio.channel_choice import add_channel
 from sv.cli import parser, run
-from sv.data.channel_choice import add_channel
 from sv.errors import InputError
 from sv.files import shown
 from sv.numbers import COUNT, SEED, SHARE
@@ -38,8 +38,9 @@ def main(argv: list[str] | None = None) -> None:
     if not 1 <= args.job <= args.num_jobs:
         raise InputError(f"--job {args.job}: give a number from 1 to --num-jobs {args.num_jobs}")
 
-    from sv.data import simulated_channels as channels
-    from sv.data.folder_layout import find_files, foreign_sentence, name_problem
+    from sv.corpora import simulated_channels as channels
+    from sv.corpora.folder_layout import find_files, foreign_sentence
+    from sv.data.utterance import name_problem
     from sv.progress import progress
 
     if args.out.resolve() == args.corpus.resolve():

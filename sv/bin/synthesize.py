@@ -12,8 +12,8 @@ Example, half of the corpus:
 from pathlib import Path
 
 from sv.cli import parser, run
-from sv.data.mini_tables import check_same_settings, write_tables
-from sv.data.synthesis import Settings, make_files, plan
+from sv.corpora.mini_speech import Settings, make_files, plan
+from sv.corpora.mini_tables import check_same_settings, write_tables
 from sv.errors import InputError
 from sv.numbers import COUNT, SEED
 from sv.progress import progress

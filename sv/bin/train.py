@@ -33,13 +33,13 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and train."""
     args = _parse(argv)
     from sv import distributed
-    from sv.data.wave_index import load_index
-    from sv.experiment import Experiment
-    from sv.features.banks import load_noises, load_rooms
+    from sv.crops.banks import load_noises, load_rooms
+    from sv.crops.wave_index import load_index
     from sv.lock import locked
-    from sv.memory import told_with
-    from sv.supervision import supervise
-    from sv.train import Trainer
+    from sv.machine.memory import told_with
+    from sv.training.experiment import Experiment
+    from sv.training.supervision import supervise
+    from sv.training.trainer import Trainer
 
     device = distributed.start(args.device, args.process_timeout)
     first = distributed.is_first()
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     known = {} if supervised is None else vars(supervised)
     oracle = None
     if args.oracle_labels is not None:
-        from sv.diagnosis import Oracle
+        from sv.training.oracle import Oracle
 
         oracle = Oracle.load(args.oracle_labels, index)
     banks = {"noises": noises, "rooms": rooms}
@@ -206,7 +206,7 @@ def _parse(argv: list[str] | None):
     args = p.parse_args(argv)
     if args.help_settings:
         from sv.config import describe
-        from sv.experiment import SCHEMA
+        from sv.training.experiment import SCHEMA
 
         print(describe(SCHEMA))
         raise SystemExit(0)

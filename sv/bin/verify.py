@@ -19,8 +19,8 @@ import math
 from argparse import ArgumentParser
 from pathlib import Path
 
+from sv.audio.channel_choice import add_channel
 from sv.cli import parser, run
-from sv.data.channel_choice import add_channel
 from sv.numbers import COSINE, POSITIVE, PRIOR
 
 
@@ -57,8 +57,8 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line, embed both recordings, compare."""
     args = options().parse_args(argv)
 
+    from sv.inference.speaker_model import SpeakerModel, cosine
     from sv.scoring.calibration import probability
-    from sv.speaker_model import SpeakerModel, cosine
 
     model = SpeakerModel.load(args.model)
     score = cosine(*(model.embed_file(path, args.channel) for path in (args.enrolment, args.test)))

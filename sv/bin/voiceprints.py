@@ -18,13 +18,13 @@ from sv.numbers import COUNT, SECONDS, SEED
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, embed, write."""
     args = _parse(argv)
-    from sv.data.index import TrainingIndex
+    from sv.crops.front_end import FrontEnd
+    from sv.crops.index import TrainingIndex
     from sv.data.labels import numbered_labels
     from sv.device import choose_device
-    from sv.embed import Embedder
-    from sv.front_end import FrontEnd
-    from sv.kaldi_io import ArkWriter
-    from sv.voiceprints import voiceprints
+    from sv.inference.embedder import Embedder
+    from sv.kaldi.arks import ArkWriter
+    from sv.sampling.voiceprints import voiceprints
 
     embedder, index = Embedder.load(args.model), TrainingIndex.load(args.data)
     embedder.require_bands(index.dim)

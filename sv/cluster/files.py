@@ -8,11 +8,11 @@ import torch
 
 from sv.cluster.agglomerate import merge
 from sv.cluster.lloyd import Clustering
-from sv.data.directories import write_table
 from sv.data.labels import read_label_file
+from sv.data.replaced import write_table
 from sv.errors import InputError
 from sv.files import atomic_write
-from sv.kaldi_io import ArkWriter
+from sv.kaldi.arks import ArkWriter
 
 BAR = 40
 

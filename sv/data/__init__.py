@@ -1,1 +1,1 @@
-"""From corpus folders to crops: manifests, audio, arrays, views and batches."""
+"""Data directories: what stages 0 and 1 write, read, check and repair."""

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sv.data.audio_source import measure
-from sv.data.channel_choice import check_channel
-from sv.data.folder_layout import AudioFile, name_problem
-from sv.data.manifests import Utterance
+from sv.audio.channel_choice import check_channel
+from sv.audio.source import measure
+from sv.data.utterance import AudioFile, Utterance, name_problem
 from sv.errors import AudioError
 from sv.progress import progress
 
@@ -18,8 +17,8 @@ FRAME_SECONDS = 0.025  # of a feature frame: shorter audio gives none
 def read_header(path: Path, channel: int | None = None) -> tuple[int, int, int]:
     """Return (sample rate, channels, samples per channel).
 
-    The samples are those that decoding gives (``sv.data.audio_source``). ``channel``: the one that
-    will be taken, see ``sv.data.channel_choice``.
+    The samples are those that decoding gives (``sv.audio.source``). ``channel``: the one that
+    will be taken, see ``sv.audio.channel_choice``.
 
     Raises:
         ValueError: with the reason in words, if the file cannot be used.

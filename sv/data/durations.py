@@ -2,8 +2,8 @@
 
 import os
 
-from sv.data.tables import read_dict
 from sv.errors import InputError
+from sv.kaldi.tables import read_dict
 from sv.numbers import to_float
 
 
@@ -11,7 +11,7 @@ def read_seconds(path: str | os.PathLike) -> dict[str, float]:
     """Return utterance -> seconds of a file of lines ``<utterance> <seconds>``.
 
     Raises:
-        InputError: see ``sv.data.tables.read_dict``; or a duration that is no number above 0.
+        InputError: see ``sv.kaldi.tables.read_dict``; or a duration that is no number above 0.
     """
     found = {}
     for key, text in read_dict(path, expected="<utterance> <seconds>").items():

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from sv.data.lengths import measured_again, with_length
 from sv.data.manifest_files import MANIFESTS, read_items
-from sv.data.tables import read_table
 from sv.data.validate import FEATURES, OPTIONAL, REQUIRED, is_filled_file, positive
 from sv.errors import InputError
 from sv.files import atomic_write
-from sv.kaldi_paths import base_folder, from_base
+from sv.kaldi.paths import base_folder, from_base
+from sv.kaldi.tables import read_table
 
 SHOWN = 3
 Rows = dict[str, str]
@@ -167,7 +167,7 @@ def _some(keys: list[str]) -> str:
 
 def _filtered_trials(path: Path, known: set[str], done: list[str]) -> str:
     """Return the trials of known utterances, in the form ``<1|0> <enrol> <test>``."""
-    from sv.scoring.trials import read_trials  # numpy: only where there is a list to read
+    from sv.data.trials import read_trials  # numpy: only where there is a list to read
 
     trials = read_trials(path)
     trials.require_both_classes()

@@ -4,13 +4,12 @@ import os
 from pathlib import Path
 
 from sv.data.audio_headers import read_headers
-from sv.data.directories import replaced_directory, write_table
-from sv.data.folder_layout import AudioFile
 from sv.data.labels import read_label_file, refuse_gaps
-from sv.data.manifests import Utterance
-from sv.data.tables import read_dict, read_table
+from sv.data.replaced import replaced_directory, write_table
+from sv.data.utterance import AudioFile, Utterance
 from sv.errors import InputError
-from sv.kaldi_paths import base_folder
+from sv.kaldi.paths import base_folder
+from sv.kaldi.tables import read_dict, read_table
 
 
 def from_kaldi_dir(kaldi_dir: str | os.PathLike) -> list[Utterance]:

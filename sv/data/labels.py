@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sv.data.tables import read_dict
 from sv.data.utterance import Utterance
 from sv.errors import InputError
 from sv.files import atomic_write
+from sv.kaldi.tables import read_dict
 
 
 @contextlib.contextmanager

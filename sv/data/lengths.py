@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sv.data.validate import FRAME_OVERHANG, FRAME_SHIFT, positive
 from sv.errors import AudioError
-from sv.kaldi_paths import base_folder, from_base
+from sv.kaldi.paths import base_folder, from_base
 
 Rows = dict[str, str]
 
@@ -27,7 +27,7 @@ def measured_again(folder: Path, tables: dict[str, Rows]) -> dict[str, tuple[int
         if frames is None or seconds is None or path is None or agrees(frames, seconds):
             continue
         try:
-            from sv.data.audio_source import measure  # the repair starts on any Python
+            from sv.audio.source import measure  # the repair starts on any Python
         except ModuleNotFoundError:  # numpy, soundfile
             return found
         try:

@@ -6,8 +6,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from sv.data.tables import Table, more
 from sv.errors import InputError
+from sv.kaldi.tables import Table, more
 
 MANIFESTS = ("recordings.jsonl.gz", "supervisions.jsonl.gz", "cuts.jsonl.gz")
 TOLERANCE = 1e-3

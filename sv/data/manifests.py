@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sv.data.directories import replaced_directory, write_table
 from sv.data.labels import read_label_file, refuse_gaps, staged_labels
+from sv.data.replaced import replaced_directory, write_table
+from sv.data.trials import Trials, refuse_contradictions
 from sv.data.utterance import Trial, Utterance
 from sv.errors import InputError
 from sv.files import atomic_write
-from sv.kaldi_ids import id_problem
-from sv.scoring.trials import Trials, refuse_contradictions
+from sv.kaldi.ids import id_problem
 
 KINDS = ("recordings", "supervisions", "cuts")
 

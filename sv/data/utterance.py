@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from sv.files import utf8
+
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
@@ -24,3 +26,25 @@ class Utterance:
 
 Trial = tuple[int, str, str]
 """(1 for a target or 0 for a non-target, enrolment utterance id, test utterance id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFile:
+    """A file of the corpus: its path from the corpus folder and what that path tells."""
+
+    relative: str
+    id: str
+    speaker: str | None = None
+    session: str | None = None
+    group: str | None = None
+
+
+def name_problem(relative: str) -> str | None:
+    """Return why a path cannot stand in a list, or None."""
+    if "\n" in relative or "\r" in relative:
+        return "has a line break in its name: rename it"
+    try:
+        utf8(relative).decode("utf-8")
+    except UnicodeDecodeError:
+        return "has a name that is not UTF-8: rename it (convmv -f latin1 -t utf8 --notest FILE)"
+    return None

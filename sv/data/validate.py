@@ -9,9 +9,9 @@ import stat
 from pathlib import Path
 
 from sv.data.manifest_files import manifest_problems
-from sv.data.tables import Table, form_problems, more, read_table
 from sv.errors import InputError
-from sv.kaldi_paths import base_folder, from_base
+from sv.kaldi.paths import base_folder, from_base
+from sv.kaldi.tables import Table, form_problems, more, read_table
 from sv.numbers import to_float, to_int
 from sv.text import read_text
 
@@ -246,7 +246,7 @@ def _ark_problems(feats: Table) -> list[str]:
 
 
 def _trial_problems(path: Path, known: set[str], fix: str) -> list[str]:
-    from sv.scoring.trials import read_trials  # numpy: only where there is a list to read
+    from sv.data.trials import read_trials  # numpy: only where there is a list to read
 
     try:
         trials = read_trials(path)

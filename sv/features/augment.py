@@ -1,7 +1,7 @@
 """Augmentation of log-mel crops, on whole batches and on any device; settings and draws of both
 domains (``sv.features.augment_wave`` does the same to waveforms).
 
-What happens to each crop is drawn elsewhere (``sv.data.views``, on the CPU, a pure function of
+What happens to each crop is drawn elsewhere (``sv.crops.views``, on the CPU, a pure function of
 seed, epoch and step) and arrives here as arrays, so that these functions are deterministic and
 the same on a processor and on a GPU. Settings: METHODS of Lepage & Dehak 2024 (a room response
 and one noise file on every crop), ranges of SNR as in Kaldi's VoxCeleb recipe.
@@ -101,7 +101,7 @@ class RoomBank:
     Parameters
     ----------
     decays: (rooms, taps, mel) energy of each room's response in steps of one frame (10 ms) and
-        mel bands, as ``sv.features.banks.energy_decay`` computes it.
+        mel bands, as ``sv.crops.banks.energy_decay`` computes it.
     """
 
     def __init__(self, decays: Tensor):

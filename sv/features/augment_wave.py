@@ -17,7 +17,7 @@ from torch import Tensor
 from sv.features.augment import Draws, Order, mask
 from sv.features.filterbank import fbank, frame_sizes
 from sv.features.resample import resample
-from sv.wave_arks import FULL_SCALE
+from sv.kaldi.waves import FULL_SCALE
 
 SILENCE = torch.finfo(torch.float32).tiny
 

@@ -1,6 +1,6 @@
 """Online mixtures of speakers: the items of a batch interfere with each other.
 
-Who disturbs whom, and how loudly, is drawn with the crops (``sv.data.views``, a pure function of
+Who disturbs whom, and how loudly, is drawn with the crops (``sv.crops.views``, a pure function of
 seed, epoch and step); here the sounds are added, on whole batches and on any device. In waveforms
 they add as they do in air. In mel power they add up to the cross term of the two, which is zero on
 average: that needs no filterbank in training and is the fast way.
@@ -14,15 +14,9 @@ from torch import Tensor
 
 from sv.config import option
 from sv.features.augment import FLOOR, Draws, RoomBank, mask, mix
-from sv.features.augment_wave import (
-    SILENCE,
-    WaveRooms,
-    change_speed,
-    mix_at_snr,
-    signal_power,
-)
+from sv.features.augment_wave import SILENCE, WaveRooms, change_speed, mix_at_snr, signal_power
 from sv.features.filterbank import fbank, frame_sizes
-from sv.wave_arks import FULL_SCALE
+from sv.kaldi.waves import FULL_SCALE
 
 
 @dataclass

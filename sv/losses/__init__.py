@@ -4,13 +4,7 @@ from sv.losses.adaptive_margin import AdaptiveMargin
 from sv.losses.bootstrap import byol_loss
 from sv.losses.contrastive import moco_nce, nt_xent
 from sv.losses.decorrelation import vicreg_loss
-from sv.losses.distillation import (
-    dino_loss,
-    sinkhorn,
-    swav_loss,
-    update_center,
-    view_cross_entropy,
-)
+from sv.losses.distillation import dino_loss, sinkhorn, swav_loss, update_center, view_cross_entropy
 from sv.losses.separative import cross_attention, csl_scores, pit_loss, separative_loss
 from sv.losses.supervised import aam_softmax, h_scl, supcon
 from sv.losses.temperature import LearnableTemperature

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sv.data.views import CropGroup, DataConfig
+from sv.crops.views import CropGroup, DataConfig
 from sv.methods.momentum import follow
-from sv.positives import SSPS
+from sv.sampling.ssps import SSPS
 
 Stats = dict[str, Tensor | float]
 """Scalars to log, and under ``embeddings`` (N, D) what the watch over collapse looks at."""
@@ -160,3 +160,9 @@ class Method(nn.Module):
         embeddings = network(crops)
         network.train(training)
         return embeddings
+
+
+def check_sizes(name: str, sizes: list[int]) -> None:
+    """Raise ``ValueError`` if a layer of an MLP would be empty."""
+    if any(size < 1 for size in sizes):
+        raise ValueError(f"{name}: sizes must be at least 1, not {sizes}")

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from sv.config import option
+from sv.encoders.heads import mlp
 from sv.losses import byol_loss
-from sv.methods.base import Facts, Method, Moment, Stats, Views
-from sv.methods.checks import check_sizes
+from sv.methods.base import Facts, Method, Moment, Stats, Views, check_sizes
 from sv.methods.figures import pair_cosines
 from sv.methods.momentum import follower, rising
-from sv.models.heads import mlp
 
 
 @dataclass

@@ -1,14 +1,76 @@
 """What the contrastive frameworks share."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from torch import Tensor
 
 from sv.config import option
 from sv.losses import AdaptiveMargin
-from sv.losses.margins import chance_level
-from sv.methods.checks import check_sizes
-from sv.methods.margin import MarginOptions
+from sv.losses.margins import chance_level, check_margin, usual_margin
+from sv.methods.base import check_sizes
+
+# ---------------------------------------------------------------- the options of a margin
+
+
+@dataclass
+class MarginOptions:
+    """Fields for the settings of a method; formulas and sources are in `sv.losses.margins`."""
+
+    margin: float | None = option(
+        None,
+        "taken off a positive's cosine (or angle); what matters is margin / τ: 1 to 6 is useful, "
+        "more and the loss never falls. null: 0.1 (sphereface: 1.1, which multiplies the angle)",
+    )
+    margin_type: Literal[
+        "none", "am", "aam", "sphereface", "curricularface", "magface", "adaface"
+    ] = option(
+        "am",
+        "none (NT-Xent), am (cos θ − m), aam (cos(θ + m)), sphereface (cos mθ), curricularface "
+        "(aam, and hard negatives count more as training goes on), magface and adaface (the margin "
+        "grows with the embedding's length)",
+    )
+    margin_warmup: float = option(
+        0.0,
+        "share of the training over which the margin rises along a cosine, 0.5 in the papers' "
+        "toolkit; 0: the whole margin from the first step, which may keep the loss at chance",
+    )
+    margin_learnable: bool = option(False, "learn the margin, from the value of margin on")
+    margin_reward: float = option(
+        1.0,
+        "with margin_learnable: how much a larger margin lowers the loss. Too low and the margin "
+        "shrinks to nothing, too high and it grows until nothing is learned",
+    )
+    margin_regulariser: float = option(
+        35.0, "with magface: weight of the term that makes embeddings long; too low: all short"
+    )
+    margin_norms: list[float] = option(
+        [10.0, 110.0], "with magface: lengths of embeddings with the smallest and largest margin"
+    )
+
+    def __post_init__(self):
+        if self.margin is None:
+            self.margin = usual_margin(self.margin_type)
+        check_margin(self.margin_type, self.margin)
+        if not 0.0 <= self.margin_warmup <= 1.0:
+            raise ValueError(f"margin_warmup is a share from 0 to 1, not {self.margin_warmup}")
+        if self.margin_type == "none" and (self.margin_learnable or self.margin_warmup > 0):
+            raise ValueError("margin_type is none: there is no margin to learn or to warm up")
+        norms = self.margin_norms
+        if len(norms) != 2 or not 0 < norms[0] < norms[1]:
+            raise ValueError(f"margin_norms must be two lengths, the smaller first, not {norms}")
+
+    def build_margin(self) -> AdaptiveMargin:
+        """Return the module that gives the losses their margin arguments."""
+        return AdaptiveMargin(
+            self.margin_type,
+            self.margin,
+            warmup=self.margin_warmup,
+            learnable=self.margin_learnable,
+            reward=self.margin_reward,
+            regulariser=self.margin_regulariser,
+            norm_range=tuple(self.margin_norms),
+        )
 
 
 @dataclass

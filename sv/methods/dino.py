@@ -8,15 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from sv.config import option
-from sv.data.views import CropGroup, DataConfig
+from sv.crops.views import CropGroup, DataConfig
 from sv.distributed import all_reduce_mean, gather
+from sv.encoders.heads import DinoHead
 from sv.errors import InputError
 from sv.losses import dino_loss, sinkhorn, update_center, view_cross_entropy
-from sv.methods.base import Facts, Method, Moment, Stats, Views
-from sv.methods.checks import check_sizes
+from sv.methods.base import Facts, Method, Moment, Stats, Views, check_sizes
 from sv.methods.figures import output_use, pair_cosines
 from sv.methods.momentum import follow, follower, rising
-from sv.models.heads import DinoHead
 
 
 @dataclass

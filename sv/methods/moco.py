@@ -1,13 +1,17 @@
 """MoCo: like SimCLR, with negatives from a queue of keys that a slow copy of the encoder made."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv import distributed
 from sv.config import option
 from sv.distributed import gather, own_rows, world_size
+from sv.encoders.heads import mlp
+from sv.encoders.sync_norm import is_synchronised
 from sv.errors import InputError
 from sv.losses import moco_nce
 from sv.methods.base import Facts, Method, Moment, Stats, Views
@@ -15,9 +19,6 @@ from sv.methods.contrastive import ContrastiveConfig, chance
 from sv.methods.figures import pair_cosines
 from sv.methods.momentum import follower
 from sv.methods.queue import Queue, check_queue
-from sv.methods.shuffle import shuffled_forward
-from sv.models.heads import mlp
-from sv.sync_norm import is_synchronised
 
 
 @dataclass
@@ -140,3 +141,37 @@ class MoCo(Method):
     def momentum_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
         """The networks of the keys follow those of the queries."""
         return [(self.key_encoder, self.encoder), (self.key_projector, self.projector)]
+
+
+# ---------------------------------------------------------------- shuffled batches
+
+
+def shuffled_forward(
+    network: Callable[[Tensor], Tensor], crops: Tensor, seed: int, parts: int = 1
+) -> Tensor:
+    """Return the outputs of ``network`` for the crops of all processes, dealt out anew.
+
+    A batch norm measures the crops of its own process. If the two crops of an utterance were
+    always in batches of the same company, those statistics would give the pair away (He et al.
+    2020, section 3.3). So each process gets a random share of all crops, in one or several batches,
+    and the outputs are put back in order.
+
+    Parameters
+    ----------
+    crops: (batch, frames, mel) of this process's items.
+    seed: of the deal, the same in every process.
+    parts: batches into which each process divides its share.
+
+    Returns
+    -------
+    (joined batch, dim), in order of processes; with one process and one part simply the outputs.
+    """
+    if distributed.world_size() == parts == 1:
+        return network(crops)
+    everything = distributed.gather(crops)
+    order = torch.randperm(len(everything), generator=torch.Generator().manual_seed(seed))
+    order = order.to(crops.device)
+    mine = order[distributed.own_rows(len(crops)) or slice(None)]
+    outputs = [network(everything[some]) for some in mine.tensor_split(parts) if len(some)]
+    shuffled = distributed.gather(torch.cat(outputs))
+    return torch.empty_like(shuffled).index_copy_(0, order, shuffled)

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 from sv.config import option
 from sv.distributed import gather, own_rows
+from sv.encoders.heads import mlp
 from sv.losses import nt_xent
 from sv.methods.base import Facts, Method, Moment, Stats, Views
 from sv.methods.contrastive import ContrastiveConfig, chance
 from sv.methods.figures import pair_cosines
-from sv.models.heads import mlp
 
 
 @dataclass

@@ -3,7 +3,7 @@
 SupCon (Khosla et al., NeurIPS 2020) and H-SCL (Jiang et al. 2022), as Masztalski et al.
 (Interspeech 2025, arXiv 2507.17540) train them for speakers: no projector, a temperature that is
 learned, two utterances of each speaker in a batch. Which speakers meet in a batch is decided by
-``sv.hard_negatives``.
+``sv.sampling.chns``.
 """
 
 import math

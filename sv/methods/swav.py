@@ -9,12 +9,11 @@ from torch import Tensor, nn
 
 from sv.config import option
 from sv.distributed import gather, rank, world_size
+from sv.encoders.heads import mlp
 from sv.losses import sinkhorn, swav_loss
-from sv.methods.base import Facts, Method, Moment, Stats, Views
-from sv.methods.checks import check_sizes
+from sv.methods.base import Facts, Method, Moment, Stats, Views, check_sizes
 from sv.methods.figures import output_use, pair_cosines
 from sv.methods.queue import Queue, check_queue
-from sv.models.heads import mlp
 
 
 @dataclass

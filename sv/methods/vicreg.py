@@ -6,11 +6,10 @@ from torch import Tensor, nn
 
 from sv.config import option
 from sv.distributed import gather
+from sv.encoders.heads import mlp
 from sv.losses import vicreg_loss
-from sv.methods.base import Facts, Method, Stats, Views
-from sv.methods.checks import check_sizes
+from sv.methods.base import Facts, Method, Stats, Views, check_sizes
 from sv.methods.figures import pair_cosines
-from sv.models.heads import mlp
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""From embeddings to figures: trial lists, scores, error rates and their intervals.
+"""From embeddings to figures: scores, error rates and their intervals.
 
 Nothing here imports torch or the training code; ``numpy`` arrays in, ``numpy`` arrays out.
 """

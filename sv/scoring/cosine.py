@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sv.data.trials import Trials
 from sv.errors import InputError
 from sv.scoring.backend import Backend
 from sv.scoring.pairs import (
@@ -13,7 +14,6 @@ from sv.scoring.pairs import (
     score_sides,
     shown,
 )
-from sv.scoring.trials import Trials
 
 SHOWN = 5
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from sv.data.trials import Trials
 from sv.errors import InputError
-from sv.kaldi_io import load_vectors, read_scp
+from sv.kaldi.arks import load_vectors, read_scp
 from sv.numbers import to_float
 from sv.scoring.score_file import match_scores, read_scores
-from sv.scoring.trials import Trials
 
 
 def read_quality(source: str) -> tuple[dict[str, float], str]:

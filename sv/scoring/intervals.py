@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
-from sv.errors import InputError
+from sv.data.speaker_groups import Groups
+from sv.data.trials import Trials
 from sv.scoring.metrics import cheapest_target, cost_weights, sort_classes
-from sv.scoring.trials import Trials
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -33,14 +31,6 @@ class Interval(NamedTuple):
     high: float
 
 
-class Groups(NamedTuple):
-    """What is resampled: ``of_name`` (names,) int64, the group of each of ``Trials.names``."""
-
-    of_name: np.ndarray
-    count: int
-    kind: str
-
-
 class Resampled(NamedTuple):
     """The figures of each resample: ``eer`` (n,), ``min_dcf`` p_target -> (n,).
 
@@ -50,36 +40,6 @@ class Resampled(NamedTuple):
 
     eer: np.ndarray
     min_dcf: dict[float, np.ndarray]
-
-
-def speaker_groups(trials: Trials, utt2spk: dict[str, str]) -> Groups:
-    """Return the speakers as groups. Raises ``InputError`` for utterances without a speaker."""
-    missing = [name for name in trials.names if name not in utt2spk]
-    if missing:
-        raise InputError(
-            f"{len(missing)} of {len(trials.names)} utterances of {trials.path} have no speaker: "
-            f"{', '.join(missing[:5])}; complete the utt2spk file, or leave it out"
-        )
-    speakers, of_name = np.unique([utt2spk[name] for name in trials.names], return_inverse=True)
-    return Groups(of_name.astype(np.int64), len(speakers), "speakers")
-
-
-def linked_groups(trials: Trials) -> Groups:
-    """Return groups for a list whose speakers are not known: utterances joined by target trials.
-
-    A target trial says that two utterances share a speaker. A speaker whose utterances are not
-    all joined falls into several groups, so these intervals may be too narrow.
-    """
-    targets = trials.require_both_classes()
-    size = len(trials.names)
-    links = coo_matrix(
-        (np.ones(np.count_nonzero(targets)), (trials.enrol[targets], trials.test[targets])),
-        shape=(size, size),
-    )
-    count, of_name = connected_components(links, directed=False)
-    return Groups(
-        of_name.astype(np.int64), int(count), "groups of utterances joined by target trials"
-    )
 
 
 def taking_part(trials: Trials, groups: Groups) -> int:
@@ -208,3 +168,43 @@ def interval(values: np.ndarray, level: float = LEVEL) -> Interval:
         return Interval(np.nan, np.nan)
     low, high = np.quantile(values, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     return Interval(float(low), float(high))
+
+
+# ---------------------------------------------------------------- two systems on the same trials
+# Both systems are resampled with the same draws of speakers (`resample` with one seed), and the
+# difference of their figures is looked at draw by draw: what is hard for both cancels.
+
+
+class PairedDifference(NamedTuple):
+    """``interval`` of the difference, and a two-sided ``p_value`` for "there is none"."""
+
+    interval: Interval
+    p_value: float
+
+
+def paired_difference(values: np.ndarray, base: np.ndarray) -> PairedDifference:
+    """Compare one figure of two systems: ``values`` and ``base`` (draws,), of the same draws.
+
+    The p-value is that of the bootstrap interval: the level at which it just touches 0, twice the
+    share of draws on the other side of 0 (ties count half), never below 2 / (draws + 1). Draws
+    without a figure (NaN) are left out; with half of them or more gone, all is NaN.
+    """
+    difference = values - base
+    span = interval(difference)
+    if not np.isfinite(span.low):
+        return PairedDifference(span, float("nan"))
+    difference = difference[np.isfinite(difference)]
+    below = np.count_nonzero(difference < 0.0) + 0.5 * np.count_nonzero(difference == 0.0)
+    least = min(below, len(difference) - below) + 1.0
+    return PairedDifference(span, float(min(1.0, 2.0 * least / (len(difference) + 1.0))))
+
+
+def paired_differences(system: Resampled, base: Resampled) -> dict[str | float, PairedDifference]:
+    """Return "eer" and each p_target of minDCF -> ``system`` minus ``base``.
+
+    Negative: ``system`` is better. An interval that holds 0 is a tie.
+    """
+    result = {"eer": paired_difference(system.eer, base.eer)}
+    for p, costs in system.min_dcf.items():
+        result[p] = paired_difference(costs, base.min_dcf[p])
+    return result

@@ -9,14 +9,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from sv.data.trials import Trials
 from sv.errors import InputError
-from sv.scoring.trials import Trials
 
 # Two gathered blocks of 2,048 x 512 float32 are 8 MB: they stay in the cache they were made in.
 BLOCK = 2048
 
 Embeddings = tuple[list[str], np.ndarray]
-"""Ids and vectors (n, dim) float32, as ``sv.kaldi_io.load_vectors`` returns them."""
+"""Ids and vectors (n, dim) float32, as ``sv.kaldi.arks.load_vectors`` returns them."""
 
 
 class Prepared(NamedTuple):

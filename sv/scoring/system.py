@@ -9,14 +9,13 @@ from argparse import ArgumentParser, Namespace
 import numpy as np
 
 from sv.data.labels import read_label_file, refuse_gaps
+from sv.data.trials import Trials
 from sv.errors import InputError
-from sv.kaldi_io import load_vectors
+from sv.kaldi.arks import load_vectors
 from sv.numbers import NATURAL
-from sv.scoring.baseline import evenly_spaced
 from sv.scoring.cosine import Cosine
 from sv.scoring.pairs import Embeddings, PairBackend, Prepared, Sides, prepare_sides, shown
 from sv.scoring.plda import PLDA
-from sv.scoring.trials import Trials
 from sv.scoring.two_covariance import group_sums
 
 
@@ -46,7 +45,7 @@ def add_system_options(p: ArgumentParser) -> None:
 
 
 def load_backend(args: Namespace) -> tuple[PairBackend, dict]:
-    """Return the back-end and the facts about it for ``score_info``."""
+    """Return the back-end and the facts about it for ``write_info``."""
     backend: Cosine | PLDA
     training = load_vectors(args.center_on)[1] if args.center_on else None
     if args.plda:
@@ -151,3 +150,10 @@ def group_means(vectors: np.ndarray, groups: np.ndarray) -> Embeddings:
     names, rows, counts = np.unique(groups, return_inverse=True, return_counts=True)
     means = group_sums(vectors, rows, len(names)) / counts[:, None]
     return names.tolist(), means.astype(np.float32)
+
+
+def evenly_spaced(items: list[str], limit: int) -> list[str]:
+    """Return at most ``limit`` of ``items``, spread over the whole list; 0 means all."""
+    if limit <= 0 or limit >= len(items):
+        return items
+    return [items[i] for i in np.linspace(0, len(items) - 1, limit).round().astype(int)]

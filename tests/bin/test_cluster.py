@@ -12,7 +12,7 @@ import pytest
 from sv.bin.cluster import main
 from sv.cluster.files import histogram
 from sv.errors import InputError
-from sv.kaldi_io import ArkWriter, load_vectors
+from sv.kaldi.arks import ArkWriter, load_vectors
 
 pytestmark = pytest.mark.whole
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from sv.audio.files import read_audio, write_audio
 from sv.bin import extract_features, merge_features
-from sv.data.audio import read_audio, write_audio
-from sv.data.wave_index import load_index
+from sv.crops.wave_index import load_index
+from sv.data import extraction
 from sv.errors import InputError
-from sv.features import extraction, fbank
-from sv.kaldi_io import read_matrix, read_scp
+from sv.features import fbank
+from sv.kaldi.arks import read_matrix, read_scp
 
 RATE = 16000
 
@@ -219,7 +220,7 @@ def test_what_a_killed_job_left_is_removed(corpus):
 
 
 def test_audio_is_decoded_once(corpus, monkeypatch):
-    from sv.data import doctor
+    from sv.audio import problems
 
     decoded = []
 
@@ -227,7 +228,7 @@ def test_audio_is_decoded_once(corpus, monkeypatch):
         decoded.append(path)
         return read_audio(path, *options)
 
-    monkeypatch.setattr(doctor, "read_audio", counting)
+    monkeypatch.setattr(problems, "read_audio", counting)
     corpus.extract(1)
     assert decoded == list(corpus.wav.values())[:3]
 

@@ -3,9 +3,9 @@ import pytest
 import soundfile
 
 from sv.bin import make_banks
+from sv.crops.banks import load_noises, load_rooms
 from sv.errors import InputError
 from sv.features import fbank
-from sv.features.banks import load_noises, load_rooms
 
 
 def write(path, samples):

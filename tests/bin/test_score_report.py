@@ -9,7 +9,7 @@ import pytest
 
 from sv.bin import embed_mean, report, score
 from sv.errors import InputError
-from sv.kaldi_io import ArkWriter, load_vectors
+from sv.kaldi.arks import ArkWriter, load_vectors
 from sv.scoring import metrics
 
 SPEAKERS, EACH, DIM = 8, 4, 16
@@ -229,8 +229,8 @@ def test_mean_filterbank_is_the_mean_less_that_of_the_training_set(tmp_path):
 def test_scoring_and_reporting_do_without_torch(root):
     """Metrics must start fast and run where there is no torch."""
     code = (
-        "import sys; import sv.bin.score, sv.bin.report, sv.bin.embed_mean, sv.plots; "
-        "sys.exit('torch' in sys.modules or 'sv.train' in sys.modules)"
+        "import sys; import sv.bin.score, sv.bin.report, sv.bin.embed_mean, sv.report.plots; "
+        "sys.exit('torch' in sys.modules or 'sv.training.trainer' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from sv.data import mpeg_frames
-from sv.data.audio import decode, read_audio
+from sv.audio import mpeg_frames
+from sv.audio.files import decode, read_audio
+from sv.audio.source import measure
 from sv.data.audio_headers import read_header
-from sv.data.audio_source import measure
 from sv.errors import AudioError, InputError, Truncated
 
 RATE = 16000
@@ -152,7 +152,7 @@ def test_joined_files_and_tags(tmp_path, ending):
 
 @pytest.mark.parametrize("searched", [1 << 20, 0])
 def test_joined_flac_that_is_too_long_to_be_searched(tmp_path, monkeypatch, searched):
-    monkeypatch.setattr("sv.data.audio_parts._SEARCHED", searched)
+    monkeypatch.setattr("sv.audio.parts._SEARCHED", searched)
     noise = io.BytesIO()
     samples = np.random.default_rng(0).standard_normal(4 * RATE) * 0.2
     soundfile.write(noise, samples, RATE, format="FLAC")

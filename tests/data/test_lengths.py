@@ -7,9 +7,10 @@ import numpy as np
 import soundfile
 
 from sv.data.fix import fix
-from sv.data.manifests import Utterance, write_data_dir
-from sv.data.tables import read_table
+from sv.data.manifests import write_data_dir
+from sv.data.utterance import Utterance
 from sv.data.validate import validate
+from sv.kaldi.tables import read_table
 
 
 def test_a_duration_that_the_features_contradict(tmp_path):

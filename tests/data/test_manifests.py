@@ -12,7 +12,8 @@ from lhotse.kaldi import load_kaldi_data_dir
 from sv.data import lhotse_manifests
 from sv.data.kaldi_dirs import from_kaldi_dir, to_kaldi_dir
 from sv.data.labels import read_label_file
-from sv.data.manifests import Utterance, read_data_dir, write_data_dir
+from sv.data.manifests import read_data_dir, write_data_dir
+from sv.data.utterance import Utterance
 from sv.errors import InputError
 
 FORMATS = {

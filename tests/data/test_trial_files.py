@@ -2,7 +2,7 @@
 
 import pytest
 
-from sv.data.trial_files import id_of, read_distributed, refuse_missing, write_trials
+from sv.data.trials import id_of, read_distributed, refuse_missing, write_trials
 from sv.errors import InputError
 
 LINES = [f"{int(i == 0)} id1/-a-/1.wav id2/b/{i}.wav" for i in range(14)]

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from sv.crops.banks import energy_decay, noise_kind
 from sv.errors import InputError
 from sv.features.augment import AugmentConfig, Draws, RoomBank, augment, mix
-from sv.features.banks import energy_decay, noise_kind
 from sv.features.filterbank import fbank
 
 

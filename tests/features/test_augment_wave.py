@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.signal import fftconvolve
 
+from sv.crops.banks import cut_response, energy_decay
 from sv.features.augment import Draws, RoomBank, augment
 from sv.features.augment_wave import (
     WaveRooms,
@@ -13,7 +14,6 @@ from sv.features.augment_wave import (
     mix_at_snr,
     source_samples,
 )
-from sv.features.banks import cut_response, energy_decay
 from sv.features.filterbank import fbank
 
 RATE = 16000
@@ -134,10 +134,10 @@ def test_noise_sounds_in_the_room_if_it_comes_first():
 
 
 def test_the_order_of_the_settings_reaches_the_crops(tmp_path, write_features):
-    from sv.data.index import TrainingIndex
+    from sv.crops.index import TrainingIndex
     from sv.errors import InputError
-    from sv.experiment import Experiment
-    from sv.train import Trainer
+    from sv.training.experiment import Experiment
+    from sv.training.trainer import Trainer
 
     index = TrainingIndex.load(write_features(tmp_path / "data", [60] * 4))
     words = ["model.mel_bins=8", "data.crop_seconds=0.3", "train.batch_size=2"]

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from sv.data.batches import RandomBatches
-from sv.data.index import TrainingIndex
-from sv.data.views import CropGroup, NoiseBank, ViewSource
-from sv.data.wave_index import WaveformIndex
+from sv.crops.batches import RandomBatches
+from sv.crops.front_end import FrontEnd
+from sv.crops.index import TrainingIndex
+from sv.crops.views import CropGroup, NoiseBank, ViewSource
+from sv.crops.wave_index import WaveformIndex
 from sv.features.augment import AugmentConfig, RoomBank
 from sv.features.augment_wave import WaveRooms
 from sv.features.mixing import MixingConfig
-from sv.front_end import FrontEnd
 
 ITEMS = 6
 GROUPS = [CropGroup("mixtures", 3, 0.2, sources=True), CropGroup("views", 2, 0.2)]

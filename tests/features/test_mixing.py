@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from sv.data.batches import RandomBatches
-from sv.data.index import TrainingIndex
-from sv.data.views import CropGroup, ViewSource
+from sv.crops.batches import RandomBatches
+from sv.crops.index import TrainingIndex
+from sv.crops.views import CropGroup, ViewSource
 from sv.features.augment import AugmentConfig, Draws
 from sv.features.augment_wave import signal_power
 from sv.features.mixing import MixingConfig, draw_interferers, mix_log_mel, mix_waves, sources_of

@@ -4,14 +4,8 @@ import pytest
 import torch
 
 from sv.losses import AdaptiveMargin, nt_xent
-from sv.losses.margins import (
-    MARGINS,
-    MarginState,
-    check_margin,
-    magface_regulariser,
-    usual_margin,
-)
-from sv.methods.margin import MarginOptions
+from sv.losses.margins import MARGINS, MarginState, check_margin, magface_regulariser, usual_margin
+from sv.methods.contrastive import MarginOptions
 
 NORMS = torch.linspace(1.0, 5.0, 400, dtype=torch.float64)
 

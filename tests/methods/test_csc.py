@@ -9,14 +9,14 @@ import torch
 
 from sv import checkpoint
 from sv.bin import train
-from sv.data.views import DataConfig
+from sv.crops.views import DataConfig
+from sv.encoders import SeparativeConfig, build_encoder
 from sv.errors import InputError
-from sv.experiment import Experiment
 from sv.methods import METHODS
 from sv.methods.base import Sources, Views
 from sv.methods.csc import CSC, CSCConfig, SupervisedCSC, SupervisedCSCConfig
-from sv.models import SeparativeConfig, build_encoder
-from sv.train import Interrupted, Trainer
+from sv.training.experiment import Experiment
+from sv.training.trainer import Interrupted, Trainer
 
 
 def method_of(kind=CSC, config=None, sources=2, **settings):

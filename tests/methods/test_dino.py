@@ -5,12 +5,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sv.data.views import DataConfig
+from sv.crops.views import DataConfig
+from sv.encoders.heads import DinoHead, UnitLinear
 from sv.errors import InputError
 from sv.losses import dino_loss, sinkhorn, view_cross_entropy
 from sv.methods.base import Moment
 from sv.methods.dino import DINO, DINOConfig
-from sv.models.heads import DinoHead, UnitLinear
 
 
 def settings(**changes):

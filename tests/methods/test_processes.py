@@ -7,13 +7,13 @@ from torch import nn
 from two_processes import in_processes
 
 from sv import distributed
-from sv.experiment import Experiment
+from sv.encoders import build_encoder
+from sv.encoders.sync_norm import synchronise
 from sv.methods import METHODS, build_method
 from sv.methods.base import Facts, Moment, Sources, Views
-from sv.methods.shuffle import shuffled_forward
-from sv.models import build_encoder
-from sv.positives import SSPS, SSPSConfig
-from sv.sync_norm import synchronise
+from sv.methods.moco import shuffled_forward
+from sv.sampling.ssps import SSPS, SSPSConfig
+from sv.training.experiment import Experiment
 
 pytestmark = pytest.mark.whole
 

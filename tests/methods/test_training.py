@@ -9,8 +9,8 @@ from tiny_methods import TINY, settings_of, supervised
 from sv import checkpoint
 from sv.bin import train
 from sv.errors import InputError
-from sv.monitor import TrainingFailed
-from sv.train import Interrupted, Trainer
+from sv.training.monitor import TrainingFailed
+from sv.training.trainer import Interrupted, Trainer
 
 pytestmark = pytest.mark.whole
 

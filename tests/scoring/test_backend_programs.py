@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from sv.bin import calibrate, normalize_scores, plda, score
+from sv.data.trials import read_trials
 from sv.errors import InputError
-from sv.kaldi_io import ArkWriter, load_vectors
+from sv.kaldi.arks import ArkWriter, load_vectors
 from sv.scoring import metrics
 from sv.scoring.cosine import unit_rows
-from sv.scoring.score_file import match_scores, read_scores
-from sv.scoring.score_info import read_info
+from sv.scoring.score_file import match_scores, read_info, read_scores
 from sv.scoring.score_norm import as_norm
-from sv.scoring.trials import read_trials
 
 pytestmark = pytest.mark.whole
 

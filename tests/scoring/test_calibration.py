@@ -7,12 +7,12 @@ from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
 from sv.bin import calibrate
+from sv.data.trials import read_trials
 from sv.errors import InputError
 from sv.scoring import metrics
 from sv.scoring.calibration import Calibration, probability
 from sv.scoring.fusion import gather, quality_columns, read_quality
-from sv.scoring.score_info import read_info
-from sv.scoring.trials import read_trials
+from sv.scoring.score_file import read_info
 
 
 def make(count=2000, systems=2, seed=0, share=0.1):
@@ -161,7 +161,7 @@ def test_columns_are_scores_then_qualities(tmp_path):
 
 
 def test_magnitudes_come_from_embeddings(tmp_path):
-    from sv.kaldi_io import ArkWriter
+    from sv.kaldi.arks import ArkWriter
 
     with ArkWriter(tmp_path / "e.ark", tmp_path / "e.scp") as writer:
         writer.write("a", np.array([3.0, 4.0]))

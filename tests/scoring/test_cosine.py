@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import cosine_similarity
 
+from sv.data.trials import read_trials
 from sv.errors import InputError
 from sv.scoring import cosine, pairs
 from sv.scoring.score_file import match_scores, read_scores, write_scores
-from sv.scoring.trials import read_trials
 
 
 def make_trials(path, count=300, utterances=20, seed=0):

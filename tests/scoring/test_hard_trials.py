@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from sv.bin import hard_trials
+from sv.data.trials import read_trials
 from sv.errors import InputError
-from sv.kaldi_io import ArkWriter
+from sv.kaldi.arks import ArkWriter
 from sv.scoring.hard_trials import nearest_impostors
-from sv.scoring.trials import read_trials
 
 
 def on_a_circle(*degrees):

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sv.data import speaker_groups
+from sv.data.trials import Trials
 from sv.errors import InputError
-from sv.scoring import intervals, metrics
-from sv.scoring.paired import paired_difference
-from sv.scoring.trials import Trials
+from sv.scoring import intervals as scoring_intervals
+from sv.scoring import metrics
+from sv.scoring.intervals import paired_difference
 
 
 def make(speakers=12, each=4, count=400, seed=0):
@@ -20,7 +22,9 @@ def make(speakers=12, each=4, count=400, seed=0):
     labels[:2] = True, False
     enrol[:2], test[:2] = 0, (speakers, 1)
     trials = Trials(Path("trials"), [f"u{i}" for i in range(size)], enrol, test, labels)
-    groups = intervals.speaker_groups(trials, {f"u{i}": f"s{i % speakers}" for i in range(size)})
+    groups = speaker_groups.speaker_groups(
+        trials, {f"u{i}": f"s{i % speakers}" for i in range(size)}
+    )
     scores = generator.standard_normal(count) + 2 * labels
     return trials, groups, np.round(scores, 1)
 
@@ -42,7 +46,9 @@ def draw(generator, speakers):
 def test_a_resample_is_the_list_with_its_trials_repeated():
     """Weighted curves must give what the ordinary figures give on the written-out list."""
     trials, groups, scores = make()
-    resampled = intervals.resample(scores, trials, groups, (0.01, 0.5), resamples=25, seed=7)
+    resampled = scoring_intervals.resample(
+        scores, trials, groups, (0.01, 0.5), resamples=25, seed=7
+    )
     generator = np.random.default_rng(7)
     share = np.full(groups.count, 1 / groups.count)
     checked = 0
@@ -64,7 +70,9 @@ def test_a_resample_is_the_list_with_its_trials_repeated():
 
 def test_the_same_seed_gives_the_same_interval_and_another_does_not():
     trials, groups, scores = make(count=3000)
-    runs = [intervals.resample(scores, trials, groups, seed=s, resamples=50) for s in (1, 1, 2)]
+    runs = [
+        scoring_intervals.resample(scores, trials, groups, seed=s, resamples=50) for s in (1, 1, 2)
+    ]
     np.testing.assert_array_equal(runs[0].eer, runs[1].eer)
     assert not np.array_equal(runs[0].eer, runs[2].eer)
 
@@ -73,9 +81,9 @@ def test_the_interval_holds_the_figure_and_narrows_with_more_speakers():
     widths = []
     for speakers in (10, 80):
         trials, scores = draw(np.random.default_rng(3), speakers)
-        groups = intervals.Groups(np.arange(3 * speakers) % speakers, speakers, "speakers")
-        low, high = intervals.interval(
-            intervals.resample(scores, trials, groups, resamples=200).eer
+        groups = speaker_groups.Groups(np.arange(3 * speakers) % speakers, speakers, "speakers")
+        low, high = scoring_intervals.interval(
+            scoring_intervals.resample(scores, trials, groups, resamples=200).eer
         )
         assert low < metrics.eer(scores, trials.labels) < high
         widths.append(high - low)
@@ -87,9 +95,13 @@ def test_speakers_give_a_wider_interval_than_single_utterances():
     trials, groups, scores = make(speakers=15, each=20, count=8000, seed=4)
     easy = np.random.default_rng(0).standard_normal(15) * 1.5
     scores = scores + np.where(trials.labels, easy[groups.of_name[trials.enrol]], 0)
-    single = intervals.Groups(np.arange(300), 300, "utterances")
+    single = speaker_groups.Groups(np.arange(300), 300, "utterances")
     widths = [
-        np.diff(intervals.interval(intervals.resample(scores, trials, g, resamples=200).eer))[0]
+        np.diff(
+            scoring_intervals.interval(
+                scoring_intervals.resample(scores, trials, g, resamples=200).eer
+            )
+        )[0]
         for g in (groups, single)
     ]
     assert widths[0] > 1.5 * widths[1]
@@ -103,9 +115,9 @@ def test_coverage_on_speakers_drawn_anew():
     hits = 0
     for _ in range(40):
         trials, scores = draw(generator, 25)
-        groups = intervals.Groups(np.arange(75) % 25, 25, "speakers")
-        low, high = intervals.interval(
-            intervals.resample(scores, trials, groups, resamples=150).eer
+        groups = speaker_groups.Groups(np.arange(75) % 25, 25, "speakers")
+        low, high = scoring_intervals.interval(
+            scoring_intervals.resample(scores, trials, groups, resamples=150).eer
         )
         hits += low <= truth <= high
     assert hits >= 33
@@ -115,7 +127,7 @@ def test_without_speakers_utterances_joined_by_targets_are_groups():
     enrol, test = np.array([0, 1, 3, 0]), np.array([1, 2, 4, 5])
     labels = np.array([True, True, True, False])
     trials = Trials(Path("t"), list("abcdef"), enrol, test, labels)
-    groups = intervals.linked_groups(trials)
+    groups = speaker_groups.linked_groups(trials)
     assert groups.count == 3
     assert len(set(groups.of_name[[0, 1, 2]])) == 1
     assert len(set(groups.of_name[[0, 3, 5]])) == 3
@@ -125,12 +137,12 @@ def test_without_speakers_utterances_joined_by_targets_are_groups():
 def test_utterances_without_speaker_are_refused():
     trials, _, _ = make()
     with pytest.raises(InputError, match="47 of 48 utterances of trials have no speaker: u1"):
-        intervals.speaker_groups(trials, {"u0": "s0"})
+        speaker_groups.speaker_groups(trials, {"u0": "s0"})
 
 
 def test_draws_without_a_class_do_not_spoil_the_interval():
-    assert intervals.interval(np.array([0.1, np.nan, 0.3, 0.2])).low >= 0.1
-    assert np.isnan(intervals.interval(np.array([np.nan, np.nan, 0.1])).low)
+    assert scoring_intervals.interval(np.array([0.1, np.nan, 0.3, 0.2])).low >= 0.1
+    assert np.isnan(scoring_intervals.interval(np.array([np.nan, np.nan, 0.1])).low)
 
 
 def list_with(targets, nontargets):
@@ -144,24 +156,28 @@ def list_with(targets, nontargets):
     ]
     labels = np.arange(len(enrol)) < targets
     trials = Trials(Path("t"), names, np.array(enrol), np.array(test), labels)
-    return trials, intervals.Groups(np.arange(2 * count) % count, count, "speakers")
+    return trials, speaker_groups.Groups(np.arange(2 * count) % count, count, "speakers")
 
 
 @pytest.mark.parametrize(("targets", "nontargets", "known"), [(4, 40, 0), (40, 4, 0), (5, 5, 1)])
 def test_few_speakers_give_no_interval(targets, nontargets, known):
     """Whichever class is of few: many speakers in the list alone do not make an error rate sure."""
     trials, groups = list_with(targets, nontargets)
-    assert intervals.taking_part(trials, groups) == min(targets, nontargets)
+    assert scoring_intervals.taking_part(trials, groups) == min(targets, nontargets)
     scores = np.random.default_rng(0).standard_normal(len(trials))
     for seed in range(3):
-        found = intervals.resample(scores, trials, groups, resamples=40, seed=seed)
+        found = scoring_intervals.resample(scores, trials, groups, resamples=40, seed=seed)
         for values in (found.eer, *found.min_dcf.values()):
-            assert np.isfinite(intervals.interval(values).low) == known
+            assert np.isfinite(scoring_intervals.interval(values).low) == known
         assert np.isfinite(paired_difference(found.eer, found.eer + 0.1).p_value) == known
 
 
 def test_what_is_said_of_few_speakers():
     _, groups = list_with(12, 12)
-    assert intervals.caution(10, groups) is None
-    assert "no more than 5 speakers: intervals are too narrow" in intervals.caution(5, groups)
-    assert "no more than 2 speakers: below 5 there is no interval" in intervals.caution(2, groups)
+    assert scoring_intervals.caution(10, groups) is None
+    assert "no more than 5 speakers: intervals are too narrow" in scoring_intervals.caution(
+        5, groups
+    )
+    assert "no more than 2 speakers: below 5 there is no interval" in scoring_intervals.caution(
+        2, groups
+    )

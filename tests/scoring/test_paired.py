@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sv.scoring import intervals, metrics
-from sv.scoring.paired import paired_difference, paired_differences
-from sv.scoring.trials import Trials
+from sv.data import speaker_groups
+from sv.data.trials import Trials
+from sv.scoring import intervals as scoring_intervals
+from sv.scoring import metrics
+from sv.scoring.intervals import paired_difference, paired_differences
 
 
 def test_by_hand():
@@ -35,7 +37,7 @@ def list_of(speakers, each=3):
     enrol, test = enrol[keep].astype(np.int32), test[keep].astype(np.int32)
     labels = enrol % speakers == test % speakers
     trials = Trials(Path("t"), [f"u{i}" for i in utterances], enrol, test, labels)
-    return trials, intervals.Groups(utterances % speakers, speakers, "speakers")
+    return trials, speaker_groups.Groups(utterances % speakers, speakers, "speakers")
 
 
 def two_systems(generator, trials, groups, gain):
@@ -50,7 +52,7 @@ def compare(seed, gain, resamples=120, speakers=20):
     generator = np.random.default_rng(seed)
     trials, groups = list_of(speakers)
     drawn = [
-        intervals.resample(scores, trials, groups, (0.05,), resamples)
+        scoring_intervals.resample(scores, trials, groups, (0.05,), resamples)
         for scores in two_systems(generator, trials, groups, gain)
     ]
     return paired_differences(drawn[1], drawn[0]), drawn
@@ -67,7 +69,7 @@ def test_a_gain_is_seen_that_separate_intervals_hide():
     result, drawn = compare(seed=0, gain=0.6, resamples=300, speakers=60)
     assert result["eer"].p_value < 0.02 and result["eer"].interval.high < 0
     assert result[0.05].interval.high < 0
-    separate = [intervals.interval(each.eer) for each in drawn]
+    separate = [scoring_intervals.interval(each.eer) for each in drawn]
     assert separate[1].high > separate[0].low  # they overlap
 
 
@@ -78,7 +80,8 @@ def test_trials_resampled_instead_would_be_too_sure():
     scores = generator.standard_normal(len(trials)) + 2.5 * trials.labels
     unlike = 1.5 * generator.standard_normal(12)[groups.of_name[trials.enrol]] * trials.labels
     speakers = [
-        intervals.resample(s, trials, groups, (0.05,), 150) for s in (scores, scores + unlike)
+        scoring_intervals.resample(s, trials, groups, (0.05,), 150)
+        for s in (scores, scores + unlike)
     ]
     width = np.diff(paired_differences(speakers[1], speakers[0])["eer"].interval)[0]
     differences = []

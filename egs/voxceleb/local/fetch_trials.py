@@ -12,7 +12,7 @@ from pathlib import Path
 import voxceleb
 
 from sv.cli import parser, run
-from sv.data.download import download
+from sv.corpora.download import download
 
 
 def main(argv: list[str] | None = None) -> None:

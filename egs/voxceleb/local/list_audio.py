@@ -14,16 +14,15 @@ from pathlib import Path
 
 import voxceleb
 
+from sv.audio.endings import is_foreign
 from sv.cli import parser, run
-from sv.data.convert import require_ffmpeg
-from sv.data.counts import Counts, check_counts, expected_counts
-from sv.data.endings import is_foreign
-from sv.data.folder_layout import AudioFile
-from sv.data.layouts import list_utterances, matching, speakers_in
-from sv.data.trial_files import refuse_missing
+from sv.corpora.convert import require_ffmpeg
+from sv.corpora.counts import Counts, check_counts, expected_counts
+from sv.corpora.known_layouts import list_utterances, matching, speakers_in
+from sv.data.trials import Trials, refuse_missing
+from sv.data.utterance import AudioFile
 from sv.errors import InputError
 from sv.files import atomic_write, digest
-from sv.scoring.trials import Trials
 
 SHOWN = 6
 

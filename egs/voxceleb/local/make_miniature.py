@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 import voxceleb
 
+from sv.audio.files import read_audio, write_audio
+from sv.audio.generated import generate_noise, generate_room_response
 from sv.cli import parser, run
-from sv.data.audio import read_audio, write_audio
-from sv.data.convert import require_ffmpeg
-from sv.data.generated_banks import generate_noise, generate_room_response
-from sv.data.mini_tables import read_tsv
+from sv.corpora.convert import require_ffmpeg
+from sv.corpora.mini_tables import read_tsv
 from sv.errors import InputError
 
 RATE = 16000

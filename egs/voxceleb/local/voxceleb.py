@@ -12,11 +12,10 @@ import csv
 import re
 from pathlib import Path
 
-from sv.data.counts import Counts, check_counts
+from sv.corpora.counts import Counts, check_counts
 from sv.data.guard import Overlap
-from sv.data.trial_files import read_distributed
+from sv.data.trials import Trials, read_distributed
 from sv.errors import InputError
-from sv.scoring.trials import Trials
 from sv.text import read_text
 
 SPEAKER = re.compile(r"id1\d{4}|id0\d{4}")

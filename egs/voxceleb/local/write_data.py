@@ -16,17 +16,17 @@ from pathlib import Path
 import voxceleb
 
 from sv.cli import parser, run
-from sv.data.counts import expected_counts
-from sv.data.directories import replaced_directory
+from sv.corpora.counts import expected_counts
+from sv.corpora.scan import read_scanned
 from sv.data.guard import check_disjoint
-from sv.data.manifests import Utterance, staged_data_dir
-from sv.data.scan import read_scanned
-from sv.data.trial_files import refuse_missing, write_trials
+from sv.data.manifests import staged_data_dir
+from sv.data.replaced import replaced_directory
+from sv.data.trial_checks import doubts
+from sv.data.trials import Trials, refuse_missing, write_trials
+from sv.data.utterance import Utterance
 from sv.errors import InputError
 from sv.files import atomic_write
 from sv.numbers import SHARE
-from sv.scoring.trial_checks import doubts
-from sv.scoring.trials import Trials
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,0 +1,1 @@
+"""Audio files and waveforms: reading, problems, channels, generated noise and rooms."""

@@ -1,0 +1,150 @@
+"""Reading and writing audio files: WAV, FLAC, Ogg, Opus, MP3, by libsndfile (soundfile)."""
+
+import logging
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+
+from sv.audio.channel_choice import FULL_SCALE, to_mono, unlike
+from sv.audio.parts import AGAIN
+from sv.audio.source import measure, open_audio
+from sv.errors import AudioError, InputError
+from sv.files import atomic_write, shown
+
+log = logging.getLogger(__name__)
+
+WRITERS = {".wav": "WAV", ".flac": "FLAC"}
+LOUDEST = 16.0
+"""Floating-point samples beyond this are of another scale, such as that of 16-bit numbers."""
+
+_said: set[tuple[str, int, int]] = set()
+
+
+def read_audio(
+    path: str | os.PathLike, sample_rate: int = 16000, channel: int | None = None
+) -> np.ndarray:
+    """Return the samples of an audio file as float32 (samples,), 16-bit full scale being 1.0.
+
+    Channels are averaged unless one is chosen (see ``to_mono``); another sample rate is resampled
+    to ``sample_rate`` in Hz. Each of these is said once in a program (as a warning of the logger
+    ``sv.audio.files``).
+
+    Raises:
+        AudioError: the file is missing, unreadable, cut off, without samples, does not say its
+            length, has samples that are not numbers or are of another scale, or its channels
+            cancel each other.
+    """
+    samples, rate, channels, _ = decode(path)
+    if channels > 1 and channel is None:
+        differ = unlike(samples)
+        note = f"{shown(path)} {differ or f'has {channels} channels'}; they are averaged"
+        _say_once("unlike" if differ else "channels", channels, 1, note)
+    try:
+        samples = to_mono(samples, channel)
+    except AudioError as error:
+        raise error.of(shown(path)) from None
+    if rate != sample_rate:
+        note = "; nothing is above half of it" if rate < sample_rate else ""
+        _say_once("rate", rate, sample_rate, f"{shown(path)} is sampled at {rate} Hz{note}")
+        samples = resample(samples, rate, sample_rate)
+    return samples
+
+
+class Decoded(NamedTuple):
+    """What is in an audio file.
+
+    ``samples``: (samples,) or (samples, channels), int16 where the file has 16-bit samples, else
+    float32; ``rate`` in Hz; ``format``: libsndfile's name of it.
+    """
+
+    samples: np.ndarray
+    rate: int
+    channels: int
+    format: str
+
+
+def decode(path: str | os.PathLike) -> Decoded:
+    """Decode a whole audio file. Raises ``AudioError`` as ``read_audio``, but for the channels."""
+    with open_audio(path) as audio:
+        samples, info = audio.decode()
+        if len(samples) == 0:
+            raise AudioError("holds no samples: remove it from the list")
+        _check_numbers(samples)
+    return Decoded(samples, info.rate, info.channels, info.format)
+
+
+def _check_numbers(samples: np.ndarray) -> None:
+    problem = not_audio(samples)
+    if problem:
+        remedy = AGAIN
+        if "scale" in problem:
+            remedy = "write it again, such as with 'sox -v 0.000030517578125 in.wav -b 16 out.wav'"
+        raise AudioError(f"{problem}: {remedy}")
+
+
+def not_audio(samples: np.ndarray) -> str | None:
+    """Return what makes numbers no samples in [-1, 1], or None."""
+    if samples.dtype.kind != "f" or samples.size == 0:
+        return None
+    low, high = float(samples.min()), float(samples.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "has samples that are no numbers (NaN or infinite)"
+    loudest = max(-low, high)
+    if loudest > LOUDEST:
+        return (
+            f"has floating-point samples up to {loudest:,.0f}, not in [-1, 1] (of the scale of "
+            "16-bit numbers?)"
+        )
+    return None
+
+
+def audio_info(path: str | os.PathLike) -> tuple[int, int, int]:
+    """Return (sample rate in Hz, channels, samples per channel), as decoding would give them."""
+    return measure(path)[:3]
+
+
+def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+    """Resample (samples,) from ``rate`` to ``new_rate`` Hz by a polyphase Kaiser filter."""
+    from scipy.signal import resample_poly  # slow to import, and most corpora do without
+
+    common = math.gcd(rate, new_rate)
+    return resample_poly(samples, new_rate // common, rate // common).astype(np.float32, copy=False)
+
+
+def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) -> None:
+    """Write float samples (samples,) in [-1, 1] as a 16-bit ``.wav`` or ``.flac`` file.
+
+    ``read_audio`` gives 16-bit values back exactly. What exceeds full scale is clipped. The file
+    appears under its name only when it is complete.
+
+    Raises:
+        InputError: another ending, or samples that are no numbers.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITERS:
+        raise InputError(f"{path}: audio is written as {' or '.join(WRITERS)}; choose one of them")
+    samples = np.asarray(samples, dtype=np.float32)
+    if not np.isfinite(samples).all():
+        raise InputError(f"{path}: the samples to write hold NaN or infinite values")
+    scaled = np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1)
+    with atomic_write(path, "wb") as handle:
+        soundfile.write(
+            handle,
+            scaled.astype(np.int16),
+            sample_rate,
+            format=WRITERS[path.suffix.lower()],
+            subtype="PCM_16",
+        )
+
+
+def _say_once(kind: str, found: int, wanted: int, sentence: str) -> None:
+    """Warn about the first file of a kind; a million lines would hide everything else."""
+    if (kind, found, wanted) in _said:
+        return
+    _said.add((kind, found, wanted))
+    to = f"; resampled to {wanted} Hz" if kind == "rate" else ""
+    log.warning("%s%s (said once; further files like it are treated alike)", sentence, to)

@@ -1,0 +1,150 @@
+"""Finding bad audio: what is wrong with a file, and when there is too much of it.
+
+``load`` decodes a file once and says what is wrong with it; feature extraction uses the samples,
+``examine`` and ``separate`` only the verdict. A bad utterance is listed and left out. More than
+1 % of them means that something larger is wrong (a broken copy, a wrong folder), so the stage
+stops.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from sv.audio.files import read_audio
+from sv.errors import InputError
+from sv.files import atomic_write, shown
+from sv.progress import progress
+from sv.text import read_text
+
+FRAME_SECONDS = 0.025
+# Three and a bit steps of 16-bit audio, -80 dB of full scale: dither alone, and no speech.
+SILENCE = 1e-4
+# Share of samples at full scale from which an utterance is counted as clipped.
+CLIPPED = 0.001
+# Share of bad utterances that a stage puts up with.
+MAX_BAD = 0.01
+
+
+class Bad(NamedTuple):
+    """An utterance that cannot be used, and why."""
+
+    id: str
+    path: str
+    reason: str
+
+
+def find_problem(samples: np.ndarray, sample_rate: int) -> str | None:
+    """Return what makes decoded audio (samples,) useless, or None."""
+    if len(samples) < int(FRAME_SECONDS * sample_rate):
+        return f"is shorter than one frame of 25 ms ({len(samples)} samples at {sample_rate} Hz)"
+    swing = float(samples.max() - samples.min()) / 2
+    if swing == 0.0:
+        return "is digital silence (all samples are equal)"
+    if swing < SILENCE:
+        return f"is silence (at most {20 * np.log10(swing):.0f} dB of full scale)"
+    return None
+
+
+def clipped_share(samples: np.ndarray) -> float:
+    """Return the share of samples (samples,) at full scale: a remark, no reason to leave out."""
+    if len(samples) == 0:
+        return 0.0
+    return np.count_nonzero(np.abs(samples) >= 32767 / 32768) / len(samples)
+
+
+def load(
+    path: str | os.PathLike, sample_rate: int = 16000, channel: int | None = None
+) -> tuple[np.ndarray | None, str | None]:
+    """Decode a file once; return (samples (samples,) float32, None) or (None, what is wrong).
+
+    What is wrong is a sentence that names the file: missing, unreadable, cut off, empty, not a
+    number, shorter than a frame, or silence. ``channel``: see ``sv.audio.channel_choice``.
+    """
+    try:
+        samples = read_audio(path, sample_rate, channel)
+    except InputError as error:
+        return None, str(error)
+    problem = find_problem(samples, sample_rate)
+    return (None, f"{shown(path)} {problem}") if problem else (samples, None)
+
+
+def examine(
+    path: str | os.PathLike, sample_rate: int = 16000, channel: int | None = None
+) -> str | None:
+    """Return what is wrong with an audio file, or None if it can be used."""
+    return load(path, sample_rate, channel)[1]
+
+
+def separate(wav_scp: Mapping[str, str], sample_rate: int = 16000) -> tuple[list[str], list[Bad]]:
+    """Examine utterances (id -> path of audio); return the good ids and the bad utterances."""
+    good, bad = [], []
+    for utterance, path in progress(wav_scp.items(), desc="checking audio", unit="utt"):
+        problem = examine(path, sample_rate)
+        if problem:
+            bad.append(Bad(utterance, path, problem))
+        else:
+            good.append(utterance)
+    return good, bad
+
+
+def write_bad(path: str | os.PathLike, bad: Iterable[Bad]) -> None:
+    """Write ``bad_utterances``: id, path and reason, separated by tabs, sorted by id."""
+    with atomic_write(path) as handle:
+        for row in sorted(bad):
+            handle.write("\t".join(" ".join(field.split("\t")) for field in row) + "\n")
+
+
+def read_bad(path: str | os.PathLike) -> list[Bad]:
+    """Read what ``write_bad`` wrote.
+
+    Raises:
+        InputError: missing file, or a line without its three fields.
+    """
+    lines = read_text(path, " does not exist: run feature extraction again").split("\n")
+    rows = [line.rstrip().split("\t") for line in lines if line.strip()]
+    for number, row in enumerate(rows, 1):
+        if len(row) != 3:
+            raise InputError(f"{path}, line {number}: not 'id<tab>path<tab>reason'; remove {path}")
+    return [Bad(*row) for row in rows]
+
+
+def read_exclude(path: str | os.PathLike | None) -> dict[str, str]:
+    """Return what to leave out, id or path -> reason; nothing for None.
+
+    A line is an id alone, or id, path and reason as ``write_bad`` writes them, separated by tabs.
+
+    Raises:
+        InputError: the file is missing, not UTF-8, or a line is neither.
+    """
+    if path is None:
+        return {}
+    found: dict[str, str] = {}
+    lines = read_text(path, ": there is no such list: check --exclude").split("\n")
+    while lines and not lines[-1].strip():
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        fields = line.rstrip().split("\t")
+        if not fields[0] or len(fields) == 2 or len(fields[0].split()) != 1:
+            raise InputError(
+                f"{path}, line {number}: neither an id nor 'id<tab>path<tab>reason'; correct it"
+            )
+        reason = fields[2] if len(fields) > 2 else f"is listed in {path}"
+        found.update(dict.fromkeys(fields[:2], reason))
+    return found
+
+
+def refuse_too_many(bad: list[Bad], total: int, listed_in: str, max_bad: float = MAX_BAD) -> None:
+    """Stop if more than the share ``max_bad`` of ``total`` utterances is bad, or all of them.
+
+    Raises:
+        InputError: with the share, the first reason, and where the others are listed.
+    """
+    if not bad or (len(bad) <= max_bad * total and len(bad) < total):
+        return
+    raise InputError(
+        f"{len(bad)} of {total} utterances are bad ({len(bad) / total:.1%}; at most {max_bad:.1%} "
+        f"are left out silently), the first: {bad[0].reason}. All are listed in {listed_in}: "
+        "mend or remove the audio, or allow more with --max-bad"
+    )

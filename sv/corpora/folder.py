@@ -1,0 +1,278 @@
+"""From any folder of audio to ``data/train``, ``data/test`` and their labels.
+
+Test = the files that the trials name. Training = all others, except those of speakers that occur
+in the trials.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sv.corpora.folder_layout import (
+    Found,
+    describe_all,
+    detect_layout,
+    find_files,
+    foreign_reason,
+    foreign_sentence,
+    speakers_in_several_groups,
+)
+from sv.corpora.name_lists import NameBook, read_name_list, read_trial_list
+from sv.data.audio_headers import read_headers
+from sv.data.guard import check_disjoint, copies_of
+from sv.data.manifests import staged_data_dir
+from sv.data.trial_checks import doubts
+from sv.data.trials import Trials
+from sv.data.utterance import AudioFile, Trial, Utterance, name_problem
+from sv.errors import InputError
+from sv.files import atomic_write, shown
+
+
+@dataclass
+class FolderCorpus:
+    """A folder split into training and test set; nothing is written yet."""
+
+    layout: str
+    train: list[Utterance]
+    test: list[Utterance] = field(default_factory=list)
+    trials: list[Trial] | None = None
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    left_out: int = 0
+    copies: dict[str, str] = field(default_factory=dict)
+    ambiguous_speakers: list[str] = field(default_factory=list)
+
+    @property
+    def has_speakers(self) -> bool:
+        """Whether the folder names speakers."""
+        return self.layout != "flat"
+
+
+def scan(
+    corpus: str | os.PathLike,
+    trials: str | os.PathLike | None = None,
+    train_list: str | os.PathLike | None = None,
+    *,
+    layout: str = "auto",
+    group_speakers: bool = False,
+    max_bad: float = 0.01,
+    bad_files: str | os.PathLike | None = None,
+    channel: int | None = None,
+) -> FolderCorpus:
+    """Find the audio under ``corpus``, read all headers, split by the trials.
+
+    Training leaves out the speakers of the test files, and files (with their speakers) that hold
+    the bytes of a test file under another name.
+
+    Args:
+        corpus: folder, or a link to one.
+        trials: a list of ``1 enrol.flac test.flac`` lines, or None for training only.
+        train_list: restricts training to the files it names.
+        layout: one of ``sv.corpora.folder_layout.LAYOUTS``, or ``auto``.
+        group_speakers: equal speaker names in two sub-corpora are two people.
+        max_bad: the share of unusable files (0 to 1) that is put up with.
+        bad_files: where unusable files are listed, as ``<path> <tab> <reason>`` lines; removed
+            when there are none. Audio in formats that are not read counts as unusable.
+        channel: the one that later stages take; a file without it is unusable.
+
+    Raises:
+        InputError: see ``find_files``, ``describe_all``, ``read_trial_list``; too many bad files,
+            a bad file in the trials, or nothing left to train on.
+    """
+    corpus = Path(corpus)
+    found = find_files(corpus)
+    relative, listed = _usable_names(corpus, found)
+    total = len(found.audio) + len(found.foreign)
+    if len(listed) > max_bad * total or not relative:  # before a million headers are read
+        _report_bad(corpus, listed, total, max_bad, bad_files, found)
+    layout = detect_layout(relative, corpus) if layout == "auto" else layout
+    files = describe_all(relative, layout, corpus, group_speakers)
+    # Lists are checked before the headers are read: a wrong list should not cost an hour.
+    book = NameBook(corpus, files, layout)
+    named = read_trial_list(trials, book) if trials is not None else None
+    chosen = set(read_name_list(train_list, book)) if train_list is not None else None
+
+    utterances, bad = read_headers(corpus, files, channel)
+    listed += [(str(corpus / file.relative), reason) for file, reason in bad]
+    _report_bad(corpus, listed, total, max_bad, bad_files, found)
+    if named is not None:
+        _refuse_bad_trials(Path(trials), corpus, bad, named)
+
+    test_ids = {file.id for _, *pair in named or [] for file in pair}
+    test_speakers = {f.speaker for _, *pair in named or [] for f in pair if f.speaker is not None}
+    allowed = None if chosen is None else {file.id for file in chosen}
+    candidates = [
+        u for u in utterances if u.id not in test_ids and (allowed is None or u.id in allowed)
+    ]
+    train = [u for u in candidates if u.speaker not in test_speakers]
+    test = [u for u in utterances if u.id in test_ids]
+    copies = copies_of({u.id: u.path for u in train}, {u.id: u.path for u in test})
+    same = {u.speaker for u in train if u.id in copies and u.speaker is not None}
+    train = [u for u in train if u.id not in copies and u.speaker not in same]
+    result = FolderCorpus(
+        layout=layout,
+        train=train,
+        test=test,
+        trials=None if named is None else [(n, e.id, t.id) for n, e, t in named],
+        bad=listed,
+        foreign=found.foreign,
+        copies=copies,
+        left_out=len(candidates) - len(train),
+        ambiguous_speakers=[] if group_speakers else speakers_in_several_groups(files),
+    )
+    if not train:
+        raise InputError(
+            f"{corpus}: no utterance is left to train on: {len(test_ids):,} are named by the "
+            f"trials, {result.left_out:,} are of their speakers"
+            + (f" ({_copies_sentence(copies)})" if copies else "")
+            + (", and the training list allows no other" if chosen is not None else "")
+            + "; add audio of other speakers"
+        )
+    return result
+
+
+def _usable_names(corpus: Path, found: Found) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return the audio files that can be listed, and (path, reason) of those that cannot."""
+    problems = {name: name_problem(name) for name in found.audio}
+    listed = [(shown(corpus / name), problem) for name, problem in problems.items() if problem]
+    listed += [(shown(corpus / name), foreign_reason(name)) for name in found.foreign]
+    return [name for name in found.audio if problems[name] is None], listed
+
+
+def _report_bad(
+    corpus: Path,
+    bad: Sequence[tuple[str, str]],
+    total: int,
+    max_bad: float,
+    bad_files: str | os.PathLike | None,
+    found: Found,
+) -> None:
+    """List the bad files; raise ``InputError`` if they are too many."""
+    if bad_files is not None and not bad:
+        Path(bad_files).unlink(missing_ok=True)
+    elif bad_files is not None:
+        with atomic_write(bad_files) as handle:
+            handle.writelines(f"{name}\t{reason}\n" for name, reason in bad)
+    if len(bad) > max_bad * total or len(bad) == total:
+        others = [row for row in bad if row[1] != foreign_reason(row[0])]
+        first = f", the first: {others[0][0]}: {others[0][1]}" if others else ""
+        where = f"; all are listed in {bad_files}" if bad_files is not None else ""
+        formats = f"; {foreign_sentence(found.foreign)}" if found.foreign else ""
+        raise InputError(
+            f"{corpus}: {len(bad):,} of {total:,} audio files cannot be used "
+            f"({100 * len(bad) / total:.1f} %, more than the {100 * max_bad:g} % of --max-bad)"
+            f"{first}{formats}{where}; repair or remove them, or raise --max-bad"
+        )
+
+
+def _refuse_bad_trials(
+    trials: Path,
+    corpus: Path,
+    bad: list[tuple[AudioFile, str]],
+    named: list[tuple[int, AudioFile, AudioFile]],
+) -> None:
+    reasons = {file.id: (file, reason) for file, reason in bad}
+    for _, *pair in named:
+        for file in pair:
+            if file.id in reasons:
+                _, reason = reasons[file.id]
+                raise InputError(
+                    f"{trials}: names {corpus / file.relative}, which {reason}; repair the file, "
+                    "or take its trials out (the error rate is then of another list)"
+                )
+
+
+def write(found: FolderCorpus, data: str | os.PathLike) -> None:
+    """Write ``data/train``, ``data/test`` (if there are trials) and ``data/labels/…``.
+
+    A ``data/test`` of an earlier run with trials is removed when there are none now: it would be
+    scored as if it belonged to this training set. On a failure both sets stay as they were.
+    """
+    data = Path(data)
+    if found.has_speakers:
+        check_disjoint(
+            {u.id: u.speaker for u in found.train}, {u.id: u.speaker for u in found.test}
+        )
+    labels = data / "labels"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(
+            staged_data_dir(data / "train", found.train, labels_dir=labels / "train")
+        )
+        if found.trials is not None:
+            stack.enter_context(
+                staged_data_dir(data / "test", found.test, found.trials, labels / "test")
+            )
+        elif (data / "test" / "wav.scp").exists():
+            shutil.rmtree(data / "test")
+            shutil.rmtree(labels / "test", ignore_errors=True)
+
+
+def summary(found: FolderCorpus) -> str:
+    """Return what a user wants to know about the two sets, in a few lines."""
+    lines = [f"layout: {'files without speakers' if not found.has_speakers else found.layout}"]
+    if found.bad:
+        lines.append(f"bad:    {len(found.bad):,} files cannot be used and are left out")
+    if found.foreign:
+        lines.append(f"        {foreign_sentence(found.foreign)}")
+    lines += _set_lines("train:", found.train)
+    if found.trials is None:
+        lines.append("test:   none (no trials)")
+        return "\n".join(lines)
+    lines += _set_lines("test:", found.test)
+    targets = sum(label for label, _, _ in found.trials)
+    lines.append(
+        f"trials: {len(found.trials):,}, of which {targets:,} target and "
+        f"{len(found.trials) - targets:,} non-target"
+    )
+    speakers = {u.id: u.speaker for u in found.test} if found.has_speakers else None
+    lines += [
+        f"trials: warning: {text}" for text in doubts(Trials.of("trials", found.trials), speakers)
+    ]
+    if not found.has_speakers:
+        lines.append("guard:  cannot be checked: a flat folder does not tell who speaks")
+    else:
+        lines.append(
+            f"guard:  no speaker is in both sets; {found.left_out:,} utterances of test speakers "
+            "were left out of training"
+        )
+    if found.copies:
+        lines.append(f"copies: {_copies_sentence(found.copies)}; they were left out")
+    if found.ambiguous_speakers:
+        lines.append(
+            f"note:   {len(found.ambiguous_speakers):,} speaker names occur in several sub-corpora "
+            f"(e.g. {found.ambiguous_speakers[0]}) and are taken as one person each; "
+            "--group-speakers makes them different people"
+        )
+    return "\n".join(lines)
+
+
+def _copies_sentence(copies: dict[str, str]) -> str:
+    train, test = next(iter(copies.items()))
+    return (
+        f"{len(copies):,} training files, and so their speakers, have the audio of test files "
+        f"under other names: {train} that of {test}"
+    )
+
+
+def _set_lines(title: str, utterances: list[Utterance]) -> list[str]:
+    lines = [f"{title:<8}{_counts(utterances)}"]
+    groups = sorted({u.group for u in utterances if u.group is not None})
+    if len(groups) > 1:
+        for group in groups:
+            lines.append(f"        {group}: {_counts([u for u in utterances if u.group == group])}")
+    return lines
+
+
+def _counts(utterances: list[Utterance]) -> str:
+    parts = []
+    if utterances and utterances[0].speaker is not None:
+        parts.append(f"{len({u.speaker for u in utterances}):,} speakers")
+    if utterances and utterances[0].session is not None:
+        parts.append(f"{len({(u.speaker, u.session) for u in utterances}):,} sessions")
+    parts.append(f"{len(utterances):,} utterances")
+    parts.append(f"{sum(u.duration for u in utterances) / 3600:.2f} h")
+    rates = sorted({u.sample_rate for u in utterances})
+    return ", ".join(parts) + f" at {' and '.join(str(rate) for rate in rates)} Hz"

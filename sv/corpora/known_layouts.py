@@ -1,0 +1,74 @@
+"""Corpora whose folders come in several known shapes: which one is it, and what is in it."""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sv.audio.endings import AUDIO_SUFFIXES, FOREIGN_SUFFIXES, is_foreign
+from sv.data.audio_headers import THREADS
+from sv.data.utterance import AudioFile, name_problem
+from sv.errors import InputError
+from sv.files import shown
+from sv.progress import progress
+
+
+def speakers_in(folder: str | os.PathLike, is_speaker: Callable[[str], object]) -> list[str]:
+    """Return the subfolders whose names are those of speakers, sorted; [] if there is no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if is_speaker(e.name) and e.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def matching(
+    root: str | os.PathLike, candidates: Iterable[str], is_speaker: Callable[[str], object]
+) -> list[str]:
+    """Return those of the ``candidates`` (folders below ``root``, "" for itself) with speakers."""
+    return [folder for folder in candidates if speakers_in(Path(root) / folder, is_speaker)]
+
+
+def list_utterances(folder: str | os.PathLike, speakers: Iterable[str]) -> list[AudioFile]:
+    """Return the files ``<speaker>/<session>/<utterance>.<suffix>`` below ``folder``, by id.
+
+    Where an utterance is there twice, converted in place, the file that needs no conversion
+    counts. Files elsewhere are no utterances. Folders are read in parallel threads: on a network
+    disk a corpus of 150,000 sessions means as many waits.
+    """
+    folder, speakers = Path(folder), list(speakers)
+
+    def read(speaker: str) -> dict[str, AudioFile]:
+        return _utterances_of(folder, speaker)
+
+    found: dict[str, AudioFile] = {}
+    with ThreadPoolExecutor(THREADS) as pool:
+        pages = pool.map(read, speakers)
+        for page in progress(pages, total=len(speakers), desc="folders", unit="speaker"):
+            found.update(page)
+    return [found[key] for key in sorted(found)]
+
+
+def _utterances_of(folder: Path, speaker: str) -> dict[str, AudioFile]:
+    found: dict[str, AudioFile] = {}
+    for session in _entries(folder / speaker, folders=True):
+        for name in _entries(folder / speaker / session, folders=False):
+            stem, _, suffix = name.rpartition(".")
+            if not f".{suffix.lower()}".endswith(AUDIO_SUFFIXES + FOREIGN_SUFFIXES) or not stem:
+                continue
+            key = f"{speaker}-{session}-{stem}"
+            if key not in found or is_foreign(found[key].relative):
+                found[key] = AudioFile(f"{speaker}/{session}/{name}", key, speaker, session)
+    return found
+
+
+def _entries(folder: Path, folders: bool) -> list[str]:
+    with os.scandir(folder) as entries:
+        names = sorted(
+            e.name for e in entries if not e.name.startswith(".") and e.is_dir() == folders
+        )
+    for name in names:
+        problem = name_problem(name)
+        if problem:
+            raise InputError(f"{folder}: {shown(name)} {problem}")
+    return names

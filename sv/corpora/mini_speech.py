@@ -1,0 +1,215 @@
+"""The mini corpus: synthetic speakers in sessions of their own, planned from one seed.
+
+The plan (who says what in which session through which channel) is a pure function of the
+settings; so is each file, whatever job makes it and in whatever order.
+"""
+
+import wave
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sv.audio.channels import SAMPLE_RATE, Channel, draw_channel, room_response, transmit
+from sv.corpora.mini_sentences import draw_sentence
+from sv.corpora.mini_voices import Voice, draw_voices, require_espeak, speak
+from sv.errors import InputError
+from sv.files import atomic_write
+from sv.machine.workers import in_child
+
+VERSION = 1
+"""Raise it when the same settings give other files than before."""
+
+# Every generator is seeded by [seed, one of these, speaker, session, utterance]: five numbers,
+# always, since numpy takes a list padded with zeros for the same seed. They begin at 11, so that
+# [seed, 0 or 1, number], as stage 2 seeds its banks, never gives a channel of the corpus.
+VOICES, MOOD, CHANNEL, RESPONSE, SENTENCE, UTTERANCE, TRIALS = range(11, 18)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How large the corpus is and what it is drawn from."""
+
+    seed: int = 0
+    train_speakers: int = 64
+    test_speakers: int = 24
+    sessions: int = 3
+    utterances: int = 4  # in a session
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that leave no trials or more of one sex."""
+        if self.train_speakers < 2 or self.train_speakers % 2 or self.test_speakers % 2:
+            raise InputError(
+                f"{self.train_speakers} training and {self.test_speakers} test speakers: "
+                "both numbers must be even, half of each are women"
+            )
+        if self.test_speakers < 4 or self.sessions < 2 or self.utterances < 1 or self.seed < 0:
+            raise InputError(
+                "trials need at least 4 test speakers (2 of a sex), 2 sessions of 1 utterance, "
+                f"and a seed of 0 or more; given {self}"
+            )
+
+
+@dataclass(frozen=True)
+class Session:
+    """One sitting of one speaker: a channel, and the speaker's form of the day."""
+
+    speaker: str
+    split: str  # "train" or "test"
+    name: str
+    voice: Voice
+    channel: Channel
+    pitch_factor: float
+    rate_factor: float
+    key: tuple[int, int]  # number of the speaker, number of the session
+
+    @property
+    def id(self) -> str:
+        """The speaker's id and the name, unique in the corpus."""
+        return f"{self.speaker}-{self.name}"
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One utterance of the plan."""
+
+    session: Session
+    name: str
+    sentence: str
+    index: int
+
+    @property
+    def id(self) -> str:
+        """``<speaker>-<session>-<name>``."""
+        return f"{self.session.id}-{self.name}"
+
+    @property
+    def path(self) -> Path:
+        """The place of the file below the corpus folder."""
+        session = self.session
+        return Path(session.split) / session.speaker / session.name / f"{self.name}.wav"
+
+
+def generator(seed: int, use: int, speaker: int = 0, session: int = 0, index: int = 0):
+    """Return the random generator for one use at one place of the corpus."""
+    return np.random.default_rng([seed, use, speaker, session, index])
+
+
+def plan(settings: Settings) -> list[Spoken]:
+    """Return every utterance of the corpus, by speaker, session, index; no sentence comes twice."""
+    count = settings.train_speakers + settings.test_speakers
+    voices = draw_voices(count, generator(settings.seed, VOICES))
+    said: set[str] = set()
+    utterances = []
+    for speaker, voice in enumerate(voices):
+        for number in range(settings.sessions):
+            session = _plan_session(settings, speaker, number, voice)
+            for index in range(settings.utterances):
+                rng = generator(settings.seed, SENTENCE, speaker, number, index)
+                while (sentence := draw_sentence(rng)) in said:
+                    pass
+                said.add(sentence)
+                utterances.append(Spoken(session, f"u{index + 1}", sentence, index))
+    return utterances
+
+
+def _plan_session(settings: Settings, speaker: int, number: int, voice: Voice) -> Session:
+    mood = generator(settings.seed, MOOD, speaker, number)
+    return Session(
+        speaker=f"spk{speaker + 1:03d}",
+        split="train" if speaker < settings.train_speakers else "test",
+        name=f"s{number + 1}",
+        voice=voice,
+        channel=draw_channel(generator(settings.seed, CHANNEL, speaker, number)),
+        pitch_factor=round(float(np.exp(0.04 * mood.standard_normal())), 4),
+        rate_factor=round(float(np.exp(0.05 * mood.standard_normal())), 4),
+        key=(speaker, number),
+    )
+
+
+def make_samples(utterance: Spoken, seed: int) -> np.ndarray:
+    """Return the utterance as int16 (samples,) at 16 kHz. Call it first thing in a process.
+
+    Raises:
+        InputError: praat-parselmouth is not installed, or eSpeak gave silence.
+    """
+    session = utterance.session
+    rng = generator(seed, UTTERANCE, *session.key, utterance.index)
+    pitch, rate = np.exp(np.array([0.02, 0.03]) * rng.standard_normal(2))
+    speech = speak(
+        session.voice, utterance.sentence, session.pitch_factor * pitch, session.rate_factor * rate
+    )
+    if len(speech) < SAMPLE_RATE or np.sqrt(np.mean(speech**2)) < 1e-3:
+        raise InputError(
+            f"{utterance.id}: eSpeak gave no speech for the voice '{session.voice.variant}', "
+            f"'{session.voice.accent}'; install another version of praat-parselmouth"
+        )
+    before, after = (rng.uniform(0.05, 0.25, 2) * SAMPLE_RATE).astype(int)
+    speech = np.pad(speech, (before, after))
+    # The talker does not move during a session: one response, drawn anew from the same seed.
+    response = room_response(session.channel.room, generator(seed, RESPONSE, *session.key))
+    received = transmit(speech, session.channel, response, rng)
+    return np.round(received * 32767).astype(np.int16)
+
+
+def make_file(utterance: Spoken, corpus: Path, seed: int) -> None:
+    """Write the utterance below ``corpus`` as a 16-bit mono wav file, whole or not at all."""
+    samples = make_samples(utterance, seed)
+    with atomic_write(corpus / utterance.path, "wb") as handle, wave.open(handle, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(SAMPLE_RATE)
+        out.writeframes(samples.tobytes())
+
+
+def make_files(
+    utterances: list[Spoken], corpus: Path, seed: int, again: bool = False
+) -> Iterator[None]:
+    """Make the files that are not there yet (``again``: all); yield once per utterance, in order.
+
+    Each is made in a fresh child of this process, because eSpeak keeps state from one call to the
+    next (the second sentence of a process depends on the first). A fork takes some 10 ms.
+    """
+    require_espeak()  # here, so that the children inherit the loaded library, and fail early
+    missing = [one for one in utterances if again or not (corpus / one.path).exists()]
+    yield from (None for _ in range(len(utterances) - len(missing)))
+    for one in missing:
+        yield in_child(make_file, one, corpus, seed, what=f"the process that speaks {one.id}")
+
+
+def draw_trials(utterances: list[Spoken], seed: int) -> list[tuple[int, str, str]]:
+    """Return (1 or 0, enrolment id, test id) over the test speakers, as many of each kind.
+
+    Targets: every pair of utterances of one speaker from two sessions. Non-targets: as many for
+    each speaker, with others of the same sex, so that telling the sexes apart gains nothing.
+    """
+    test = [one for one in utterances if one.session.split == "test"]
+    by_speaker: dict[str, list[Spoken]] = {}
+    for one in test:
+        by_speaker.setdefault(one.session.speaker, []).append(one)
+    trials, seen = [], set()
+    for own in by_speaker.values():
+        targets = [
+            (1, a.id, b.id)
+            for place, a in enumerate(own)
+            for b in own[place + 1 :]
+            if a.session.name != b.session.name
+        ]
+        first = own[0].session
+        others = [
+            one
+            for one in test
+            if one.session.voice.sex == first.voice.sex and one.session.speaker != first.speaker
+        ]
+        rng = generator(seed, TRIALS, first.key[0])
+        # Pairs from earlier speakers may come up again: draw from all pairs, skip those seen.
+        pairs = (
+            (own[i // len(others)], others[i % len(others)])
+            for i in rng.permutation(len(own) * len(others))
+        )
+        fresh = (pair for pair in pairs if frozenset(one.id for one in pair) not in seen)
+        nontargets = [pair for pair, _ in zip(fresh, targets, strict=False)]
+        seen.update(frozenset(one.id for one in pair) for pair in nontargets)
+        trials += targets + [(0, a.id, b.id) for a, b in nontargets]
+    return trials

@@ -1,0 +1,130 @@
+"""A recording condition of its own for every utterance of a corpus, drawn from its name.
+
+In VoxCeleb the recordings of a speaker differ in room, microphone, line and noise. In a corpus of
+one session a speaker they do not, so positives from other recordings have nothing to teach there.
+Here each utterance gets one room response, one line (one in four as narrow as a telephone, with
+its 8-bit coding) and one noise at 10 to 25 dB. The voices stay real; the conditions are simulated,
+and results must say so.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from sv.audio.channels import SAMPLE_RATE, Channel, draw_channel, room_response, transmit
+from sv.audio.files import read_audio, write_audio
+from sv.corpora.folder_layout import find_audio
+from sv.corpora.name_lists import read_named_trials
+from sv.files import atomic_write
+
+TELEPHONE = 0.25
+SNR = (10.0, 25.0)
+MU = 255.0
+
+
+@dataclass
+class Recorded:
+    """Recorded noises and room responses to draw from; empty ones are generated instead."""
+
+    noises: Sequence[np.ndarray] = field(default_factory=list)
+    responses: Sequence[np.ndarray] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, noise: str, rir: str) -> "Recorded":
+        """Read two folders of audio; the word ``generated`` stands for none."""
+        noises = [] if noise == "generated" else _read_all(Path(noise))
+        responses = [] if rir == "generated" else [_direct(r) for r in _read_all(Path(rir))]
+        return cls(noises, responses)
+
+
+def simulate(
+    samples: np.ndarray, name: str, recorded: Recorded, seed: int = 0
+) -> tuple[np.ndarray, str]:
+    """Return an utterance (samples,), 16 kHz, as its own channel lets it through, and which.
+
+    A function of ``name``, ``seed`` and what there is to draw from.
+    """
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    rng = np.random.default_rng(list(digest))
+    channel = _draw(rng)
+    if recorded.responses:
+        number = int(rng.integers(len(recorded.responses)))
+        response, room = recorded.responses[number], f"response {number}"
+    else:
+        response, room = room_response(channel.room, rng), f"t60 {channel.room.t60_low} s"
+    noise, what = None, "generated"
+    if recorded.noises:
+        number = int(rng.integers(len(recorded.noises)))
+        whole, what = recorded.noises[number], str(number)
+        start = int(rng.integers(len(whole)))
+        noise = np.take(whole, np.arange(start, start + len(samples)), mode="wrap")
+    received = transmit(samples, channel, response, rng, noise)
+    telephone = channel.high_cut < 4000
+    if telephone:
+        received = mu_law(received)
+    band = f"{channel.low_cut:.0f}-{channel.high_cut:.0f} Hz{', mu-law' if telephone else ''}"
+    return received, f"{room}\t{band}\tnoise {what} at {channel.snr} dB"
+
+
+def mu_law(samples: np.ndarray) -> np.ndarray:
+    """Return (samples,) after 8-bit coding with μ = 255, as telephone lines do (ITU-T G.711)."""
+    companded = np.sign(samples) * np.log1p(MU * np.abs(samples)) / np.log1p(MU)
+    coded = np.round(np.clip(companded, -1, 1) * 127) / 127
+    return np.sign(coded) * np.expm1(np.abs(coded) * np.log1p(MU)) / MU
+
+
+def simulate_file(
+    corpus: Path,
+    relative: str,
+    out: Path,
+    recorded: Recorded,
+    seed: int,
+    channel: int | None = None,
+) -> str | None:
+    """Write ``out/<relative>.flac``, unless it is there; return its line for the table."""
+    target = out / Path(relative).with_suffix(".flac")
+    if target.exists():
+        return None
+    samples = read_audio(corpus / relative, SAMPLE_RATE, channel)
+    received, condition = simulate(samples, relative, recorded, seed)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_audio(target, received, SAMPLE_RATE)
+    return f"{relative}\t{condition}\n"
+
+
+def rename_trials(trials: Path, out: Path) -> None:
+    """Write the trial list with the endings of the simulated files."""
+    rows = read_named_trials(trials)
+    separator = "\t" if any(" " in name for _, _, *pair in rows for name in pair) else " "
+    with atomic_write(out) as handle:
+        for _, label, *pair in rows:
+            names = [str(Path(one).with_suffix(".flac")) if "." in one else one for one in pair]
+            handle.write(separator.join([str(label), *names]) + "\n")
+
+
+def _draw(rng: np.random.Generator) -> Channel:
+    channel = draw_channel(rng)
+    telephone = rng.random() < TELEPHONE
+    low = rng.uniform(200, 350) if telephone else rng.uniform(40, 100)
+    high = rng.uniform(3200, 3800) if telephone else rng.uniform(5500, 7800)
+    return dataclasses.replace(
+        channel,
+        low_cut=round(low, 1),
+        high_cut=round(high, 1),
+        snr=round(rng.uniform(*SNR), 2),
+    )
+
+
+def _read_all(folder: Path) -> list[np.ndarray]:
+    return [read_audio(folder / relative) for relative in find_audio(folder)]
+
+
+def _direct(response: np.ndarray, before: float = 0.001) -> np.ndarray:
+    """Let a room response begin 1 ms before its direct sound, at a peak of 1."""
+    peak = int(np.abs(response).argmax())
+    start = max(0, peak - round(before * SAMPLE_RATE))
+    return response[start : start + SAMPLE_RATE] / max(np.abs(response[peak]), 1e-9)

@@ -1,0 +1,1 @@
+"""What enters the network: the training set as arrays, batches, crops, the front end."""

@@ -1,0 +1,113 @@
+"""Banks for augmentation: noises and rooms, as features and as waveforms.
+
+In the feature domain noises are log-mel and rooms are energy decays; in the waveform domain both
+are 16-bit waveforms.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sv.crops.views import NoiseBank
+from sv.crops.wave_index import Domain, WaveformIndex, load_index
+from sv.data.labels import refuse_gaps
+from sv.errors import InputError
+from sv.features.augment import RoomBank
+from sv.features.augment_wave import WaveRooms
+from sv.features.filterbank import mel_banks
+from sv.kaldi import arks
+
+KINDS = ("noise", "music", "speech")
+FRAME_SHIFT = 0.010
+
+
+ROOM_SECONDS = 0.5
+"""Length kept of a response: of usual rooms, half a second holds all but the last 30 dB."""
+
+
+def cut_response(
+    response: np.ndarray, sample_rate: int = 16000, seconds: float = ROOM_SECONDS
+) -> np.ndarray:
+    """Return ``seconds`` of a room's response from its direct sound on, zeros behind its end.
+
+    response: (samples,). What comes more than a millisecond before its largest peak, the direct
+    sound, is dropped: it would only delay the speech. Raises ``InputError`` if it is silent.
+    """
+    if not np.abs(response).max() > 0:
+        raise InputError("the room response is silent: leave it out")
+    start = max(0, int(np.abs(response).argmax()) - sample_rate // 1000)
+    kept = response[start : start + round(seconds * sample_rate)]
+    return np.pad(kept, (0, round(seconds * sample_rate) - len(kept)))
+
+
+def energy_decay(
+    response: np.ndarray,
+    sample_rate: int = 16000,
+    num_mel_bins: int = 80,
+    seconds: float = ROOM_SECONDS,
+) -> np.ndarray:
+    """Return how a room's response spreads energy over time: (frames, mel), float32.
+
+    Speech and room are taken as power: the energy that leaves mel band b at frame t is
+    Σ_k decay[k, b] · (energy of band b at frame t − k), where decay[k] is the energy of the k-th
+    10 ms of the response in each band. An impulse gives 1 in the first frame and 0 after it.
+    ``response``: (samples,), cut to ``seconds`` first.
+    """
+    shift = round(FRAME_SHIFT * sample_rate)
+    frames = max(1, round(seconds / FRAME_SHIFT))
+    tail = cut_response(response, sample_rate, frames * FRAME_SHIFT).astype(np.float64)
+    banks = mel_banks(num_mel_bins, sample_rate)  # (mel, FFT bins)
+    spectrum = np.fft.rfft(tail.reshape(frames, shift), n=2 * (banks.shape[1] - 1))
+    decay = np.square(np.abs(spectrum)) @ banks.T / banks.sum(axis=1)
+    return (decay / decay.sum(axis=0).mean()).astype(np.float32)
+
+
+def noise_kind(relative: Path) -> str:
+    """Return the kind of a noise file from its folders, as MUSAN names them; else ``noise``."""
+    return next((part for part in relative.parts[:-1] if part in KINDS), "noise")
+
+
+def load_noises(banks: str | Path, domain: Domain = "fbank") -> NoiseBank | None:
+    """Read the noise bank that stage 2 wrote; None if there is no ``noise`` in ``banks``."""
+    folder = Path(banks) / "noise"
+    if not (folder / "utt2kind").exists():  # written last
+        return None
+    kinds = arks.read_scp(folder / "utt2kind")
+    if domain == "wave":
+        _refuse_without_waves(folder)
+    index = load_index(folder, domain)
+    ids = index.ids(slice(None))
+    refuse_gaps(folder / "utt2kind", kinds, ids, f"{folder}: run stage 2 again")
+    order = np.array([kinds[name] for name in ids])
+    return NoiseBank(index, {kind: np.flatnonzero(order == kind) for kind in KINDS})
+
+
+def load_rooms(banks: str | Path, domain: Domain = "fbank") -> RoomBank | WaveRooms | None:
+    """Read the bank of room responses that stage 2 wrote; None if there is none."""
+    folder = Path(banks) / "rooms"
+    if not (folder / "feats.scp").exists():
+        return None
+    if domain == "wave":
+        _refuse_without_waves(folder)
+        index = WaveformIndex.load(folder)
+        if len(set(index.frames)) != 1:
+            raise InputError(f"{folder}: the responses differ in length: run stage 2 again")
+        every = np.arange(len(index))
+        responses = index.read_windows(every, np.zeros_like(every), int(index.frames[0]))
+        return WaveRooms(torch.from_numpy(responses), index.sample_rate)
+    scp = arks.read_paths(folder / "feats.scp")
+    decays = [arks.read_matrix(location) for location in scp.values()]
+    if len({decay.shape for decay in decays}) != 1:
+        raise InputError(f"{folder}: the responses differ in shape: run stage 2 again")
+    stacked: Tensor = torch.from_numpy(np.stack(decays))
+    return RoomBank(stacked)
+
+
+def _refuse_without_waves(folder: Path) -> None:
+    if not (folder / "wav_ark.scp").exists():
+        raise InputError(
+            f"{folder} has no waveforms (wav_ark.scp): run stage 2 with --wave true, or train on "
+            "features (data.domain: fbank)"
+        )

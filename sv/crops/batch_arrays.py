@@ -1,0 +1,40 @@
+"""A batch as named arrays, and back: for what carries or stores batches."""
+
+import dataclasses
+from typing import Any
+
+from torch import Tensor
+
+from sv.crops.views import Batch, Crops
+from sv.features.augment import Draws
+
+UTTERANCES = "utterances"
+
+
+def flatten(batch: Batch) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the arrays of a batch by name, and what else `rebuild` needs, for JSON.
+
+    The names are ``utterances`` and, for each group of crops, ``<group>/features`` and
+    ``<group>/<field of Draws>``.
+    """
+    arrays, groups = {UTTERANCES: batch.utterances}, {}
+    for name, crops in batch.crops.items():
+        arrays[f"{name}/features"] = crops.features
+        for draw, values in vars(crops.draws).items():
+            if values is not None:
+                arrays[f"{name}/{draw}"] = values
+        groups[name] = {"frames": crops.frames, "sources": crops.sources}
+    return arrays, groups
+
+
+def rebuild(arrays: dict[str, Tensor], groups: dict[str, Any]) -> Batch:
+    """Return the batch that `flatten` took apart."""
+    crops = {}
+    for name, rest in groups.items():
+        drawn = {
+            field.name: arrays[f"{name}/{field.name}"]
+            for field in dataclasses.fields(Draws)
+            if f"{name}/{field.name}" in arrays
+        }
+        crops[name] = Crops(arrays[f"{name}/features"], draws=Draws(**drawn), **rest)
+    return Batch(crops, arrays[UTTERANCES])

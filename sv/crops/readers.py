@@ -1,0 +1,186 @@
+"""Batches read ahead by worker processes, which give them through memory of our own.
+
+Each reader has room for a few batches in a piece of memory that it shares with us, and a pipe for
+what is small. Nothing of it is in /dev/shm, which is tiny in containers, and no batch costs a file
+descriptor. A reader that fails says so through its pipe; one that was killed closes it.
+"""
+
+import contextlib
+import math
+import mmap
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sv.crops.batch_arrays import flatten, rebuild
+from sv.crops.views import Batch, ViewSource
+from sv.errors import InputError, LostWorker, OutOfMemory
+from sv.machine import memory, workers
+
+Key = tuple[int, int]
+"""Epoch and step of a batch."""
+
+ROOM = 3
+"""Batches that a reader has room for: one is in use, one waits, one is being made."""
+
+ALIGNED = 64
+SMALL = 1 << 16
+"""Bytes of an array that is copied out of the shared memory: a method may want to keep it."""
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks at ``stop``, while a batch is awaited."""
+
+
+def read(
+    source: ViewSource,
+    keys: Sequence[Key],
+    count: int,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Batch | None]:
+    """Yield ``source[key]`` for all keys, in order, read ahead by ``count`` processes.
+
+    A batch is good until the next one is asked for: its memory is then used again. The readers
+    know the source as it is now, and have ended when the generator has, however it ends.
+
+    stop: once it is true, None is yielded as soon as a batch must be waited for, and nothing more.
+
+    Raises
+    ------
+    InputError, OSError, MemoryError: what a reader met. LostWorker: one was killed.
+    OutOfMemory: there is no room for the batches of so many readers.
+    """
+    if count == 0 or len(keys) < 2:
+        yield from (source[key] for key in keys)
+        return
+    first, keys = source[keys[0]], keys[1:]  # tells how much room a batch needs
+    count, size = min(count, len(keys)), _size(first)
+    check_room(size, count)
+    readers: list[_Reader] = []
+    try:
+        for number in range(count):
+            readers.append(_Reader(source, keys[number::count], size))
+        yield first
+        del first
+        for number in range(len(keys)):
+            batch = readers[number % count].next(stop)
+            yield batch
+            if batch is None:
+                return
+            readers[number % count].release()
+    finally:
+        workers.end(reader.process for reader in readers)
+        for reader in readers:
+            reader.connection.close()
+
+
+def check_room(size: int, count: int) -> None:
+    """Refuse more readers than there is memory for; ``size``: bytes of a batch."""
+    need, have = size * ROOM * count, memory.available()
+    if have is not None and need > have:
+        raise OutOfMemory(
+            f"{count} readers of batches need {memory.describe(need)} of memory ({ROOM} batches of "
+            f"{memory.describe(size)} each), and {memory.describe(have)} are free: lower "
+            "train.workers (0: none), train.batch_size, or the length of crops"
+        )
+
+
+class _Reader:
+    """A process that makes some of the batches, and our end of what connects us."""
+
+    def __init__(self, source: ViewSource, keys: Sequence[Key], size: int):
+        self.room, self.size, self.taken = mmap.mmap(-1, ROOM * size), size, 0
+        self.connection, theirs = workers.FORK.Pipe()
+        self.process = workers.start(_serve, source, keys, self.room, size, theirs)
+        theirs.close()
+
+    def next(self, stop: Callable[[], bool]) -> Batch | None:
+        """Return the next batch of this reader, or None if ``stop`` became true."""
+        while not self.connection.poll(LOOK_EVERY):
+            if stop():
+                return None
+        try:
+            kind, *answer = self.connection.recv()
+        except (EOFError, ConnectionError):
+            raise self._lost() from None
+        if kind is not None:
+            raise kind(*answer)
+        places, groups = answer
+        start = (self.taken % ROOM) * self.size
+        self.taken += 1
+        return rebuild({p[0]: self._array(start, *p[1:]) for p in places}, groups)
+
+    def _array(self, start: int, offset: int, kind: str, shape: tuple[int, ...]) -> Tensor:
+        flat = np.frombuffer(self.room, kind, math.prod(shape), start + offset)
+        array = torch.from_numpy(flat.reshape(shape))
+        return array.clone() if flat.nbytes < SMALL else array
+
+    def release(self) -> None:
+        """Let the reader use the memory of the batch that was last taken."""
+        with contextlib.suppress(OSError):  # it may have made all its batches and ended
+            self.connection.send(None)
+
+    def _lost(self) -> LostWorker:
+        return LostWorker(
+            f"a data reader (process {self.process.pid}) {workers.how_it_ended(self.process)}: "
+            "give the job more memory, or lower train.workers or train.batch_size; started again, "
+            "training goes on from its last checkpoint"
+        )
+
+
+def _places(arrays: dict[str, Tensor]) -> tuple[list[tuple], int]:
+    """Return (name, offset, dtype, shape) of each array in shared memory, and the bytes of all."""
+    places, end = [], 0
+    for name, array in arrays.items():
+        values = array.numpy()
+        places.append((name, end, values.dtype.str, values.shape))
+        end += -(-values.nbytes // ALIGNED) * ALIGNED
+    return places, end
+
+
+def _size(batch: Batch) -> int:
+    size = _places(flatten(batch)[0])[1]
+    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+
+
+def _serve(
+    source: ViewSource, keys: Sequence[Key], room: mmap.mmap, size: int, connection: Connection
+) -> None:
+    """Make batches for as long as there is room; what a reader does."""
+    torch.set_num_threads(1)
+    try:
+        for number, key in enumerate(keys):
+            if number >= ROOM:
+                connection.recv()
+            start = (number % ROOM) * size
+            connection.send(_answer(source, key, room, start, size))
+    except (EOFError, ConnectionError):  # nobody wants more
+        pass
+
+
+def _answer(
+    source: ViewSource, key: Key, room: mmap.mmap, start: int, size: int
+) -> tuple[Any, ...]:
+    """Put a batch into shared memory; return (None, places, groups), or an exception's parts."""
+    try:
+        arrays, groups = flatten(source[key])
+        places, end = _places(arrays)
+        if end > size:
+            raise RuntimeError(f"batch {key} has {end} bytes, the first one {size} or less")
+        for (_, offset, kind, shape), array in zip(places, arrays.values(), strict=True):
+            there = np.frombuffer(room, kind, math.prod(shape), start + offset)
+            np.copyto(there.reshape(shape), array.numpy())
+    except InputError as error:
+        return InputError, str(error)
+    except OSError as error:
+        return OSError, error.errno, error.strerror or str(error), error.filename
+    except Exception as error:
+        if memory.ran_out(error):
+            return MemoryError, str(error)
+        return RuntimeError, f"in a data reader:\n{traceback.format_exc()}"
+    return None, places, groups

@@ -1,0 +1,93 @@
+"""A training set of waveforms as arrays: ``TrainingIndex`` with samples for rows."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from sv.crops.index import TrainingIndex, read_lengths, read_locations, refuse_duplicates, sampled
+from sv.errors import InputError
+from sv.features.filterbank import frame_sizes
+from sv.kaldi.format import map_file
+from sv.kaldi.waves import WaveReader, parse
+
+Domain = Literal["fbank", "wave"]
+SCP, LENGTHS = "wav_ark.scp", "utt2num_samples"
+
+
+class WaveformIndex(TrainingIndex):
+    """Where each utterance's 16-bit waveform is, and how many samples it has.
+
+    Attributes:
+        frames: (N,) int32, rows of each utterance: here samples. ``row_shape`` is ().
+        sample_rate: Hz, of all of them.
+        arks, ark_id, offset, names: as in ``TrainingIndex``.
+    """
+
+    dtype = np.int16
+    reader = WaveReader
+
+    def __init__(self, arks, ark_id, offset, frames, names, sample_rate: int):
+        super().__init__(arks, ark_id, offset, frames, names, dim=1)
+        self.row_shape, self.sample_rate = (), sample_rate
+
+    @classmethod
+    def load(cls, data_dir: str | os.PathLike) -> "WaveformIndex":
+        """Read ``wav_ark.scp`` and ``utt2num_samples`` of a data directory and check them.
+
+        Raises:
+            InputError: as ``TrainingIndex.load``; also waveforms of different sample rates.
+        """
+        scp, counts = Path(data_dir) / SCP, Path(data_dir) / LENGTHS
+        for path in (scp, counts):
+            if not path.exists():
+                raise InputError(
+                    f"{path} does not exist: run stage 1 with --wave true, or train on features "
+                    "(data.domain: fbank)"
+                )
+        names, arks, ark_id, offset = read_locations(scp)
+        refuse_duplicates(names, scp)
+        samples = read_lengths(counts, names, scp)
+        rate = _check_arks(scp, names, arks, ark_id, offset, samples)
+        return cls(arks, ark_id, offset, samples, names, rate)
+
+    def rows(self, frames: int) -> int:
+        """Return the samples from which ``fbank`` makes exactly ``frames`` frames."""
+        window, shift, _ = frame_sizes(self.sample_rate)
+        return (frames - 1) * shift + window
+
+    def to_power(self, windows: np.ndarray) -> np.ndarray:
+        """Return samples that can be added: 16 bits would overflow."""
+        return windows.astype(np.float32)
+
+    def from_power(self, power: np.ndarray) -> np.ndarray:
+        """Return the sum as it is: noise is brought to its level when it is mixed."""
+        return power
+
+
+def load_index(data_dir: str | os.PathLike, domain: Domain) -> TrainingIndex:
+    """Return the index of a data directory's features or waveforms."""
+    return (WaveformIndex if domain == "wave" else TrainingIndex).load(data_dir)
+
+
+def _check_arks(scp, names, arks, ark_id, offset, samples) -> int:
+    """Check the end of every ark and a sample of headers; return the sample rate."""
+    rate = None
+    for ark, utterances in zip(arks, sampled(ark_id, offset, len(arks)), strict=True):
+        buffer = map_file(ark)
+        for utterance in utterances:
+            name = names[utterance].decode()
+            found = parse(buffer, int(offset[utterance]), f"{ark}, entry {name!r}")
+            if found.samples != samples[utterance]:
+                raise InputError(
+                    f"{ark}: {name!r} has {found.samples} samples, {LENGTHS} beside {scp} says "
+                    f"{samples[utterance]}; run stage 1 again with --wave true"
+                )
+            if rate not in (None, found.rate):
+                raise InputError(
+                    f"{ark}: {name!r} is sampled at {found.rate} Hz, others at {rate} Hz; run "
+                    "stage 1 again with --wave true"
+                )
+            rate = found.rate
+    return rate

@@ -1,0 +1,67 @@
+"""Encoders: ``features (batch, frames, mel)`` to ``embeddings (batch, embedding_dim)``.
+
+An encoder is one file with a config dataclass and a module; a line in ``ENCODERS`` makes it known.
+Each has ``forward(features, lengths=None)``, ``embedding_dim`` and ``min_frames``.
+"""
+
+from collections.abc import Iterable
+
+from torch import nn
+
+from sv.encoders.ecapa import EcapaConfig, EcapaTdnn
+from sv.encoders.resnet import FastResNet34, FastResNet34Config, ThinResNet34, ThinResNet34Config
+from sv.encoders.resnet_2023 import ResNet34Of2023, ResNet34Of2023Config
+from sv.encoders.separative import SeparativeConfig, SeparativeEncoder
+from sv.errors import InputError
+
+ENCODERS: dict[str, tuple[type[nn.Module], type]] = {
+    "ecapa": (EcapaTdnn, EcapaConfig),
+    "fast_resnet34": (FastResNet34, FastResNet34Config),
+    "thin_resnet34": (ThinResNet34, ThinResNet34Config),
+    "resnet34_2023": (ResNet34Of2023, ResNet34Of2023Config),
+    "separative": (SeparativeEncoder, SeparativeConfig),
+}
+
+
+def build_encoder(config: EcapaConfig | FastResNet34Config | SeparativeConfig) -> nn.Module:
+    """Return the encoder that ``config`` describes, with fresh weights.
+
+    Raises:
+        InputError: ``config.name`` is not in ``ENCODERS``, or names another config's encoder.
+    """
+    if config.name not in ENCODERS:
+        raise InputError(f"unknown encoder '{config.name}'; choose one of {', '.join(ENCODERS)}")
+    encoder, config_type = ENCODERS[config.name]
+    if not isinstance(config, config_type):
+        raise InputError(
+            f"encoder '{config.name}' needs the settings of {config_type.__name__}, "
+            f"not {type(config).__name__}"
+        )
+    return encoder(config)
+
+
+def check_variant(config: object, weights: Iterable[str]) -> None:
+    """Raise unless weights of these names are of the variant of the encoder that ``config`` says.
+
+    Raises:
+        InputError: they are of another variant; says which.
+    """
+    if isinstance(config, EcapaConfig):
+        found = "speechbrain" if "aggregate.norm.weight" in weights else "paper"
+        if config.variant != found:
+            raise InputError(
+                f"model.variant is {config.variant}, but the weights are of an ecapa of variant "
+                f"{found}: set model.variant: {found}, or take the weights that belong to it"
+            )
+
+
+__all__ = [
+    "ENCODERS",
+    "EcapaConfig",
+    "FastResNet34Config",
+    "ResNet34Of2023Config",
+    "SeparativeConfig",
+    "ThinResNet34Config",
+    "build_encoder",
+    "check_variant",
+]

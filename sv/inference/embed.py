@@ -1,0 +1,81 @@
+"""Embeddings of whole utterances, in batches, with no trace of the batch in them."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sv import distributed
+from sv.crops.index import TrainingIndex
+from sv.errors import InputError
+from sv.inference.embedder import Embedder
+from sv.kaldi.arks import ArkWriter
+from sv.progress import progress, silent
+
+
+def batches_by_length(frames: np.ndarray, frames_per_batch: int) -> list[np.ndarray]:
+    """Group utterances of like length: arrays of indices, longest first.
+
+    A batch holds at most ``frames_per_batch`` frames with its padding, and at least one
+    utterance. The longest comes first, so that too large a batch fails at once.
+    """
+    order = np.argsort(-frames.astype(np.int64), kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        size = max(1, frames_per_batch // max(1, int(frames[order[start]])))
+        batches.append(order[start : start + size])
+        start += size
+    return batches
+
+
+def embed(
+    embedder: Embedder,
+    index: TrainingIndex,
+    ark: str | Path,
+    scp: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    frames_per_batch: int = 8000,
+) -> int:
+    """Write the embedding of every utterance of ``index``; return how many.
+
+    Entries are in the order of the index. ``frames_per_batch`` bounds memory, not results. In
+    several processes (`sv.distributed`) each takes its share of the batches, which are those of
+    one process, so that the result is the same to the bit; the first process writes.
+    """
+    embedder.require_bands(index.dim)
+    embedder.to(device)
+    torch.backends.cudnn.allow_tf32 = False  # its rounding would depend on the batch
+    processes, first = distributed.world_size(), distributed.is_first()
+    batches = batches_by_length(index.frames, frames_per_batch)
+    shares = [[*batches[part::processes], np.empty(0, np.int64)] for part in range(processes)]
+    order = [np.concatenate(share) for share in shares]
+    own = np.zeros((len(order[distributed.rank()]), embedder.encoder.embedding_dim), np.float32)
+    bar = (progress if first else silent)(total=len(own), desc="embeddings", unit="utt")
+    done = 0
+    for rows in batches[distributed.rank() :: processes]:
+        lengths = np.maximum(index.frames[rows], embedder.encoder.min_frames)
+        zeros = np.zeros(len(rows), dtype=np.int64)
+        features = index.read_windows(rows, zeros, int(lengths.max()))
+        given = torch.from_numpy(lengths.astype(np.int64)).to(device)
+        padded = None if (lengths == lengths[0]).all() else given
+        made = embedder(torch.from_numpy(features).to(device), padded)
+        own[done : done + len(rows)] = made.cpu().numpy()
+        done += len(rows)
+        bar.update(len(rows))
+    bar.close()
+    joined = distributed.to_first(torch.from_numpy(own))
+    if joined is None:
+        return len(index)
+    vectors = np.empty((len(index), own.shape[1]), np.float32)
+    vectors[np.concatenate(order)] = joined.numpy()
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        raise InputError(
+            f"{len(bad)} embeddings are not finite, the first of {index.ids(bad[0])}: the model or "
+            "its features are damaged"
+        )
+    with ArkWriter(ark, scp) as writer:
+        for row, vector in enumerate(vectors):
+            writer.write(index.ids(row), vector)
+    return len(index)

@@ -1,0 +1,170 @@
+"""A model as one graph, from waveform to embedding, for programs without this toolkit.
+
+The graph takes the waveform, not features: whoever runs it needs no filterbank of the same
+definition, and cannot get one wrong. Input ``waveform`` (batch, samples) float32 in [-1, 1] at
+the model's sample rate, any length from one frame of 25 ms on, all rows of a batch equally long;
+output ``embedding`` (batch, dim) float32, as ``SpeakerModel.embed`` gives it.
+"""
+
+import io
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sv.errors import InputError
+from sv.features.fbank_graph import FbankLayer
+from sv.features.filterbank import frame_sizes
+from sv.features.normalise import normalise
+from sv.files import atomic_write
+from sv.inference.speaker_model import SpeakerModel
+
+Format = Literal["onnx", "torchscript"]
+EXAMPLE_SECONDS = 2.0
+CHECKED_SECONDS = (1.0, 1.234, 4.0)
+"""Lengths at which an exported graph is compared; none is that of the example."""
+OPSETS = {18: "1.15", 19: "1.16", 20: "1.17", 21: "1.18"}
+"""The opsets of ONNX to choose from, each with the first onnxruntime that runs such a file. torch
+makes none below 18. The IR version of the file is the oldest that has the operators."""
+OPSET = min(OPSETS)
+TOLERANCE = 1e-3
+"""Largest difference allowed, relative to the embedding's length; seen are 1e-6 to 1e-5."""
+
+
+class WaveformEncoder(nn.Module):
+    """Filterbank, normalisation and encoder in one module: what is exported."""
+
+    def __init__(self, model: SpeakerModel):
+        super().__init__()
+        self.fbank = FbankLayer(model.sample_rate, model.embedder.mel_bins)
+        self.kind = model.embedder.normalise
+        self.encoder = model.embedder.encoder
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map (batch, samples) to (batch, dim)."""
+        return self.encoder(normalise(self.fbank(waveform), self.kind))
+
+
+def export(model: SpeakerModel, path: str | Path, form: Format, opset: int = OPSET) -> float:
+    """Write the graph of ``model`` to ``path``; return the largest relative difference.
+
+    The graph is run on noise of several lengths before the file gets its name, and compared with
+    ``model`` itself. ONNX is compared if onnxruntime is installed; without it NaN is returned.
+    ``opset``: of ONNX, one of ``OPSETS``.
+
+    Raises:
+        InputError: packages that ONNX needs are missing, or torch cannot make the opset.
+        RuntimeError: the graph gives other embeddings (a defect, not the caller's fault).
+    """
+    graph = WaveformEncoder(model).eval().requires_grad_(False)
+    data = _torchscript(graph, model) if form == "torchscript" else _onnx(graph, model, opset)
+    run = (_torchscript_runner if form == "torchscript" else _onnx_runner)(data)
+    worst = largest_difference(model, run) if run is not None else float("nan")
+    if worst > TOLERANCE:
+        raise RuntimeError(f"the {form} graph differs from the model by {worst:.2g}")
+    with atomic_write(path, "wb") as handle:
+        handle.write(data)
+    return worst
+
+
+def describe(model: SpeakerModel) -> dict[str, str]:
+    """Return what a user of the file must know, as it is written into it."""
+    return {
+        "input": "waveform (batch, samples) float32 in [-1, 1], at least 25 ms",
+        "output": f"embedding (batch, {model.dim}) float32; compare by cosine",
+        "sample_rate": str(model.sample_rate),
+        "calibration": json.dumps(vars(model.calibration)) if model.calibration else "none",
+    }
+
+
+def _example(model: SpeakerModel, seconds: float, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 0.1 * torch.randn(1, int(seconds * model.sample_rate), generator=generator)
+
+
+def largest_difference(model: SpeakerModel, run) -> float:
+    """Return the largest |a - b| / |a| of embeddings by ``model`` and by ``run`` (of an array)."""
+    worst = 0.0
+    for seconds in CHECKED_SECONDS:
+        waveform = _example(model, seconds, seed=1)
+        expected = model.embed(waveform[0], model.sample_rate)
+        found = run(waveform.numpy())[0]
+        worst = max(worst, float(np.linalg.norm(found - expected) / np.linalg.norm(expected)))
+    return worst
+
+
+def _torchscript(graph: nn.Module, model: SpeakerModel) -> bytes:
+    with warnings.catch_warnings():
+        # Tracing warns of every check of a shape, where ``export`` compares results at other
+        # lengths; and torch that TorchScript, which libtorch still reads, has no future.
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(graph, _example(model, EXAMPLE_SECONDS), check_trace=False)
+        buffer = io.BytesIO()
+        torch.jit.save(traced, buffer, _extra_files={"about.json": json.dumps(describe(model))})
+    return buffer.getvalue()
+
+
+def _torchscript_runner(data: bytes):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = torch.jit.load(io.BytesIO(data))
+
+    def run(waveform: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return loaded(torch.from_numpy(waveform)).numpy()
+
+    return run
+
+
+def _onnx(graph: nn.Module, model: SpeakerModel, opset: int) -> bytes:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  torch.onnx needs it
+    except ImportError as error:
+        raise InputError(
+            f"ONNX export needs the package {error.name}: pip install 'sv-toolkit[onnx]'"
+        ) from None
+    samples = torch.export.Dim("samples", min=frame_sizes(model.sample_rate)[0])
+    batch = torch.export.Dim("batch")
+    example = _example(model, EXAMPLE_SECONDS).repeat(2, 1)  # a batch of 1 would become a constant
+    level = logging.getLogger("torch.onnx").level
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                graph,
+                (example,),
+                dynamo=True,
+                verbose=False,
+                opset_version=opset,
+                input_names=["waveform"],
+                output_names=["embedding"],
+                dynamic_shapes={"waveform": {0: batch, 1: samples}},
+            )
+    finally:
+        logging.getLogger("torch.onnx").setLevel(level)
+    proto = program.model_proto
+    made = {entry.domain: entry.version for entry in proto.opset_import}[""]
+    if made != opset:  # torch goes on with another one if it cannot convert to this one
+        raise InputError(f"this torch makes ONNX graphs of opset {made}, not {opset}: give --opset")
+    proto.ir_version = onnx.helper.find_min_ir_version_for(proto.opset_import)
+    onnx.helper.set_model_props(proto, describe(model))
+    onnx.checker.check_model(proto)
+    return proto.SerializeToString()
+
+
+def _onnx_runner(data: bytes):
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return lambda waveform: session.run(["embedding"], {"waveform": waveform})[0]

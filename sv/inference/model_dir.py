@@ -1,0 +1,203 @@
+"""A model directory: everything that recognising speakers needs, in one folder to copy.
+
+| file | holds |
+|---|---|
+| ``model.safetensors`` | the encoder's weights, float32 |
+| ``config.yaml`` | ``model`` (the encoder), ``features``, ``weights`` (their SHA-256) |
+| ``calibration.json`` | optional: how a cosine becomes a log-likelihood ratio |
+| ``README.md`` | the model card, for people |
+
+Nothing in it is code, and reading it runs none.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from sv import config
+from sv.config import option
+from sv.data.replaced import replaced_directory
+from sv.errors import InputError
+from sv.features.normalise import Normalisation
+from sv.files import atomic_write
+from sv.model_paths import refuse_missing, remedy_for
+from sv.numbers import to_float
+from sv.text import read_text
+
+WEIGHTS, CONFIG, CALIBRATION, CARD = (
+    "model.safetensors",
+    "config.yaml",
+    "calibration.json",
+    "README.md",
+)
+
+
+@dataclass
+class FeatureConfig:
+    """What the encoder hears: log mel filterbanks (``sv.features.fbank``)."""
+
+    sample_rate: int = option(16000, "Hz; audio at another rate is resampled first")
+    mel_bins: int = option(80, "mel bands, as in stage 1")
+    normalise: Normalisation = option("mean", "of each band over time, as in training")
+
+
+@dataclass
+class WeightsConfig:
+    """Which weights the other settings belong to."""
+
+    sha256: str = option("", "of model.safetensors; a file that is damaged or another is refused")
+
+
+@dataclass(frozen=True)
+class CosineCalibration:
+    """An affine map from cosine to log-likelihood ratio: llr = scale * cosine + offset.
+
+    Natural logarithm. ``made_on`` says with which trials it was fitted.
+    """
+
+    scale: float
+    offset: float
+    made_on: str = ""
+
+    def llr(self, cosine: float) -> float:
+        """Return the natural logarithm of P(cosine | same speaker) / P(cosine | different)."""
+        return self.scale * cosine + self.offset
+
+
+class ModelFiles(NamedTuple):
+    """What a model directory holds. ``weights``: name -> tensor; ``model``: encoder settings."""
+
+    weights: dict[str, Any]
+    model: dict[str, Any]
+    features: FeatureConfig
+    calibration: CosineCalibration | None
+
+
+def write(
+    folder: str | Path,
+    weights: dict[str, Any],
+    model: dict[str, Any],
+    features: FeatureConfig,
+    calibration: CosineCalibration | None,
+    card: str,
+) -> None:
+    """Write a model directory, whole or not at all; an older one is replaced as a whole.
+
+    ``weights``: name -> tensor; ``model``: the encoder's settings with its ``name``; ``card``:
+    the text of README.md. Raises ``InputError`` for a folder that is no model directory.
+    """
+    from safetensors.torch import save
+
+    data = save({name: value.detach().cpu().contiguous() for name, value in weights.items()})
+    settings = {
+        "model": model,
+        "features": vars(features),
+        "weights": {"sha256": hashlib.sha256(data).hexdigest()},
+    }
+    with replaced_directory(folder, WEIGHTS) as new:
+        (new / WEIGHTS).write_bytes(data)
+        (new / CONFIG).write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+        (new / CARD).write_text(card, encoding="utf-8")
+        if calibration is not None:
+            write_calibration(new / CALIBRATION, calibration)
+
+
+def read(folder: str | Path) -> ModelFiles:
+    """Read a model directory and check that it is whole.
+
+    Raises:
+        InputError: no such folder, a file of it is missing, damaged, or of another model.
+    """
+    folder = Path(folder)
+    _require(folder)
+    # The schema of encoders comes with torch, which is slow to load: not before the checks above.
+    from sv.encoders import ENCODERS
+
+    schema = {
+        "model": {name: kind for name, (_, kind) in ENCODERS.items()},
+        "features": FeatureConfig,
+        "weights": WeightsConfig,
+    }
+    groups = config.load(schema, folder / CONFIG)
+    settings = config.to_dict(groups)
+    features = groups["features"]
+    if settings["model"]["mel_bins"] != features.mel_bins:
+        raise InputError(
+            f"{folder / CONFIG}: model.mel_bins is {settings['model']['mel_bins']} but "
+            f"features.mel_bins is {features.mel_bins}: package the model again"
+        )
+    calibration = folder / CALIBRATION
+    return ModelFiles(
+        _read_weights(folder / WEIGHTS, groups["weights"].sha256),
+        settings["model"],
+        features,
+        read_calibration(calibration) if calibration.exists() else None,
+    )
+
+
+def _require(folder: Path) -> None:
+    refuse_missing(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file, not a model directory; {remedy_for(folder)}")
+    missing = [name for name in (WEIGHTS, CONFIG) if not (folder / name).is_file()]
+    if missing:
+        hint = ""
+        if (folder / "final.pt").exists():
+            hint = (
+                f"; this is an experiment: give {folder / 'final.pt'}, or make a model directory "
+                f"with `sv package --exp {folder} --out DIR`"
+            )
+        elif (folder / "checkpoints").is_dir():
+            hint = (
+                "; this is an experiment without final.pt: run its stage 6, or give one of its "
+                "checkpoints/epoch_NNNN.pt"
+            )
+        raise InputError(
+            f"{folder} is not a model directory, or not all of one: {' and '.join(missing)} "
+            f"missing{hint}"
+        )
+
+
+def _read_weights(path: Path, sha256: str) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    remedy = "copy the model directory again"
+    data = path.read_bytes()
+    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+        raise InputError(f"{path} is damaged, or not the file that {CONFIG} was made for: {remedy}")
+    try:
+        return load(data)
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged ({error}): {remedy}") from None
+
+
+def write_calibration(path: str | Path, calibration: CosineCalibration) -> None:
+    """Write ``calibration.json``."""
+    with atomic_write(path) as handle:
+        json.dump(vars(calibration), handle, indent=1, ensure_ascii=False, allow_nan=False)
+        handle.write("\n")
+
+
+def read_calibration(path: str | Path) -> CosineCalibration:
+    """Read ``{"scale": a, "offset": b, ...}``; other keys than those of ours are left alone.
+
+    Raises:
+        InputError: missing, not JSON, or ``scale`` and ``offset`` are not both finite numbers.
+    """
+    path = Path(path)
+    try:
+        values = json.loads(read_text(path, ": there is no such file of calibration"))
+        scale, offset = (to_float(str(values[name])) for name in ("scale", "offset"))
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        raise InputError(
+            f'{path} should hold {{"scale": number, "offset": number}}: fit the calibration again'
+        ) from None
+    if not (math.isfinite(scale) and math.isfinite(offset)):
+        raise InputError(f"{path}: scale and offset must be finite: fit the calibration again")
+    return CosineCalibration(scale, offset, str(values.get("made_on", "")))

@@ -1,0 +1,103 @@
+"""Scoring recordings in which several people may speak: the best pair of sources decides.
+
+A separative encoder gives an embedding for every source. Whether the enrolled speaker is AMONG the
+speakers of a recording is then the largest cosine over its sources; of two that are equally loud a
+single embedding can only be one. A source with a small share of the energy is what separation left
+over, not a speaker, and does not take part.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from sv.crops.index import TrainingIndex
+from sv.data.trials import Trials
+from sv.errors import InputError
+from sv.features.normalise import normalise
+from sv.inference.embed import batches_by_length
+from sv.inference.embedder import Embedder
+from sv.progress import progress
+
+
+class SourceEmbeddings(NamedTuple):
+    """Unit-length vectors (utterances, sources, dim), energy shares (utterances, sources)."""
+
+    vectors: np.ndarray
+    shares: np.ndarray
+
+
+@torch.inference_mode()
+def embed_sources(
+    embedder: Embedder,
+    index: TrainingIndex,
+    *,
+    frames_per_batch: int = 8000,
+    device: torch.device | str = "cpu",
+) -> SourceEmbeddings:
+    """Return the embedding of every source of every utterance, in the order of the index.
+
+    device: where the network works, to which it is moved.
+
+    Raises:
+        InputError: the model does not separate, or was trained on other features.
+    """
+    encoder = embedder.encoder
+    if not hasattr(encoder, "separate"):
+        raise InputError(
+            f"the model's encoder is {embedder.settings['name']}: only a separative one has sources"
+        )
+    if embedder.mel_bins != index.dim:
+        raise InputError(
+            f"the model was trained on {embedder.mel_bins} mel bands, the features have {index.dim}"
+        )
+    encoder.to(device)
+    vectors = np.zeros((len(index), encoder.sources, encoder.embedding_dim), dtype=np.float32)
+    shares = np.zeros((len(index), encoder.sources), dtype=np.float32)
+    bar = progress(total=len(index), desc="sources", unit="utt")
+    for rows in batches_by_length(index.frames, frames_per_batch):
+        frames = index.frames[rows]
+        features = index.read_windows(rows, np.zeros(len(rows), np.int64), int(frames.max()))
+        lengths = torch.from_numpy(frames.astype(np.int64)).to(device)
+        ready = normalise(torch.from_numpy(features).to(device), embedder.normalise, lengths)
+        found = encoder.separate(ready, lengths)
+        vectors[rows] = torch.nn.functional.normalize(found.embeddings, dim=2).cpu().numpy()
+        shares[rows] = found.shares.cpu().numpy()
+        bar.update(len(rows))
+    bar.close()
+    return SourceEmbeddings(vectors, shares)
+
+
+def best_pairs(
+    found: SourceEmbeddings, enrol: np.ndarray, test: np.ndarray, least_share: float = 0.1
+) -> np.ndarray:
+    """Return the largest cosine (trials,) of a source of one side with a source of the other.
+
+    enrol, test: (trials,) rows of ``found``. Sources below ``least_share`` do not take part, but
+    the loudest always does.
+    """
+    loudest = found.shares == found.shares.max(axis=1, keepdims=True)
+    speaks = loudest | (found.shares >= least_share)
+    scores = np.empty(len(enrol), dtype=np.float32)
+    for start in range(0, len(enrol), 4096):
+        part = slice(start, start + 4096)
+        a, b = enrol[part], test[part]
+        cosines = np.einsum("nsd,ntd->nst", found.vectors[a], found.vectors[b])
+        cosines[~(speaks[a][:, :, None] & speaks[b][:, None, :])] = -np.inf
+        scores[part] = cosines.max(axis=(1, 2))
+    return scores
+
+
+def score_sources(
+    model: str | Path,
+    data: str | Path,
+    trials: Trials,
+    least_share: float = 0.1,
+    device: torch.device | str = "cpu",
+) -> np.ndarray:
+    """Return the scores (trials,) of a list by the best pair of sources."""
+    index = TrainingIndex.load(data)
+    rows = trials.rows_of(index.ids(slice(None)), str(data))
+    found = embed_sources(Embedder.load(model), index, device=device)
+    return best_pairs(found, rows[trials.enrol], rows[trials.test], least_share)

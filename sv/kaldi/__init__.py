@@ -1,0 +1,1 @@
+"""Kaldi's files: arks and scp, windows into them, two-column tables."""

@@ -1,0 +1,1 @@
+"""The machine: its GPUs, its memory, worker processes."""

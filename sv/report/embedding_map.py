@@ -1,0 +1,157 @@
+"""A map of embeddings: what lies close together, seen from above, coloured by what is known."""
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from sv.report.plots import COLOURS, GRID, MUTED, styled
+from sv.scoring.system import evenly_spaced
+
+TSNE_LIMIT = 2000
+"""t-SNE of more vectors takes minutes; beyond, the first two principal components are drawn."""
+SHOWN = 3000
+SPEAKERS_IN_COLOUR = 24
+
+
+class EmbeddingMap(NamedTuple):
+    """``ids`` and their ``places`` (n, 2) on the map; ``method`` made it."""
+
+    ids: list[str]
+    places: np.ndarray
+    method: str
+
+
+def embedding_map(ids: Sequence[str], vectors: np.ndarray, seed: int = 0) -> EmbeddingMap | None:
+    """Place embeddings (n, dim) on a plane; None for fewer than 4 of them.
+
+    By their directions, as a cosine compares them. Up to ``TSNE_LIMIT``: t-SNE (van der Maaten and
+    Hinton, 2008), which keeps neighbours together; distances between groups mean nothing.
+    """
+    rows = evenly_spaced(list(range(len(ids))), SHOWN)
+    vectors = np.asarray(vectors[rows], dtype=np.float64)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    units = vectors / np.where(lengths > 0, lengths, 1.0)
+    if len(rows) < 4:
+        return None
+    if len(ids) <= TSNE_LIMIT and units.std(axis=0).max() > 1e-9:
+        from sklearn.manifold import TSNE
+
+        perplexity = min(30.0, (len(rows) - 1) / 3)
+        tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed)
+        places, method = tsne.fit_transform(units), "t-SNE"
+    else:
+        centred = units - units.mean(axis=0)
+        _, axes = np.linalg.eigh(centred.T @ centred)
+        places, method = centred @ axes[:, :-3:-1], "first two principal components"
+    return EmbeddingMap([ids[row] for row in rows], places, method)
+
+
+def map_figure(
+    found: EmbeddingMap,
+    utt2spk: Mapping[str, str] | None = None,
+    utt2session: Mapping[str, str] | None = None,
+) -> Figure:
+    """Draw the map once per kind of label that is known: by speaker, by session; or plain."""
+    return maps_figure({"": found}, utt2spk, utt2session)
+
+
+@styled
+def maps_figure(
+    maps: Mapping[str, EmbeddingMap],
+    utt2spk: Mapping[str, str] | None = None,
+    utt2session: Mapping[str, str] | None = None,
+) -> Figure:
+    """Draw a row for each named map, such as before and after, as ``map_figure`` draws one."""
+    rows = [(name, found, _panels(found.ids, utt2spk, utt2session)) for name, found in maps.items()]
+    columns = len(rows[0][2])
+    figure = Figure(figsize=(4.5 * columns, 4.8 * len(rows)), layout="constrained")
+    for number, (name, found, panels) in enumerate(rows):
+        for place, panel in enumerate(panels, start=1):
+            axes = figure.add_subplot(len(rows), columns, number * columns + place)
+            _draw(axes, found, name, panel)
+    return figure
+
+
+class _Panel(NamedTuple):
+    """How one panel is coloured; ``groups`` of rows are joined to their middle by lines."""
+
+    title: str
+    colours: list
+    note: str
+    groups: list[list[int]] | None
+
+
+def _panels(
+    ids: Sequence[str], utt2spk: Mapping[str, str] | None, utt2session: Mapping[str, str] | None
+) -> list[_Panel]:
+    panels = []
+    if utt2spk:
+        panels.append(_Panel("by speaker", *_speaker_colours(ids, utt2spk), None))
+    if utt2session:
+        panels.append(_Panel("by session", *_session_colours(ids, utt2spk or {}, utt2session)))
+    return panels or [_Panel("", [COLOURS[0]] * len(ids), f"{len(ids):,} utterances", None)]
+
+
+def _draw(axes: Axes, found: EmbeddingMap, name: str, panel: _Panel) -> None:
+    for rows in panel.groups or []:
+        centre = found.places[rows].mean(axis=0)
+        spokes = [(centre, found.places[row]) for row in rows]
+        lines = LineCollection(spokes, colors=panel.colours[rows[0]], lw=0.8, alpha=0.6, zorder=1)
+        axes.add_collection(lines)
+    size = float(np.clip(7000 / len(found.ids), 5, 22))
+    axes.scatter(*found.places.T, c=panel.colours, s=size, alpha=0.85, linewidths=0, zorder=2)
+    axes.set_title(", ".join(filter(None, (name, panel.title))), loc="left")
+    axes.set_xlabel(panel.note, fontsize=9, color=MUTED)
+    axes.set(xticks=[], yticks=[], aspect="equal")
+    axes.set_adjustable("datalim")
+    for spine in axes.spines.values():
+        spine.set_color(GRID)
+
+
+def _speaker_colours(ids: Sequence[str], utt2spk: Mapping[str, str]) -> tuple[list, str]:
+    """Return a colour per utterance: one each for the speakers with the most, grey for others."""
+    speakers, of_id, counts = np.unique(
+        [utt2spk.get(name, "") for name in ids], return_inverse=True, return_counts=True
+    )
+    chosen = [n for n in np.argsort(-counts, kind="stable") if speakers[n]][:SPEAKERS_IN_COLOUR]
+    wheel = {int(n): _hue(k / max(1, len(chosen)), k) for k, n in enumerate(sorted(chosen))}
+    note = f"{len(speakers) - ('' in speakers):,} speakers, {len(ids):,} utterances"
+    if len(speakers) > len(chosen):
+        note += f"; the {len(chosen)} largest in colour"
+    return [wheel.get(int(n), MUTED) for n in of_id], note
+
+
+def _hue(share: float, number: int) -> str:
+    """Return a colour of the wheel as #rrggbb; neighbours differ in lightness, too."""
+    light, strong = ((0.42, 0.55), (0.62, 0.55), (0.52, 0.42))[number % 3]
+    return "#" + "".join(f"{round(255 * c):02x}" for c in colorsys.hls_to_rgb(share, light, strong))
+
+
+def _session_colours(
+    ids: Sequence[str], utt2spk: Mapping[str, str], utt2session: Mapping[str, str]
+) -> tuple[list, str, list[list[int]]]:
+    """Return a colour per utterance, a note, and the rows of each session.
+
+    The sessions of one speaker have different colours, from the same few for every speaker.
+    """
+    rows_of: dict[str, list[int]] = {}
+    for row, name in enumerate(ids):
+        rows_of.setdefault(utt2session.get(name, ""), []).append(row)
+    unknown = rows_of.pop("", [])
+    seen: dict[str, int] = {}
+    colours: list = [MUTED] * len(ids)
+    for session in sorted(rows_of):
+        speaker = utt2spk.get(ids[rows_of[session][0]], "")
+        number = seen.setdefault(speaker, 0)
+        seen[speaker] += 1
+        for row in rows_of[session]:
+            colours[row] = COLOURS[number % len(COLOURS)]
+    note = f"{len(rows_of):,} sessions; lines lead to the middle of each"
+    if unknown:
+        note += f"; {len(unknown)} utterances of none in grey"
+    return colours, note, list(rows_of.values())

@@ -1,0 +1,228 @@
+"""The files of a report: figures as JSON, pictures, and a page that holds them all."""
+
+import datetime
+import html
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from sv.data.trials import Trials
+from sv.errors import InputError
+from sv.files import atomic_write, sha256
+from sv.kaldi.arks import load_vectors
+from sv.provenance import git_commit
+from sv.report.card import System, card_rows, list_version
+from sv.report.facts import UNKNOWN
+from sv.report.page import Page, Picture, page
+from sv.report.summary import Check, summary
+from sv.report.tables import as_dict, cost
+from sv.scoring.evaluate import SystemResult
+
+HEADINGS = {
+    "det": "Errors at every threshold",
+    "histogram": "Scores",
+    "map": "Embeddings",
+    "curves": "Training",
+}
+FILES = {"det": "det", "histogram": "scores", "map": "map", "curves": "curves"}
+
+
+@dataclass
+class Outputs:
+    """Where each file goes; None: it is not written.
+
+    ``pictures``: key of ``HEADINGS`` -> files (PNG, PDF); other pictures are for the page alone.
+    """
+
+    json: Path | None = None
+    html: Path | None = None
+    pictures: dict[str, list[Path]] = field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """All that a report is made of.
+
+    ``tables``: (heading, rows with the header first); ``facts``: of the first training, by the keys
+    of ``facts.FACTS``; ``intervals``: what was resampled, in words; ``speakers``: how many
+    the trials have, if known; ``utt2spk``, ``utt2session``: true labels for the map;
+    ``embeddings``: of the first system.
+    """
+
+    results: Sequence[SystemResult]
+    systems: Sequence[System]
+    trials: Trials
+    tables: Sequence[tuple[str, Sequence[Sequence[str]]]]
+    notes: list[str]
+    facts: Mapping[str, str]
+    checks: Sequence[Check] = ()
+    intervals: str = UNKNOWN
+    list_name: str = UNKNOWN
+    speakers: int | None = None
+    utt2spk: Mapping[str, str] | None = None
+    utt2session: Mapping[str, str] | None = None
+    embeddings: Path | None = None
+
+
+def write_files(outputs: Outputs, report: Report) -> None:
+    """Write what ``outputs`` asks for; each file appears whole or not at all."""
+    pictures = _draw(outputs, report) if outputs.html or outputs.pictures else []
+    trials = report.trials.path
+    digest, commit = sha256(trials), git_commit()
+    if outputs.json:
+        record = {
+            **as_dict(report.results),
+            "trials": {"path": str(trials), "sha256": digest, "list": report.list_name},
+            "training": dict(report.facts),
+            "report_commit": commit,
+            "checks": [check._asdict() for check in report.checks],
+            "notes": list(report.notes),
+        }
+        with atomic_write(outputs.json) as handle:
+            json.dump(record, handle, indent=1, ensure_ascii=False, allow_nan=False)
+            handle.write("\n")
+    if outputs.html:
+        with atomic_write(outputs.html) as handle:
+            handle.write(page(_page(report, pictures, digest, commit)))
+
+
+def _page(report: Report, pictures: Sequence[Picture], digest: str, commit: str) -> Page:
+    first, trials = report.results[0], report.trials
+    names = [result.name for result in report.results]
+    name = report.list_name if report.list_name != UNKNOWN else list_version(trials)
+    evaluation = [
+        ["trial list", f"{trials.path} (sha256 {digest})"],
+        ["list", name],
+        ["trials", f"{len(trials):,}, {int(trials.labels.sum()):,} of them target"],
+        ["priors (p_target)", ", ".join(f"{p:g}" for p in first.min_dcf)],
+        ["intervals", report.intervals],
+        ["report", f"{datetime.date.today().isoformat()}, commit {commit}"],
+        ["command", _command()],
+    ]
+    return Page(
+        title=_title(names),
+        over=f"Speaker verification on {trials.path.parent.name}/{trials.path.name}",
+        summary=summary(report.results, trials, report.speakers),
+        tiles=_tiles(first),
+        checks=report.checks,
+        tables=report.tables,
+        notes=report.notes,
+        pictures=pictures,
+        card=card_rows(report.systems),
+        evaluation=[row for row in evaluation if row[1] != UNKNOWN],
+        configurations={
+            system.name: text for system in report.systems if (text := system.configuration)
+        },
+    )
+
+
+def _title(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} other systems"
+
+
+def _command() -> str:
+    program = "python -m sv.bin.report" if sys.argv[0].endswith(".py") else sys.argv[0]
+    return f"{program} {shlex.join(sys.argv[1:])}"
+
+
+def _tiles(first: SystemResult) -> list[tuple[str, str, str]]:
+    def span(key, scale: float, digits: int) -> str:
+        found = first.intervals.get(key)
+        if found is None or found.low != found.low:
+            return first.name
+        low, high = scale * found.low, scale * found.high
+        return f"95 % interval {low:.{digits}f} to {high:.{digits}f}"
+
+    tiles = [("equal error rate", f"{100 * first.eer.value:.2f} %", span("eer", 100, 2))]
+    for p, point in first.min_dcf.items():
+        tiles.append((f"minDCF, p = {p:g}", cost(point.value), span(p, 1, 4)))
+    return tiles
+
+
+def _draw(outputs: Outputs, report: Report) -> list[Picture]:
+    """Draw the pictures, write the files asked for, and return what the page shows."""
+    from sv.report import plots  # slow to load, so only for pictures
+    from sv.report.plots import inline_svg
+
+    drawn = []
+    for key, (figure, caption) in _figures(outputs, report).items():
+        files = outputs.pictures.get(key, [])
+        for path in files:
+            plots.save(figure, path)
+        if outputs.html:
+            svg = inline_svg(figure, html.escape(HEADINGS[key]))
+            drawn.append(Picture(HEADINGS[key], svg, caption, [path.name for path in files]))
+    return drawn
+
+
+def _figures(outputs: Outputs, report: Report) -> dict:
+    """Return key -> (figure, caption) of the pictures that the page or a file needs."""
+    from sv.report import plots
+
+    wanted = set(HEADINGS) if outputs.html else set(outputs.pictures)
+    first, figures = report.results[0], {}
+    systems = {result.name: result.classes for result in report.results}
+    if "det" in wanted:
+        caption = (
+            "DET curves: the share of true pairs rejected against that of false ones accepted."
+        )
+        figures["det"] = plots.det_figure(systems, list(first.min_dcf)), caption
+    if "histogram" in wanted:
+        caption = (
+            "Where target and non-target scores lie; they are told apart where they are apart."
+        )
+        figures["histogram"] = plots.histogram_figure(systems), caption
+    if "map" in wanted and report.embeddings is not None:
+        found = _map(report)
+        if found is not None:
+            figures["map"] = found
+    if "curves" in wanted:
+        logs = {system.name: read_log(system.log) for system in report.systems if system.log}
+        logs = {name: rows for name, rows in logs.items() if rows}
+        if logs:
+            caption = f"Epoch by epoch: {', '.join(logs)}."
+            figures["curves"] = plots.curves_figure(logs), caption
+    return figures
+
+
+def _map(report: Report):
+    from sv.report.embedding_map import embedding_map, map_figure
+
+    try:
+        ids, vectors = load_vectors(report.embeddings)
+    except InputError as error:
+        report.notes.append(f"No map of embeddings: {error}.")
+        return None
+    wanted = set(report.trials.names)
+    whole = np.isfinite(vectors).all(axis=1)
+    rows = [row for row, name in enumerate(ids) if name in wanted and whole[row]]
+    found = embedding_map([ids[row] for row in rows], vectors[rows])
+    if found is None:
+        return None
+    caption = (
+        f"Recordings of the trials by {report.results[0].name}, one dot each ({found.method})."
+    )
+    if found.method == "t-SNE":
+        caption += " Near means alike; far apart does not say how far."
+    return map_figure(found, report.utt2spk, report.utt2session), caption
+
+
+def read_log(path: Path) -> list[dict]:
+    """Return the epochs of a ``train.jsonl``; [] if there is none.
+
+    A damaged line costs the picture one epoch, not the report.
+    """
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and "epoch" in record:
+            rows.append(record)
+    return rows

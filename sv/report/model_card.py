@@ -1,0 +1,104 @@
+"""The README.md of a model directory: what it is, what it was measured on, what it cannot do."""
+
+from collections.abc import Mapping
+
+from sv.inference.model_dir import CosineCalibration, FeatureConfig
+from sv.report.facts import UNKNOWN
+
+
+def model_card(
+    name: str,
+    facts: Mapping[str, str],
+    features: FeatureConfig,
+    dim: int,
+    weights: int,
+    figures: Mapping | None = None,
+    calibration: CosineCalibration | None = None,
+) -> str:
+    """Return the card as Markdown.
+
+    ``facts``: of the training (``card.training_card``); ``dim``: of an embedding;
+    ``weights``: how many numbers the encoder has; ``figures``: the content of a ``report.json``
+    in which ``name`` is the first system.
+    """
+    known = (f"| {key} | {value} |" for key, value in facts.items() if value != UNKNOWN)
+    table = "\n".join(known) or "| unknown | |"
+    return f"""# {name}: a speaker encoder
+
+Maps a recording of speech to {dim} numbers; recordings of one speaker point in like directions.
+Encoder with {weights:,} weights; audio at {features.sample_rate} Hz, {features.mel_bins} mel bands.
+
+```python
+import sv
+model = sv.load("this folder")
+vector = model.embed(waveform, sample_rate)  # ({dim},), any sample rate
+```
+
+```sh
+sv verify alice.wav unknown.wav --model "this folder"
+```
+
+## How it was trained
+
+| | |
+|---|---|
+{table}
+
+## What was measured
+
+{_figures(figures)}
+
+## Probabilities
+
+{_calibration(calibration, figures)}
+
+## Limits
+
+- The figures hold for recordings like those of the trials. Other languages, channels, noise, or
+  recordings of a second or two give more errors, and another calibration.
+- The trials hold no attack: synthetic, converted or replayed voices were not tried.
+- Not to be the only ground for a decision about a person.
+
+## Files
+
+`model.safetensors` (weights), `config.yaml` (encoder and features){
+        ", `calibration.json`" if calibration else ""
+    }. None of them is code.
+"""
+
+
+def _figures(figures: Mapping | None) -> str:
+    if figures is None:
+        return "Nothing: there was no report when this folder was written."
+    system = figures["systems"][0]
+    trials = figures["trials"]
+    span = system["intervals"].get("eer")
+    eer = f"{100 * system['eer']:.2f} %"
+    if span:
+        eer += f" [{100 * span[0]:.2f}, {100 * span[1]:.2f}]"
+    rows = [f"| equal error rate [95 % interval] | {eer} |"]
+    rows += [f"| minDCF, p = {p} | {value:.4f} |" for p, value in system["min_dcf"].items()]
+    rows.append(f"| trials (sha256) | {trials['path']} ({trials['sha256']}) |")
+    threshold = system.get("eer_threshold")
+    if threshold is not None:
+        rows.append(f"| cosine at the equal error rate | {threshold:.4f} |")
+    doubts = [check["text"] for check in figures.get("checks", ()) if check["state"] == "warning"]
+    table = "\n".join(["| | |", "|---|---|", *rows])
+    return "\n\n".join([table, *(f"**Warning.** {text}" for text in doubts)])
+
+
+def _calibration(calibration: CosineCalibration | None, figures: Mapping | None) -> str:
+    if calibration is None:
+        return (
+            "None: this folder gives cosines only. Pick a threshold on labelled trials of your own."
+        )
+    text = (
+        f"log-likelihood ratio = {calibration.scale:.4f} × cosine + ({calibration.offset:.4f}), "
+        f"fitted on {calibration.made_on or 'unnamed trials'}."
+    )
+    if figures is not None and figures["trials"]["sha256"] in calibration.made_on:
+        text += (
+            " These are the trials of the table above: its figures do not depend on the "
+            "calibration, and how good the probabilities are was not measured."
+        )
+    return text

@@ -1,0 +1,270 @@
+"""Pictures of scores and of training: DET curves, histograms, curves. Drawn without a display.
+
+Colours come from ``PALETTE`` only: a page replaces them by its own, light or dark (``inline_svg``).
+"""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy.stats import norm
+
+from sv.files import atomic_write
+from sv.scoring.metrics import (
+    Classes,
+    DetCurve,
+    OperatingPoint,
+    det_points,
+    eer_point,
+    min_dcf_point,
+)
+
+TICKS = np.array([0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 98]) / 100
+INK, MUTED, GRID, PAPER = "#26323d", "#6b7782", "#e3e7ea", "#fefefe"
+COLOURS = ("#1f77a4", "#d1495b", "#4f9d69", "#8d6a9f", "#d98e04", "#5c6b73")
+PALETTE = {"ink": INK, "muted": MUTED, "grid": GRID, "paper": PAPER} | {
+    f"series{number}": colour for number, colour in enumerate(COLOURS)
+}
+"""Name on a page -> colour in a picture file."""
+STYLES = ("-", "--", ":")
+MARKS = ("s", "^", "D", "v")
+POINTS = 2000
+DPI = 120
+FILE_FORMATS = (".png", ".pdf")
+
+RC = {
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.titlesize": 10,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "legend.frameon": False,
+    "axes.axisbelow": True,
+}
+
+
+def styled(function):
+    """Decorate a function that draws a figure: it uses the settings in ``RC``."""
+    return matplotlib.rc_context(RC)(function)
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write ``figure`` as PNG or PDF, by the ending of ``path``, whole or not at all."""
+    form = "pdf" if str(path).endswith(".pdf") else "png"
+    # No versions and dates: equal runs give equal files.
+    nothing = {"Creator": None, "Producer": None, "CreationDate": None}
+    with atomic_write(path, "wb") as handle:
+        figure.savefig(
+            handle, format=form, dpi=DPI, metadata=nothing if form == "pdf" else {"Software": None}
+        )
+
+
+def series(number: int) -> dict[str, str]:
+    """Return colour and line style of the ``number``-th system, all different up to 18."""
+    return {
+        "color": COLOURS[number % len(COLOURS)],
+        "ls": STYLES[number // len(COLOURS) % len(STYLES)],
+    }
+
+
+def thin(curve: DetCurve, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """Return (P_fa, P_miss) of about ``points`` points, evenly spread along the drawn curve.
+
+    A million trials give as many points, most of them on top of each other; the corners (rare
+    errors) have few, and all those are kept.
+    """
+    if len(curve.thresholds) <= points:
+        return curve.p_fa, curve.p_miss
+    x, y = (norm.ppf(np.clip(rate, 1e-7, 1 - 1e-7)) for rate in (curve.p_fa, curve.p_miss))
+    way = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+    keep = np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], points)))
+    return curve.p_fa[keep], curve.p_miss[keep]
+
+
+def _limits(points: list[OperatingPoint]) -> tuple[float, float]:
+    """Return the smallest and largest rate to show on both axes: all marks, and some air."""
+    rates = [rate for point in points for rate in (point.p_miss, point.p_fa) if 0.0 < rate < 1.0]
+    return max(1e-6, min([1e-3, *(r / 2 for r in rates)])), min(0.98, 1.2 * max([0.4, *rates]))
+
+
+@styled
+def det_figure(systems: Mapping[str, Classes], p_targets: Sequence[float] = (0.01, 0.05)) -> Figure:
+    """Draw a DET curve per system (name -> sorted classes) on normal-deviate axes.
+
+    A circle marks each EER, a mark per prior the operating point of minDCF. Marks beyond
+    the axes (rates of 0 among them) are drawn on the rim.
+    """
+    marks = ("o", *MARKS[: len(p_targets)])
+    points = {
+        name: [eer_point(classes), *(min_dcf_point(classes, p) for p in p_targets)]
+        for name, classes in systems.items()
+    }
+    low, high = _limits([point for each in points.values() for point in each])
+
+    def warp(rates: np.ndarray | list[float]) -> np.ndarray:
+        return norm.ppf(np.clip(rates, low, high))
+
+    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
+    axes = figure.add_subplot()
+    limits = norm.ppf([low, high])
+    axes.plot(limits, limits, color=MUTED, lw=0.8, ls=":", zorder=1)
+    for number, (name, classes) in enumerate(systems.items()):
+        look = series(number)
+        p_fa, p_miss = thin(det_points(classes))
+        label = f"{name}: EER {100 * points[name][0].value:.2f} %"
+        # Beyond the axes, so that a curve leaves the picture and does not follow its rim.
+        x, y = (norm.ppf(np.clip(rate, low / 10, 1 - 1e-9)) for rate in (p_fa, p_miss))
+        axes.plot(x, y, lw=2, label=label, zorder=3, **look)
+        style = {"ms": 7, "mfc": PAPER, "mec": look["color"], "mew": 1.6, "zorder": 4}
+        for point, mark in zip(points[name], marks, strict=False):
+            axes.plot(warp([point.p_fa]), warp([point.p_miss]), mark, clip_on=False, **style)
+    kinds = ["equal error rate", *(f"minDCF, p = {p:g}" for p in p_targets)]
+    for kind, mark in zip(kinds, marks, strict=False):
+        axes.plot([], [], mark, ms=7, mfc=PAPER, mec=MUTED, mew=1.6, label=kind)
+    ticks = TICKS[(low <= TICKS) & (high >= TICKS)]
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(norm.ppf(ticks), [f"{100 * tick:g}" for tick in ticks])
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
+    axes.set_xlabel("false alarms (% of non-target trials)")
+    axes.set_ylabel("misses (% of target trials)")
+    axes.grid()
+    axes.legend(loc="upper right", frameon=True, facecolor=PAPER, edgecolor=GRID, framealpha=1)
+    return figure
+
+
+@styled
+def histogram_figure(systems: Mapping[str, Classes], bins: int = 80) -> Figure:
+    """Draw the densities of target and non-target scores with the threshold of the EER.
+
+    One panel per system (name -> sorted classes), each on its own scale of scores.
+    """
+    figure = Figure(figsize=(9.0, 2.7 * len(systems)), layout="constrained")
+    for place, (name, classes) in enumerate(systems.items(), start=1):
+        axes = figure.add_subplot(len(systems), 1, place)
+        _histogram(axes, classes, bins)
+        axes.set(xlabel=f"score of {name}", ylabel="density")
+    return figure
+
+
+def _histogram(axes: Axes, classes: Classes, bins: int) -> None:
+    finite = np.concatenate([side[np.isfinite(side)] for side in classes])
+    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+    edges = np.linspace(low, max(high, low + 1e-6), bins + 1)
+    sides = (("non-target", classes.nontarget, COLOURS[1]), ("target", classes.target, COLOURS[0]))
+    for label, side, colour in sides:
+        counts, _ = np.histogram(side, edges)
+        density = counts / len(side) / np.diff(edges)
+        shown = side[np.isfinite(side)]
+        mean = f"mean {shown.mean():.3f}" if len(shown) else "no finite score"
+        label = f"{label}: {len(side):,} trials, {mean}"
+        axes.stairs(density, edges, fill=True, color=colour, alpha=0.3)
+        axes.stairs(density, edges, color=colour, lw=1.5, label=label)
+    point = eer_point(classes)
+    label = f"EER {100 * point.value:.2f} % at {point.threshold:.3f}"
+    axes.axvline(point.threshold, color=INK, lw=1.2, ls="--", label=label)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(bottom=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+    axes.legend(**above, ncols=3, fontsize=9, handlelength=1.5)
+
+
+@styled
+def curves_figure(logs: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+    """Draw each figure of the training logs over the epochs, one line per training.
+
+    ``logs``: name -> rows, one mapping per epoch, with "epoch"; not empty.
+    """
+    names: dict[str, None] = {}
+    for rows in logs.values():
+        numbers = (key for key, value in rows[-1].items() if isinstance(value, (int, float)))
+        names |= dict.fromkeys(key for key in numbers if key != "epoch")
+    columns = min(3, len(names))
+    lines = -(-len(names) // max(1, columns))
+    figure = Figure(figsize=(3.0 * columns, 1.9 * lines), layout="constrained")
+    for place, name in enumerate(names, start=1):
+        axes = figure.add_subplot(lines, columns, place)
+        for number, (training, rows) in enumerate(logs.items()):
+            epochs = [row["epoch"] for row in rows]
+            values = [row.get(name, np.nan) for row in rows]
+            mark = "." if len(rows) < 30 else None
+            axes.plot(epochs, values, lw=1.6, marker=mark, label=training, **series(number))
+        axes.set_title(name.replace("_", " "))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+        axes.grid(axis="y")
+        axes.tick_params(labelsize=8, length=2)
+        axes.spines[["top", "right"]].set_visible(False)
+        if place > len(names) - columns:
+            axes.set_xlabel("epoch", fontsize=9)
+    if len(logs) > 1:
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=min(4, len(logs)))
+    return figure
+
+
+def sizes_figure(sizes: np.ndarray, bins: int = 40) -> Figure:
+    """Draw how many clusters have how many members; ``sizes`` (clusters,), not all zero."""
+    figure = Figure(figsize=(8.0, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    top = int(sizes.max())
+    edges = np.unique(np.round(np.geomspace(1, top + 1, bins + 1))) - 0.5
+    counts, _ = np.histogram(sizes, edges)
+    axes.stairs(counts, edges, fill=True, color=COLOURS[0], alpha=0.35)
+    axes.stairs(counts, edges, color=COLOURS[0], lw=1.4)
+    filled = sizes[sizes > 0]
+    middle = float(np.median(filled))
+    axes.axvline(middle, color="0.25", lw=1.2, ls="--", label=f"median {middle:g}")
+    empty = len(sizes) - len(filled)
+    title = f"{len(filled):,} clusters" + (f" and {empty:,} empty ones" if empty else "")
+    axes.set(xlabel="members", ylabel="clusters", title=title, xscale="log")
+    axes.set_ylim(bottom=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(framealpha=0.95)
+    return figure
+
+
+# ---------------------------------------------------------------- inside a page
+
+
+def inline_svg(figure: Figure, name: str) -> str:
+    """Return the ``<svg>`` element of ``figure``, described as ``name`` (already escaped).
+
+    Colours of ``plots.PALETTE`` become CSS variables (``var(--ink)``), so one picture serves a
+    light and a dark page. Text stays text. Nothing refers to anything outside: the XML namespaces
+    that an HTML page does not need are taken out.
+    """
+    buffer = io.StringIO()
+    # Ids of markers and clips come from a hash; the salt keeps those of two pictures apart.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # the same in every picture, and unused
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    # Inline fonts would win over those of the page; sizes and anchors stay.
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
+    for variable, colour in PALETTE.items():
+        text = text.replace(colour, f"var(--{variable})")
+    width = float(re.search(r'viewBox="0 0 ([\d.]+)', text).group(1))
+    head = f'<svg role="img" aria-label="{name}" style="max-width: {1.4 * width:.0f}px"'
+    return text.replace("<svg", head, 1).strip()

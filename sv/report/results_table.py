@@ -1,0 +1,71 @@
+"""One row of RESULTS.md: a figure, and everything needed to obtain it again."""
+
+import datetime
+from pathlib import Path
+
+from sv.files import atomic_write, sha256
+from sv.report.facts import FACTS
+from sv.report.tables import cost, percent
+from sv.scoring.evaluate import SystemResult
+
+
+def columns(p_targets: list[float]) -> list[str]:
+    """Return the header. A prior is part of its column's name: costs of two are never mixed."""
+    return [
+        "date",
+        "system",
+        "EER % [95 %]",
+        *(f"minDCF p={p:g} [95 %]" for p in p_targets),
+        "trials (sha256)",
+        *(FACTS[key] for key in FACTS if key not in ("method", "encoder")),
+    ]
+
+
+def row(
+    result: SystemResult, trials: Path, facts: dict[str, str], date: datetime.date | None = None
+) -> list[str]:
+    """Return the cells that belong under ``columns``."""
+    spans = result.intervals
+    few = f" ({result.few})" if result.few else ""
+    return [
+        (date or datetime.date.today()).isoformat(),
+        result.name,
+        percent(result.eer.value, spans.get("eer")) + few,
+        *(cost(point.value, spans.get(p)) for p, point in result.min_dcf.items()),
+        f"{trials.absolute().parent.name}/{trials.name} ({sha256(trials)})",
+        *(facts[key] for key in FACTS if key not in ("method", "encoder")),
+    ]
+
+
+def append_row(path: str | Path, header: list[str], cells: list[str]) -> bool:
+    """Add a row below the last one of the table with this ``header``.
+
+    A table is begun, at the end of the file, when there is none with the same columns (a file
+    that is new, or one with other priors). The rest of the file stays as it is. A row that is
+    there already, from a report made twice, is not added again. Returns whether it was added.
+    """
+    path = Path(path)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else ["# Results"]
+    head = _line(header)
+    if _line(cells) in lines:
+        return False
+    at = max((i for i, line in enumerate(lines) if _cells(line) == _cells(head)), default=-1)
+    if at < 0:
+        lines += ["", head, "|" + "---|" * len(header)]
+        at = len(lines)
+    else:
+        while at < len(lines) and lines[at].lstrip().startswith("|"):
+            at += 1
+    lines.insert(at, _line(cells))
+    with atomic_write(path) as handle:
+        handle.write("\n".join(lines) + "\n")
+    return True
+
+
+def _line(cells: list[str]) -> str:
+    safe = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+    return "| " + " | ".join(safe) + " |"
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]

@@ -1,0 +1,156 @@
+"""Figures of one or more systems on one trial list, as a table and as JSON.
+
+The first system is the one under test; the others are there to be compared with it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sv.scoring.evaluate import SystemResult, differences
+from sv.scoring.intervals import Interval
+
+# ---------------------------------------------------------------- as text
+
+
+def percent(value: float | None, span: Interval | None = None) -> str:
+    """``9.53 [8.10, 10.92]``: a share in per cent, with its interval."""
+    return _figure(value, span, 100.0, 2)
+
+
+def cost(value: float | None, span: Interval | None = None) -> str:
+    """``0.6168 [0.5710, 0.6634]``: a normalised cost, with its interval."""
+    return _figure(value, span, 1.0, 4)
+
+
+def _figure(value: float | None, span: Interval | None, scale: float, digits: int) -> str:
+    if value is None:
+        return "-"
+    text = f"{scale * value:.{digits}f}"
+    if span is not None and np.isfinite(span.low):
+        text += f" [{scale * span.low:.{digits}f}, {scale * span.high:.{digits}f}]"
+    return text
+
+
+def figure_rows(results: Sequence[SystemResult]) -> list[list[str]]:
+    """Return the table of figures, header first: one row per system."""
+    first = results[0]
+    header = ["system", "EER %", *(f"minDCF p={p:g}" for p in first.min_dcf)]
+    if first.cllr is not None:
+        header += [*(f"actDCF p={p:g}" for p in first.act_dcf), "Cllr bits", "minCllr bits"]
+    rows = [header]
+    for result in results:
+        spans = result.intervals
+        row = [result.name, percent(result.eer.value, spans.get("eer"))]
+        row += [cost(point.value, spans.get(p)) for p, point in result.min_dcf.items()]
+        if result.cllr is not None:
+            row += [cost(value) for value in result.act_dcf.values()]
+            row += [cost(result.cllr), cost(result.min_cllr)]
+        rows.append(row)
+    return rows
+
+
+def difference_rows(results: Sequence[SystemResult]) -> list[list[str]]:
+    """Return how the other systems differ from the first, header first; [] without intervals."""
+    first, rows = results[0], []
+    for result in results[1:]:
+        found = differences(result, first)
+        if found:
+            gap = result.eer.value - first.eer.value
+            row = [f"{result.name} - {first.name}", percent(gap, found["eer"].interval)]
+            for p, point in result.min_dcf.items():
+                row.append(cost(point.value - first.min_dcf[p].value, found[p].interval))
+            (low, high), p_value = found["eer"]
+            verdict = "tie" if low <= 0 <= high else ("worse" if low > 0 else "better")
+            known = np.isfinite(low)
+            rows.append([*row, *((f"{p_value:.3f}", verdict) if known else ("-", "-"))])
+    if not rows:
+        return []
+    minima = (f"minDCF p={p:g}" for p in first.min_dcf)
+    return [["difference", "EER %", *minima, "p-value of EER", "by EER"], *rows]
+
+
+def group_rows(results: Sequence[SystemResult]) -> list[list[str]]:
+    """Return the EER per group, header first: one row per group, then their mean; or []."""
+    if not results[0].groups:
+        return []
+    rows = [["EER % within", *(result.name for result in results)]]
+    for group in results[0].groups:
+        rows.append([group, *(percent(result.groups[group]) for result in results)])
+    return [*rows, ["mean of groups", *(percent(result.group_mean) for result in results)]]
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> str:
+    """Align the columns of a table with blanks."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+# ---------------------------------------------------------------- as JSON
+
+
+def as_dict(results: Sequence[SystemResult]) -> dict:
+    """Return plain types. ``eer`` and ``min_dcf`` at the top are those of the first system."""
+    systems = [_system_dict(result) for result in results]
+    record = {
+        "eer": systems[0]["eer"],
+        "min_dcf": systems[0]["min_dcf"],
+        "systems": systems,
+        "differences": [
+            {
+                "system": result.name,
+                "minus": results[0].name,
+                **_spans({key: each.interval for key, each in found.items()}),
+                "eer_p_value": _finite(found["eer"].p_value),
+            }
+            for result in results[1:]
+            if (found := differences(result, results[0]))
+        ],
+    }
+    return _plain(record)
+
+
+def _plain(value):
+    """Return ``value`` with what JSON has no number for: infinity as "inf", NaN as null."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None if np.isnan(value) else str(float(value))
+    return value
+
+
+def _system_dict(result: SystemResult) -> dict:
+    return {
+        "name": result.name,
+        "eer": result.eer.value,
+        "eer_threshold": _finite(result.eer.threshold),
+        "min_dcf": {f"{p:g}": point.value for p, point in result.min_dcf.items()},
+        "min_dcf_threshold": {
+            f"{p:g}": _finite(point.threshold) for p, point in result.min_dcf.items()
+        },
+        "act_dcf": {f"{p:g}": value for p, value in result.act_dcf.items()},
+        "cllr": result.cllr,
+        "min_cllr": result.min_cllr,
+        "intervals": _spans(result.intervals),
+        "eer_of_groups": result.groups,
+        "eer_mean_of_groups": result.group_mean,
+    }
+
+
+def _finite(value: float) -> float | None:
+    """Rejecting everything has no threshold, few draws no p-value, and JSON neither inf nor NaN."""
+    return value if np.isfinite(value) else None
+
+
+def _spans(spans: dict[str | float, Interval]) -> dict[str, list[float] | None]:
+    return {
+        key if isinstance(key, str) else f"min_dcf {key:g}": (
+            list(span) if np.isfinite(span.low) else None
+        )
+        for key, span in spans.items()
+    }

@@ -1,0 +1,1 @@
+"""Which utterances meet in a loss: positives (SSPS) and hard negatives (CHNS)."""

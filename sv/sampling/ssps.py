@@ -1,0 +1,334 @@
+"""Self-supervised positive sampling (SSPS): positives of the same speaker from other recordings.
+
+Lepage & Dehak, "SSPS: Self-Supervised Positive Sampling for Robust Self-Supervised Speaker
+Verification", Interspeech 2025 (arXiv 2505.14561), and TASLP 2025 (arXiv 2501.17772).
+
+Two crops of one utterance share its channel, so a network may learn channels. SSPS keeps a memory
+of *references* (one embedding for each training utterance), clusters them every epoch, and puts in
+the place of an anchor's own positive that of another utterance of the same cluster, or of a
+neighbouring one, out of a queue of recent positives.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sv.cluster import kmeans
+from sv.cluster.neighbours import nearest_clusters
+from sv.config import option
+from sv.crops.views import CropGroup
+from sv.distributed import gather, highest, own_rows, rank, world_size
+from sv.errors import InputError
+
+
+@dataclass
+class SSPSConfig:
+    """Where positives come from; off unless ``enabled``."""
+
+    enabled: bool = option(False, "take positives from other recordings (SSPS)")
+    clusters: int = option(
+        25000,
+        "K of k-means over the references. Few clusters mix speakers, many tear their recordings "
+        "apart; with nearest = 1 the published best is about four times the number of speakers",
+    )
+    nearest: int = option(
+        1,
+        "M: 0 samples from the anchor's own cluster, which may be its own recording; 1 from the "
+        "most similar other cluster, M from one of the M most similar",
+    )
+    queue: int = option(
+        0,
+        "positives that are remembered; 0: as many as clusters. A longer queue finds a positive "
+        "for more anchors (see coverage in the log), of older weights",
+    )
+    fill: Literal["epoch", "pass"] = option(
+        "epoch",
+        "what fills the memories. epoch: the first epoch, which trains without SSPS; pass: one "
+        "look at the training set before the first step, with the network as it is, so that every "
+        "epoch samples, as published",
+    )
+    start_epoch: int = option(
+        0,
+        "first epoch that may sample; the epoch before it, or the first that is trained, fills "
+        "the memories",
+    )
+    neighbours: Literal["clusters", "knn", "speakers"] = option(
+        "clusters",
+        "clusters: k-means; knn: the M most similar references, no clusters; speakers: the true "
+        "speakers, an ablation that says what SSPS could gain at most (needs --labels)",
+    )
+    mutual: bool = option(
+        False,
+        "with knn: an anchor keeps its own positive unless it is also among the M most similar "
+        "references of the one drawn. Fewer positives, more of them right: for a base that "
+        "confuses many speakers. Not of the paper",
+    )
+    positive: Literal["queue", "centroid"] = option(
+        "queue", "queue: another utterance's positive; centroid: the chosen cluster's centroid"
+    )
+    sampling: Literal["uniform", "exponential"] = option(
+        "uniform", "among the M nearest: all alike, or P(r-th) ∝ e^(−r)"
+    )
+    reference_seconds: float = option(
+        4.0,
+        "length of the reference crop, which is not augmented. The longer, the more positives "
+        "are of the right speaker; shorter utterances are repeated to that length",
+    )
+
+    def __post_init__(self):
+        if self.clusters < 1 or self.nearest < 0 or self.queue < 0 or self.start_epoch < 0:
+            raise ValueError("clusters must be at least 1; nearest, queue, start_epoch not below 0")
+        if self.nearest >= self.clusters:
+            raise ValueError(
+                f"nearest is {self.nearest}, but there are {self.clusters - 1} other clusters"
+            )
+        if self.neighbours == "knn" and (self.nearest < 1 or self.positive == "centroid"):
+            raise ValueError("neighbours = knn wants nearest of at least 1 and positive = queue")
+        if self.neighbours == "speakers" and (self.nearest or self.positive == "centroid"):
+            raise ValueError("neighbours = speakers wants nearest = 0 and positive = queue")
+        if self.mutual and self.neighbours != "knn":
+            raise ValueError("mutual = true wants neighbours = knn")
+        if not 0.1 <= self.reference_seconds <= 1000:
+            raise ValueError("reference_seconds must be between 0.1 and 1000")
+
+
+class SSPS(nn.Module):
+    """The memories of SSPS, and what is sampled from them; all of it is in the state.
+
+    Parameters
+    ----------
+    config: see ``SSPSConfig``.
+    utterances: N, the size of the training set.
+    reference_dim: D, length of a reference.
+    positive_shape: shape of one positive, for example (D,).
+    seed: of the draws, which are a function of it and of the number of steps done.
+    speakers: (N,) true speakers as numbers, for ``neighbours = speakers`` alone.
+    """
+
+    def __init__(
+        self,
+        config: SSPSConfig,
+        utterances: int,
+        reference_dim: int,
+        positive_shape: tuple[int, ...],
+        seed: int = 0,
+        speakers: Tensor | None = None,
+    ):
+        super().__init__()
+        if config.clusters >= utterances and config.neighbours == "clusters":
+            raise InputError(
+                f"ssps.clusters is {config.clusters} but the training set has {utterances} "
+                "utterances: choose fewer clusters, two to four for each speaker"
+            )
+        if config.positive == "centroid" and positive_shape != (reference_dim,):
+            raise InputError(
+                "ssps.positive = centroid needs positives that are embeddings: take out the "
+                "projector, or use ssps.positive = queue"
+            )
+        self.config, self.seed = config, seed
+        size = config.queue or min(config.clusters, utterances)
+        self.register_buffer("references", torch.zeros(utterances, reference_dim).half())
+        self.register_buffer("known", torch.zeros(utterances, dtype=torch.bool))
+        self.register_buffer("queue", torch.zeros(size, *positive_shape))
+        self.register_buffer("queued", torch.full((size,), -1))
+        self.register_buffer("slot", torch.full((utterances,), -1))
+        self.register_buffer("cluster", torch.full((utterances,), -1))
+        clusters = config.clusters if config.neighbours == "clusters" else 0
+        self.register_buffer("centroids", torch.zeros(clusters, reference_dim))
+        self.register_buffer("near", torch.zeros(clusters, config.nearest, dtype=torch.long))
+        self.groups = clusters  # that ``cluster`` tells apart
+        if config.neighbours == "speakers":
+            self.cluster.copy_(speakers)
+            self.groups = int(speakers.max()) + 1
+        self.steps, self.enqueued, self.passed = 0, 0, 0
+        self.filling = self.sampling = False
+        self.chosen = torch.empty(0, dtype=torch.long)  # of the last step, for the log
+        self.coverage = torch.zeros(())
+
+    @property
+    def bytes(self) -> int:
+        """Memory of all buffers."""
+        return sum(buffer.numel() * buffer.element_size() for buffer in self.buffers())
+
+    def get_extra_state(self) -> dict:
+        """Return what resuming needs beside the buffers."""
+        names = ("steps", "enqueued", "passed", "filling", "sampling")
+        return {name: getattr(self, name) for name in names}
+
+    def set_extra_state(self, state: dict) -> None:
+        """Take up what ``get_extra_state`` returned."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    def crop_group(self) -> CropGroup:
+        """Return the crop that references are made from: longer, and as recorded."""
+        return CropGroup("reference", 1, self.config.reference_seconds, augment=False)
+
+    def start_epoch(self, epoch: int) -> dict[str, float]:
+        """Cluster the references if an epoch has filled them; return figures about the clusters."""
+        self.sampling = self.filling and epoch >= self.config.start_epoch
+        self.filling = epoch + 1 >= self.config.start_epoch
+        if not self.sampling or self.config.neighbours != "clusters":
+            return {}
+        rows = self.known.nonzero().squeeze(1)
+        if len(rows) <= self.config.clusters:
+            raise InputError(
+                f"ssps.clusters is {self.config.clusters}, but an epoch has seen {len(rows)} "
+                "utterances only: choose fewer clusters or a smaller batch"
+            )
+        # Memories are the same in all processes; each clusters a share of the references.
+        mine = rows.tensor_split(world_size())[rank()]
+        found = kmeans(
+            self.references[mine].float(),
+            self.config.clusters,
+            seed=self.seed + epoch,
+            sharded=world_size() > 1,
+        )
+        self.centroids.copy_(torch.as_tensor(found.centroids))
+        self.cluster.fill_(-1)
+        self.cluster[mine] = torch.as_tensor(found.assignments).to(self.cluster)
+        highest(self.cluster)
+        if self.config.nearest:
+            near = nearest_clusters(self.centroids, self.config.nearest)
+            self.near.copy_(torch.as_tensor(near))
+        sizes = torch.bincount(self.cluster[rows], minlength=self.config.clusters)
+        return {
+            "cluster_median": float(sizes.float().median()),
+            "cluster_largest": float(sizes.max()),
+            "clusters_empty": float((sizes == 0).sum()),
+        }
+
+    def sample(self, utterances: Tensor, references: Tensor) -> Tensor:
+        """Return the slot in the queue of each anchor's positive (batch,), −1 where there is none.
+
+        Eqs. 3–6 of the paper: a cluster, the anchor's own (M = 0) or one of the M whose centroids
+        are most similar to its own; then, uniformly, one of the utterances of that cluster that
+        are in the queue now. An utterance's own entry is never its positive.
+        """
+        if not self.sampling:
+            return torch.full_like(utterances, -1)
+        if self.config.neighbours == "knn":
+            drawn = self._neighbour(utterances, references)
+            return torch.where(drawn >= 0, self.slot[drawn.clamp_min(0)], -1)
+        return self._member(self._choose_cluster(utterances), utterances)
+
+    def substitute(self, positives: Tensor, utterances: Tensor, references: Tensor) -> Tensor:
+        """Return ``positives`` (batch, ...) with those that were sampled in their place.
+
+        Afterwards the anchors' own references and positives are remembered. What comes out of the
+        memories carries no gradient; a positive that stays keeps its own.
+
+        With several processes each gives the items of its own, and all remember and sample for
+        those of all, so that their memories stay alike.
+
+        utterances: (batch,) indices into the training set.
+        references: (batch, D), of any length.
+        """
+        if not self.filling:
+            return positives
+        own = own_rows(len(positives)) or slice(None)
+        utterances = gather(utterances)
+        references = gather(F.normalize(references.detach().float()))
+        if self.config.positive == "centroid" and self.sampling:
+            cluster = self._choose_cluster(utterances)
+            found, memory = cluster >= 0, self.centroids[cluster.clamp_min(0)]
+            self.chosen = torch.full_like(utterances, -1)
+        else:
+            slot = self.sample(utterances, references)
+            found, memory = slot >= 0, self.queue[slot.clamp_min(0)]
+            self.chosen = torch.where(found, self.queued[slot.clamp_min(0)], -1)
+        self.coverage, self.chosen = found.float().mean(), self.chosen[own]
+        where = found[own].view(-1, *[1] * (positives.ndim - 1))
+        mixed = torch.where(where, memory[own].to(positives.dtype), positives)
+        self.remember(utterances, references, gather(positives.detach()))
+        return mixed
+
+    def remember(self, utterances: Tensor, references: Tensor, positives: Tensor) -> None:
+        """Store references, and positives in the queue in the place of the oldest."""
+        self.references[utterances] = references.to(self.references.dtype)
+        self.known[utterances] = True
+        size = len(self.queue)
+        utterances, positives = utterances[-size:], positives[-size:]
+        count = len(utterances)
+        slots = (self.enqueued + torch.arange(count, device=utterances.device)) % size
+        self.slot[self.queued[slots[self.queued[slots] >= 0]]] = -1  # pushed out
+        before = self.slot[utterances]
+        self.queued[before[before >= 0]] = -1  # an utterance has one entry, its newest
+        self.queue[slots] = positives.to(self.queue.dtype)
+        self.queued[slots] = utterances
+        self.slot[utterances] = slots
+        self.steps, self.enqueued = self.steps + 1, (self.enqueued + count) % size
+
+    def _choose_cluster(self, utterances: Tensor) -> Tensor:
+        """Draw a cluster for each anchor (batch,); −1 for utterances that are in none."""
+        own = self.cluster[utterances]
+        if not self.config.nearest:
+            return own
+        rank = self._draw_rank(len(utterances)).to(own.device)
+        return torch.where(own >= 0, self.near[own.clamp_min(0), rank], -1)
+
+    def _member(self, cluster: Tensor, utterances: Tensor) -> Tensor:
+        """Draw, for each anchor, a slot of the queue whose utterance is in ``cluster`` (batch,).
+
+        Only entries of clusters that this batch asks for are looked at, and sorted by cluster, so
+        that members of one are neighbours; no loop over the batch.
+        """
+        asked = torch.zeros(self.groups + 1, dtype=torch.bool, device=cluster.device)
+        asked[cluster] = True
+        asked[-1] = False  # where −1 went
+        held = torch.where(self.queued >= 0, self.cluster[self.queued.clamp_min(0)], -1)
+        slots = asked[held].nonzero().squeeze(1)
+        if not len(slots):
+            return torch.full_like(cluster, -1)
+        held, order = held[slots].sort(stable=True)
+        slots = slots[order]
+        first = torch.searchsorted(held, cluster)
+        count = torch.searchsorted(held, cluster, right=True) - first
+        # The place of the anchor's own entry among the members; it is skipped.
+        place = torch.full((len(self.queue),), -1, device=cluster.device)
+        place[slots] = torch.arange(len(slots), device=cluster.device)
+        own = self.slot[utterances]
+        own = torch.where(own >= 0, place[own.clamp_min(0)], -1) - first
+        inside = (own >= 0) & (own < count)
+        count = count - inside.long()
+        drawn = (self._uniform(len(cluster), stream=1).to(cluster.device) * count).long()
+        drawn = torch.minimum(drawn, (count - 1).clamp_min(0))  # rounding up to 1.0
+        drawn += (inside & (drawn >= own)).long()
+        return torch.where(count > 0, slots[(first + drawn).clamp_max(len(slots) - 1)], -1)
+
+    def _neighbour(self, utterances: Tensor, references: Tensor) -> Tensor:
+        """Draw, for each anchor, one of the M utterances with the most similar references.
+
+        −1 where that has to be mutual and is not.
+        """
+        best = self._most_similar(utterances, references)
+        rank = self._draw_rank(len(utterances)).to(best.device).clamp_max(best.shape[1] - 1)
+        drawn = best.gather(1, rank[:, None]).squeeze(1)
+        if not self.config.mutual:
+            return drawn
+        back = self._most_similar(drawn, self.references[drawn])
+        return torch.where((back == utterances[:, None]).any(1), drawn, -1)
+
+    def _most_similar(self, utterances: Tensor, references: Tensor) -> Tensor:
+        """Return the M utterances of the most similar references (batch, M), never the own one."""
+        similarity = references.to(self.references.dtype) @ self.references.T
+        similarity = similarity.masked_fill_(~self.known, -torch.inf)
+        similarity[torch.arange(len(utterances), device=utterances.device), utterances] = -torch.inf
+        return similarity.topk(min(self.config.nearest, len(self.known) - 1), dim=1).indices
+
+    def _draw_rank(self, count: int) -> Tensor:
+        """Draw ranks 0…M−1 of the nearest, uniformly or with P(r) ∝ e^(−r)."""
+        share = torch.arange(self.config.nearest, dtype=torch.float64)
+        share = torch.exp(-share) if self.config.sampling == "exponential" else share * 0 + 1
+        steps = (share / share.sum()).cumsum(0)
+        drawn = torch.searchsorted(steps, self._uniform(count, stream=0).double())
+        return drawn.clamp_max(self.config.nearest - 1)
+
+    def _uniform(self, count: int, stream: int) -> Tensor:
+        """Draw numbers in [0, 1): a function of the seed and of the number of steps done."""
+        key = (self.seed * 1_000_003 + self.steps) * 2 + stream
+        generator = torch.Generator().manual_seed(key % 2**63)
+        return torch.rand(count, generator=generator, dtype=torch.float64).float()

@@ -1,0 +1,125 @@
+"""All settings of one training: the groups that a configuration file may have."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sv import config
+from sv.config import option
+from sv.crops.views import DataConfig
+from sv.device import Precision
+from sv.encoders import ENCODERS
+from sv.features.augment import AugmentConfig
+from sv.features.mixing import MixingConfig
+from sv.methods import METHODS
+from sv.sampling.chns import BatchesConfig
+from sv.sampling.ssps import SSPSConfig
+from sv.training.optim import OptimConfig
+
+
+@dataclass
+class TrainConfig:
+    """How long, in what portions, in which arithmetic."""
+
+    epochs: int = option(
+        100, "passes over the training set, for which schedules are planned; see train.stop"
+    )
+    stop: int = option(
+        0,
+        "epochs after which training stops, with all schedules still those of train.epochs; 0: at "
+        "train.epochs. For a base that another training goes on from (--base), without a jump in "
+        "the learning rate or in a teacher's momentum",
+    )
+    batch_size: int = option(
+        256,
+        "utterances in a batch of all processes together (speakers, with two utterances each, if "
+        "the method learns from true speakers); contrastive losses want many, for their negatives",
+    )
+    seed: int = option(0, "of weights, order, crops and augmentation; same seed, same result")
+    precision: Precision = option(
+        "auto", "auto: bfloat16 where the device computes in it; float32; bfloat16"
+    )
+    workers: int = option(
+        1, "processes that read crops; raise it while the log shows a data_wait above 0.05"
+    )
+    sync_batch_norm: bool = option(
+        True,
+        "with several processes: batch norms measure the joined batch, and the result is that of "
+        "one process; false: each its own part, with less to send",
+    )
+    keep: int = option(10, "models of the last epochs to keep, for averaging")
+
+    def __post_init__(self):
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size must be at least 2, not {self.batch_size}")
+        if min(self.epochs, self.stop, self.workers, self.seed) < 0 or self.keep < 1:
+            raise ValueError("epochs, stop, workers and seed must not be negative, keep at least 1")
+        if self.stop > self.epochs:
+            raise ValueError(
+                f"train.stop is {self.stop}, beyond train.epochs, {self.epochs}: a training stops "
+                "within its plan; lower train.stop, or set it to 0"
+            )
+
+    @property
+    def until(self) -> int:
+        """Epochs that are trained: to the stop, or all that are planned."""
+        return self.stop or self.epochs
+
+
+SCHEMA = {
+    "data": DataConfig,
+    "augment": AugmentConfig,
+    "mixing": MixingConfig,
+    "model": {name: kind for name, (_, kind) in ENCODERS.items()},
+    "method": {name: kind for name, (_, kind) in METHODS.items()},
+    "ssps": SSPSConfig,
+    "batches": BatchesConfig,
+    "optim": OptimConfig,
+    "train": TrainConfig,
+}
+
+
+@dataclass
+class Experiment:
+    """The settings of a training, one typed group each."""
+
+    data: DataConfig
+    augment: AugmentConfig
+    mixing: MixingConfig
+    model: Any
+    method: Any
+    ssps: SSPSConfig
+    batches: BatchesConfig
+    optim: OptimConfig
+    train: TrainConfig
+
+    @classmethod
+    def load(cls, path: str | Path | None, overrides: list[str] | None = None) -> "Experiment":
+        """Read a YAML file and apply ``group.key=value`` texts to it."""
+        return cls(**config.load(SCHEMA, path, overrides or []))
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Return all settings, defaults included, as plain dictionaries."""
+        return config.to_dict(vars(self))
+
+    def save(self, path: str | Path) -> None:
+        """Write all settings, defaults included, as YAML."""
+        config.save(vars(self), path)
+
+    def identity(self) -> dict[str, dict[str, Any]]:
+        """Return the settings that have an influence on the result.
+
+        How many processes read, and how many models are kept, has none, nor where training stops
+        within its plan, nor how many processes train where their batch norms are one.
+        """
+        settings = self.to_dict()
+        for key in ("workers", "keep", "stop"):
+            del settings["train"][key]
+        if settings["train"]["sync_batch_norm"]:
+            del settings["train"]["sync_batch_norm"]
+        return settings
+
+    @property
+    def digest(self) -> str:
+        """12 hexadecimal digits that differ when a setting that matters differs."""
+        return config.digest(self.identity())

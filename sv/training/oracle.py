@@ -1,0 +1,71 @@
+"""What true labels say of a training that does not use them: figures for the log, nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import normalized_mutual_info_score
+from torch import Tensor
+
+from sv.crops.index import TrainingIndex
+from sv.data.labels import numbered_labels
+from sv.sampling.ssps import SSPS
+
+
+class Oracle:
+    """True speakers and recording sessions of a training set, to judge sampled positives by.
+
+    speakers: (N,) numbers. sessions: (N,) numbers, or None where they are not known.
+    """
+
+    def __init__(self, speakers: np.ndarray, sessions: np.ndarray | None = None):
+        self.speakers = torch.from_numpy(speakers)
+        self.sessions = None if sessions is None else torch.from_numpy(sessions)
+
+    @classmethod
+    def load(cls, folder: str | Path, index: TrainingIndex) -> "Oracle":
+        """Read ``utt2spk`` and, if it is there, ``utt2session`` of a folder of labels."""
+        folder = Path(folder)
+        sessions = folder / "utt2session"
+        return cls(
+            numbers(folder / "utt2spk", index),
+            numbers(sessions, index) if sessions.exists() else None,
+        )
+
+    def of_positives(self, ssps: SSPS, utterances: Tensor) -> dict[str, float]:
+        """Return the shares of anchors that got a positive of their speaker, and of their session.
+
+        A useful positive has the first without the second; ``accuracy`` relates them to coverage.
+        """
+        chosen, anchors = ssps.chosen.cpu(), utterances.cpu()
+        found = chosen >= 0
+        shares = {}
+        for name, labels in {"speaker": self.speakers, "session": self.sessions}.items():
+            if labels is not None:
+                alike = found & (labels[anchors] == labels[chosen])
+                shares[f"found_{name}"] = alike.float().mean().item()
+        return shares
+
+    @staticmethod
+    def accuracy(means: dict[str, float]) -> dict[str, float]:
+        """Return, of an epoch's means, the shares among the positives that were found."""
+        coverage = means.get("coverage", 0.0)
+        return {
+            name.replace("found", "oracle"): value / coverage
+            for name, value in means.items()
+            if name.startswith("found_") and coverage > 0
+        }
+
+    def of_clusters(self, ssps: SSPS) -> dict[str, float]:
+        """Return the normalised mutual information of clusters and speakers."""
+        cluster = ssps.cluster.cpu().numpy()
+        rows = cluster >= 0
+        if not rows.any():
+            return {}
+        found = normalized_mutual_info_score(self.speakers.numpy()[rows], cluster[rows])
+        return {"oracle_nmi": float(found)}
+
+
+def numbers(path: Path, index: TrainingIndex) -> np.ndarray:
+    """Return the labels of a training set's utterances as numbers (N,), from 0, in sorted order."""
+    return numbered_labels(path, index.ids(slice(None)))[1]

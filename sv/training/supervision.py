@@ -1,0 +1,133 @@
+"""What supervised training adds to a training set: true speakers, and batches made of them.
+
+This is the one place where training opens labels, and only for methods that need them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sv.crops.front_end import FrontEnd
+from sv.crops.index import TrainingIndex
+from sv.data.labels import numbered_labels, read_label_file
+from sv.errors import InputError
+from sv.kaldi.arks import load_vectors
+from sv.methods import METHODS
+from sv.sampling.chns import SpeakerBatches, SpeakerClusters
+from sv.sampling.voiceprints import Recluster
+from sv.training.experiment import Experiment
+
+
+@dataclass
+class Supervision:
+    """Speakers of the utterances (N,) as numbers, and batches of distinct speakers or None."""
+
+    labels: np.ndarray
+    batches: SpeakerBatches | None = None
+
+    def describe(self) -> str:
+        """Return a sentence or two on what batches are made of."""
+        batches = self.batches
+        if batches is None:
+            return "an ablation: true speakers say which utterances are no negatives, or positives"
+        text = f"{batches.speakers:,} speakers, {batches.batch_size} in a batch"
+        if batches.hard:
+            largest = batches.clusters.sizes.max()
+            text += (
+                f", {batches.hard} of them from clusters ({len(batches.clusters.sizes)} clusters, "
+                f"the largest of {largest} speakers)"
+            )
+        single = int((batches.counts == 1).sum())
+        if single:
+            text += f"\n{single:,} speakers have one utterance: their positives are two crops of it"
+        return text
+
+
+def supervise(
+    settings: Experiment,
+    index: TrainingIndex,
+    *,
+    labels: Path | None,
+    clusters: Path | None = None,
+    device: torch.device | str = "cpu",
+) -> Supervision | None:
+    """Return what the method needs of true speakers; None, and no file is opened, if nothing.
+
+    Parameters
+    ----------
+    labels: ``utt2spk`` of the training set.
+    clusters: folder of stage 4 with ``utt2cluster`` of the speakers and their centroids.
+
+    Raises:
+        InputError: labels or clusters are needed and not given, or do not fit the training set.
+    """
+    how, name = settings.batches, settings.method.name
+    supervised = METHODS[name][0].needs_labels
+    ablation = None
+    if getattr(settings.method, "drop_collisions", False):
+        ablation = "method.drop_collisions"
+    elif settings.ssps.enabled and settings.ssps.neighbours == "speakers":
+        ablation = "ssps.neighbours = speakers"
+    if not supervised and ablation is None:
+        if how.hard_ratio > 0:
+            raise InputError(
+                f"batches.hard_ratio is for methods that know the speakers, {name} does not"
+            )
+        return None
+    if labels is None and not supervised:
+        raise InputError(
+            f"{ablation} is an ablation that knows the true speakers: give --labels, the utt2spk "
+            "of the training set, or leave it out"
+        )
+    if labels is None:
+        raise InputError(
+            f"method {name} learns from true speakers: give --labels, the utt2spk of the training "
+            "set (stage 0 writes data/labels/train/utt2spk where the corpus has speakers), or "
+            "choose a method without labels, such as simclr"
+        )
+    speakers, numbers = numbered_labels(labels, index.ids(slice(None)))
+    if len(speakers) < 2:
+        raise InputError(f"{labels}: has one speaker only; there is nothing to tell apart")
+    if not supervised:
+        return Supervision(numbers)
+    front_end = FrontEnd.of(settings.data.normalise, settings.model.mel_bins, index, rooms=None)
+    recluster = Recluster(index, numbers, front_end, how.clusters, settings.train.seed, device)
+    batches = SpeakerBatches(
+        numbers,
+        settings.train.batch_size,
+        seed=settings.train.seed,
+        samples=how.samples_per_epoch,
+        clusters=None if clusters is None else read_clusters(clusters, speakers),
+        ratio=how.hard_ratio,
+        further=how.further,
+        recluster=recluster,
+        refresh_every=how.refresh_every,
+    )
+    return Supervision(numbers, batches)
+
+
+def read_clusters(folder: Path, speakers: list[str]) -> SpeakerClusters:
+    """Read the clusters of ``speakers``, and the centroids, as ``sv.bin.cluster`` wrote them.
+
+    Raises:
+        InputError: a file is missing or damaged, or a speaker is in no cluster.
+    """
+    path = Path(folder) / "utt2cluster"
+    if not path.is_file():
+        raise InputError(f"{path}: there are no clusters of speakers: run stage 4")
+    clusters = read_label_file(path)
+    missing = [name for name in speakers if name not in clusters]
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing):,} of {len(speakers):,} training speakers are in no cluster, "
+            f"the first is {missing[0]!r}: make the clusters again for this training set (stage 4)"
+        )
+    scp = path.with_name("centroids.scp")
+    names, centroids = load_vectors(f"scp:{scp}")
+    row = {name: number for number, name in enumerate(names)}
+    unknown = {clusters[name] for name in speakers} - row.keys()
+    if unknown:
+        raise InputError(f"{scp}: has no centroid of cluster {min(unknown)}: run stage 4 again")
+    return SpeakerClusters(np.array([row[clusters[name]] for name in speakers]), centroids)

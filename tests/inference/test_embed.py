@@ -1,0 +1,109 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from sv import checkpoint
+from sv.bin import embed as program
+from sv.crops.index import TrainingIndex
+from sv.errors import InputError
+from sv.inference.embed import batches_by_length, embed
+from sv.inference.embedder import Embedder
+from sv.kaldi.arks import load_vectors
+
+pytestmark = pytest.mark.whole
+
+LENGTHS = [31, 200, 47, 47, 120, 9, 33]
+
+
+@pytest.fixture
+def index(tmp_path, write_features):
+    return TrainingIndex.load(write_features(tmp_path / "data", LENGTHS))
+
+
+@pytest.mark.parametrize("name", ["ecapa", "fast_resnet34"])
+def test_a_batch_leaves_no_trace_in_an_embedding(index, tmp_path, name, write_model):
+    embedder = Embedder.load(write_model(tmp_path / "m.pt", name))
+    for size in (1, 500, 100_000):
+        embed(embedder, index, tmp_path / "e.ark", tmp_path / "e.scp", frames_per_batch=size)
+        ids, vectors = load_vectors(f"scp:{tmp_path}/e.scp")
+        assert ids == index.ids(slice(None))
+        for row in range(len(index)):
+            frames = max(int(index.frames[row]), embedder.encoder.min_frames)
+            features = index.read_windows(np.array([row]), np.array([0]), frames)
+            alone = embedder(torch.from_numpy(features))[0].numpy()
+            unit = [v / np.linalg.norm(v) for v in (alone, vectors[row])]
+            np.testing.assert_allclose(unit[0], unit[1], atol=1e-5)
+
+
+def test_batches_hold_like_lengths_within_their_budget():
+    frames = np.array([5, 100, 40, 41, 39, 6, 300])
+    batches = batches_by_length(frames, 120)
+    assert sorted(np.concatenate(batches)) == list(range(7))
+    assert batches[0].tolist() == [6]  # longer than the budget: alone
+    for batch in batches[1:]:
+        assert frames[batch].max() * len(batch) <= 120
+
+
+def test_the_program_writes_ark_and_scp(index, tmp_path, capsys, write_model):
+    model = write_model(tmp_path / "m.pt")
+    arguments = ["--model", str(model), "--data", str(tmp_path / "data")]
+    program.main([*arguments, "--out", str(tmp_path / "out" / "test"), "--device", "cpu"])
+    ids, vectors = load_vectors(f"scp:{tmp_path}/out/test.scp")
+    assert vectors.shape == (len(LENGTHS), 12) and np.isfinite(vectors).all()
+    assert "7 embeddings" in capsys.readouterr().out
+
+
+def test_two_processes_write_the_bytes_of_one(root, tmp_path, write_features, write_model):
+    """By the stage's script, of which the batches are 8,000 frames: five of them here."""
+    lengths = [200 + 37 * n % 200 for n in range(100)]
+    write_features(tmp_path / "data", lengths)
+    assert len(batches_by_length(np.array(lengths), 8000)) == 5
+    write_model(tmp_path / "m.pt")
+    environment = {**os.environ, "SV_PYTHON": sys.executable}
+    written = []
+    for options in ([], ["--processes", "2", "--force", "true"]):
+        done = subprocess.run(
+            [root / "local" / "embed.sh", *options, "m.pt", "data", "exp"],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        folder = tmp_path / "exp" / "embeddings"
+        written.append([(folder / name).read_bytes() for name in ("data.ark", "data.scp")])
+    log = (tmp_path / "exp" / "log" / "embed.data.log").read_text()
+    assert "processes 2 -m sv.bin.embed" in log.splitlines()[0]
+    assert log.count("100 embeddings") == 1  # the first process speaks
+    assert written[0] == written[1]
+
+
+def test_features_of_another_size_are_refused(index, tmp_path, write_model):
+    embedder = Embedder.load(write_model(tmp_path / "m.pt", mel_bins=10))
+    with pytest.raises(InputError, match="10 mel bands, the features have 8"):
+        embed(embedder, index, tmp_path / "e.ark", tmp_path / "e.scp")
+    assert not (tmp_path / "e.scp").exists()
+
+
+def test_a_model_that_gives_nan_is_refused(index, tmp_path, write_model):
+    path = write_model(tmp_path / "m.pt")
+    model = checkpoint.load(path)
+    model["encoder"]["output.weight"][0, 0] = torch.nan
+    with pytest.raises(InputError, match="not finite"):
+        embed(Embedder(model), index, tmp_path / "e.ark", tmp_path / "e.scp")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a model", b"\x80\x04cos\nsystem\n.", b"RIFF    WAVE", b"a: 1"]
+)
+def test_a_file_that_is_no_model_is_refused_and_not_run(tmp_path, content):
+    path = tmp_path / "m.pt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="not a checkpoint"):
+        Embedder.load(path)
+    checkpoint.save(path, {"identity": {}})
+    with pytest.raises(InputError, match="is not a model: give final.pt"):
+        Embedder.load(path)
+    with pytest.raises(InputError, match="missing.pt: there is no such file"):
+        Embedder.load(tmp_path / "missing.pt")
