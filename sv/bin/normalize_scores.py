@@ -23,9 +23,9 @@ import numpy as np
 from sv.cli import parser, run
 from sv.errors import InputError
 from sv.numbers import COUNT
+from sv.scoring.norms import NORMS
 from sv.scoring.pairs import Sides, score_sides
 from sv.scoring.score_file import Scores, read_info, read_scores, strongest, write_scores
-from sv.scoring.score_norm import KINDS, ScoreNorm
 from sv.scoring.system import (
     add_cohort_options,
     add_system_options,
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--scores", type=Path, required=True, help="the score file to normalise")
     p.add_argument(
         "--kind",
-        choices=KINDS,
+        choices=NORMS,
         default="as",
         help="z: by the enrolment side; t: by the test side; s: both; as: both, each by its "
         "highest cohort scores only",
@@ -75,7 +75,8 @@ def main(argv: list[str] | None = None) -> None:
             "of the cohort or less makes it adaptive",
             file=sys.stderr,
         )
-    normalised = ScoreNorm(args.kind, args.top_n).fit(cohort).transform(scores.values, sides)
+    norm = NORMS[args.kind](args.kind, args.top_n).fit(cohort)
+    normalised = norm.transform(scores.values, sides)
     write_scores(args.output, trials, normalised, facts(args, info, cohort_info))
     print(
         f"{len(trials):,} scores, {args.kind.upper()}-norm by {size:,} {cohort_info['members']} "

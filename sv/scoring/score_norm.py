@@ -13,7 +13,7 @@ from what the cohort gets:
 Standard deviations divide by the number of scores (numpy's default).
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from sv.progress import progress
 from sv.scoring.pairs import Prepared, Sides, score_matrix
 
 Kind = Literal["z", "t", "s", "as"]
-KINDS = ("z", "t", "s", "as")
 
 # 512 rows against 20,000 cohort members are 40 MB. With 64 rows the product took 1.6 times as long:
 # BLAS lays out the cohort anew for each block.
@@ -174,14 +173,17 @@ class ScoreNorm:
     save: a cohort is a set of embeddings and lies in its own file.
     """
 
+    kinds: tuple[str, ...] = get_args(Kind)
+
     def __init__(self, kind: Kind = "as", top_n: int = 300):
         self.kind = kind
         self.top_n = top_n
 
     def fit(self, cohort: Prepared) -> "ScoreNorm":
         """Take the cohort, prepared by the back-end that made the scores."""
-        if self.kind not in KINDS:
-            raise InputError(f"score normalisation {self.kind!r} is unknown: {', '.join(KINDS)}")
+        if self.kind not in self.kinds:
+            known = ", ".join(self.kinds)
+            raise InputError(f"score normalisation {self.kind!r} is unknown: {known}")
         self.cohort_ = cohort
         return self
 
