@@ -24,6 +24,10 @@ _HELD = (errno.EACCES, errno.EAGAIN)
 def take(handle: int, path: Path, what: str, *, inherited: bool) -> None:
     """Lock the open file ``handle`` (its number), whose name is ``path``, and sign it.
 
+    Stages use a lock of the open file: jobs of a killed stage script still write, so they must keep
+    its lock. A training uses a lock of its process: its readers may live some seconds longer, and
+    they must not keep the next training from starting.
+
     inherited: the lock belongs to the open file: processes that were started with it hold it too,
     and it ends with the last of them. Else it belongs to this process alone and no child keeps it.
 

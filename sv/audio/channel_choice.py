@@ -32,6 +32,8 @@ def add_channel(p: argparse.ArgumentParser) -> None:
 def to_mono(samples: np.ndarray, channel: int | None = None) -> np.ndarray:
     """Return decoded samples as float32 (samples,), full scale 1.0.
 
+    The mean is the default because the mean of two microphones is better than either.
+
     ``samples``: (samples,) or (samples, channels), int16 or float32. ``channel``: None for the
     mean, a number from 0, or -1 if only one is expected.
 

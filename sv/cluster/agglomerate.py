@@ -35,6 +35,14 @@ def merge(
     search again, in blocks of one matrix product; no (k, k) matrix is held. Merges are then
     sorted by height and the k - m lowest carried out.
 
+    Which linkage: on made-up speakers with eight recordings each (K = 1,000, 200 speakers) the NMI
+    of average linkage equals Ward's if speakers lie apart. It is higher if they do not (0.61
+    against 0.60), and if more clusters are left than there are speakers (0.98 against 0.97).
+
+    scikit-learn's average and Ward linkage know no sizes, and they need a graph of neighbours or
+    all distances (10 GB for 50,000 clusters). This function needs products only; tests compare it
+    with scipy.
+
     Args:
         centroids: (k, D) means of the clusters' unit vectors: the centroids of spherical k-means
             times their ``closeness``. Without the factor loose clusters look too far apart.

@@ -50,6 +50,8 @@ def plus_plus(points: Points, k: int, seed: int) -> torch.Tensor:
     rounds draws k/64 points at once before costs are computed again, the idea of k-means||
     (Bahmani et al., VLDB 2012): k passes over the points become 64, and the work is that of one
     iteration of k-means.
+
+    One point at a time would read a million embeddings 25,000 times.
     """
     generator = np.random.default_rng(seed)
     chosen = generator.integers(points.total, size=1)

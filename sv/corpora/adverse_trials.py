@@ -106,6 +106,9 @@ def speak_over(
 
     The interferer begins at a random place and is repeated where it is too short. Powers are about
     the mean, over the whole utterance. A sum beyond full scale is made softer as a whole.
+
+    Waveforms are mixed, not features: a real recording has the cross term that mel power leaves
+    out.
     """
     start = int(rng.integers(len(interferer)))
     other = np.take(interferer, np.arange(start, start + len(target)), mode="wrap")

@@ -171,6 +171,8 @@ def examine_all(cases: Sequence[Case], limits: Limits, jobs: int) -> list[Result
     """Examine all files, ``jobs`` at a time; results in the order of ``cases``.
 
     Duplicates are found among files of equal samples and rate: all but the first get a finding.
+
+    Samples are compared, not bytes, because the same recording often exists as WAV and as FLAC.
     """
     look = partial(look_at, limits=limits)
     if jobs == 1:

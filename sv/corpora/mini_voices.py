@@ -111,6 +111,9 @@ def speak(voice: Voice, sentence: str, pitch_factor: float = 1.0, rate_factor: f
     The factors are the small changes of pitch and rate that anyone shows from day to day.
     eSpeak keeps hidden state from one call to the next: only the FIRST call of a process is
     repeatable, so see ``sv.corpora.mini_speech.make_files``.
+
+    Without a fork for each utterance only one utterance in twenty was the same when it was spoken
+    again.
     """
     call = require_espeak()
     synthesizer = call("Create SpeechSynthesizer", voice.accent, voice.variant)

@@ -32,6 +32,9 @@ def cut_response(
 ) -> np.ndarray:
     """Return ``seconds`` of a room's response from its direct sound on, zeros behind its end.
 
+    Both domains use half a second (``ROOM_SECONDS``), because the longest response sets the cost of
+    the convolution for all crops.
+
     response: (samples,). What comes more than a millisecond before its largest peak, the direct
     sound, is dropped: it would only delay the speech. Raises ``InputError`` if it is silent.
     """
@@ -54,6 +57,9 @@ def energy_decay(
     Σ_k decay[k, b] · (energy of band b at frame t − k), where decay[k] is the energy of the k-th
     10 ms of the response in each band. An impulse gives 1 in the first frame and 0 after it.
     ``response``: (samples,), cut to ``seconds`` first.
+
+    This is what a log-mel spectrum keeps of a response. It predicts the features of the convolved
+    waveform to within the fluctuation of noise (``tests/features/test_augment.py``).
     """
     shift = round(FRAME_SHIFT * sample_rate)
     frames = max(1, round(seconds / FRAME_SHIFT))

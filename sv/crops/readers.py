@@ -48,6 +48,11 @@ def read(
     A batch is good until the next one is asked for: its memory is then used again. The readers
     know the source as it is now, and have ended when the generator has, however it ends.
 
+    Readers ignore signals. A signal to the whole process group asks the training process for a
+    checkpoint, and that process wants to finish its step first. Readers are killed when training
+    ends, however it ends; Python alone would wait for them (``sv.workers``). If the training
+    process itself is killed, Linux kills its readers.
+
     stop: once it is true, None is yielded as soon as a batch must be waited for, and nothing more.
 
     Raises

@@ -29,7 +29,11 @@ SPEECHBRAIN_FLOOR = 1e-12
 
 @dataclass
 class EcapaConfig:
-    """Settings of an ECAPA-TDNN; the defaults are the published 6.2 M parameter network."""
+    """Settings of an ECAPA-TDNN; the defaults are the published 6.2 M parameter network.
+
+    The pooled layer has 1,536 channels for C = 512 and for C = 1024: this gives the published 6.2 M
+    and 14.7 M parameters. Recipes whose source uses 3C set ``pooled_channels``.
+    """
 
     name: str = field(default="ecapa", metadata={"help": "this encoder's name in ENCODERS"})
     variant: Literal["paper", "speechbrain"] = field(

@@ -134,6 +134,8 @@ def mix(power: Tensor, noise: Tensor, snr: Tensor) -> Tensor:
 
     The SNR is exact over the crop: total mel power of the one against that of the other. Powers
     add because speech and noise are independent: their cross term is zero on average.
+
+    The SNR is measured in mel power, after pre-emphasis, because that is what the network hears.
     """
     ratio = power.sum(dim=(-2, -1)) / noise.sum(dim=(-2, -1)).clamp_min(FLOOR)
     gain = ratio * 10.0 ** (-snr / 10.0)

@@ -54,6 +54,10 @@ def draw_interferers(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw who is mixed into each crop, and at which level.
 
+    Interferers come from the whole batch, as crops that are read anyway. So an item is mixed with
+    the same crops in one process and in many; a process also reads the crops of other shares that
+    it needs. Resuming stays exact, because interferers are drawn with the crops.
+
     utterances: (count, batch) of the crops. Returns positions in the batch (count, batch, most),
     -1 for nobody, and levels of the target against each of them in dB. A crop's interferers are
     crops of the same row and never of its own utterance; two of them are different items.

@@ -22,6 +22,8 @@ def base_folder(scp: str | os.PathLike, paths: Sequence[str]) -> str:
 
     Paths that exist nowhere are left to whoever opens them.
 
+    Two different files of one name are an error, because choosing one could be the wrong choice.
+
     Raises:
         InputError: a path that names two different files, one below the current folder, which
             does not hold the scp, and one near the scp.

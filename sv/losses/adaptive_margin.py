@@ -16,6 +16,9 @@ EMA = 0.01
 class AdaptiveMargin(nn.Module):
     """The ``margin…`` arguments of `nt_xent` and `moco_nce`, and what to add to the loss.
 
+    The memory is a module, so running statistics, schedule and a learned margin are in the
+    checkpoint, and the losses stay pure functions.
+
     Example::
 
         self.margin = AdaptiveMargin("aam", 0.2, warmup=0.5)

@@ -142,6 +142,10 @@ def symmetric(z: Tensor, positive: Tensor, temperature: float) -> tuple[Tensor, 
     With E_ij = e^{s_ij/τ} and row sums r, the gradient is G z with G_ij = E_ij (u_i + u_j) and
     u = weight / r: symmetric again. That needs one shift for all rows, here none, hence
     ``1/τ ≤ LARGEST_EXPONENT``.
+
+    The matrix of cosines is its own transpose, so half of it is made, and 84 MB of it is kept.
+    Making that part a second time is a sixth of all products; keeping all of it would take 143 MB
+    (``python -m benchmarks.run losses``).
     """
     size = len(z)
 

@@ -135,6 +135,10 @@ class CSC(Method):
 
         Items of other processes are part of the contrast and of the attention.
 
+        With the items of its own process alone, each contrast would have fewer candidates, in
+        proportion to the number of processes, and the bound on mutual information would be that of
+        a small batch.
+
         voices: (conditions, batch, sources, dim) embeddings, source 0 being the target.
         items: (conditions, batch, sources) place in the joined batch of each source, -1 for none.
         identity: (batch,) who is who.

@@ -12,6 +12,8 @@ class Queue(nn.Module):
     """The last ``size`` rows of unit length that were put in; random ones at the start.
 
     ``rows`` (size, dim) is a buffer, so a training that resumes has the same queue.
+
+    With random rows the first steps have easy negatives, and no step is a special case.
     """
 
     def __init__(self, size: int, dim: int):
@@ -31,7 +33,10 @@ class Queue(nn.Module):
 
 
 def check_queue(name: str, size: int, facts: Facts | None) -> None:
-    """Raise ``InputError`` if a queue would hold crops of the whole training set, or more."""
+    """Raise ``InputError`` if a queue would hold crops of the whole training set, or more.
+
+    A queue that holds every utterance would hold the anchor's own utterance for every anchor.
+    """
     utterances = facts.utterances if facts else 0
     if utterances and size > utterances:
         raise InputError(

@@ -57,7 +57,11 @@ class SwAVConfig:
 
 
 class SwAV(Method):
-    """The encoder, a projector, prototypes of unit length, and a queue for each view."""
+    """The encoder, a projector, prototypes of unit length, and a queue for each view.
+
+    The queues fill from the first step and are used from ``queue_start`` on. By then they are full
+    in any training of useful length, so no step has to wait for them.
+    """
 
     def __init__(self, encoder: nn.Module, config: SwAVConfig, facts: Facts | None = None):
         super().__init__(encoder, config)

@@ -92,6 +92,10 @@ class SpeakerClusters:
 
         All clusters are equally likely to be the first. All are taken whole but the last, of which
         random speakers are taken.
+
+        The first cluster is drawn as published ("one random cluster"). So speakers of small
+        clusters are in more batches, unless the hard ratio is 1 and a batch is larger than most
+        clusters.
         """
         order = rng.permutation(len(self.sizes))
         if further == "similar":
@@ -109,8 +113,9 @@ class SpeakerBatches:
     A pure function of seed, epoch and step. Speakers are equally likely whatever they have
     recorded; their two utterances are any two different ones. A speaker of one utterance gives it
     twice, for two crops of it. With ``clusters``, ⌊ratio · batch_size⌋ speakers are hard
-    negatives of each other (``SpeakerClusters.take``) and the rest is drawn from all others; ratio
-    0 gives the very batches of no clusters.
+    negatives of each other (``SpeakerClusters.take``), and the rest is drawn from all others. Ratio
+    0 gives the very batches that training without clusters gets, so a difference between base and
+    CHNS is due to the negatives alone (``tests/test_hard_negatives.py``).
 
     Parameters
     ----------
@@ -188,7 +193,8 @@ class SpeakerBatches:
         - ``speakers_seen``: how many different speakers;
         - ``same_cluster``: share of negatives from the anchor's own cluster.
 
-        The batches are composed again: milliseconds each, and nothing to remember for a resume.
+        The batches are composed again, which takes milliseconds each (``python -m benchmarks.run
+        speaker_batches``). So nothing has to be remembered for resuming.
         """
         seen, same, pairs = np.zeros(self.speakers, dtype=bool), 0, 0
         for step in range(self.steps):

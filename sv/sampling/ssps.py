@@ -98,6 +98,10 @@ class SSPSConfig:
 class SSPS(nn.Module):
     """The memories of SSPS, and what is sampled from them; all of it is in the state.
 
+    References are kept in half precision: 1.1 GB instead of 2.2 for VoxCeleb2. A cosine moves by
+    about 1e-4, and k-means computes in float32. Because draws need no state of a generator,
+    resuming inside an epoch is exact, and labels for the log cannot change a draw.
+
     Parameters
     ----------
     config: see ``SSPSConfig``.
@@ -207,6 +211,9 @@ class SSPS(nn.Module):
         Eqs. 3–6 of the paper: a cluster, the anchor's own (M = 0) or one of the M whose centroids
         are most similar to its own; then, uniformly, one of the utterances of that cluster that
         are in the queue now. An utterance's own entry is never its positive.
+
+        That entry is the same recording again. If the queue holds nothing else of the cluster, the
+        ordinary positive of the step stays.
         """
         if not self.sampling:
             return torch.full_like(utterances, -1)
@@ -247,7 +254,11 @@ class SSPS(nn.Module):
         return mixed
 
     def remember(self, utterances: Tensor, references: Tensor, positives: Tensor) -> None:
-        """Store references, and positives in the queue in the place of the oldest."""
+        """Store references, and positives in the queue in the place of the oldest.
+
+        An utterance has one entry in the queue, its newest: two entries would make its draw twice
+        as likely.
+        """
         self.references[utterances] = references.to(self.references.dtype)
         self.known[utterances] = True
         size = len(self.queue)
@@ -320,7 +331,11 @@ class SSPS(nn.Module):
         return similarity.topk(min(self.config.nearest, len(self.known) - 1), dim=1).indices
 
     def _draw_rank(self, count: int) -> Tensor:
-        """Draw ranks 0…M−1 of the nearest, uniformly or with P(r) ∝ e^(−r)."""
+        """Draw ranks 0…M−1 of the nearest, uniformly or with P(r) ∝ e^(−r).
+
+        What we could read of the paper does not spell out its "exponential" sampling. That it means
+        P(r-th nearest) ∝ e^(−r) is ours.
+        """
         share = torch.arange(self.config.nearest, dtype=torch.float64)
         share = torch.exp(-share) if self.config.sampling == "exponential" else share * 0 + 1
         steps = (share / share.sum()).cumsum(0)

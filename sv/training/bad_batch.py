@@ -65,6 +65,9 @@ def save_bad_batch(
 ) -> str:
     """Save a batch as safetensors; return the diagnosis ``told`` and how to look at it.
 
+    The batch is made again, not kept: losses are looked at only every ten steps, and a batch is a
+    function of seed, epoch and step.
+
     inputs: name of a group of crops → what the network got, (count, batch, frames, mel).
     about: what else to write down, such as the epoch.
     """

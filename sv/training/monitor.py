@@ -74,6 +74,9 @@ def outputs_say_nothing(stats: dict[str, float]) -> str | None:
 
     Then the entropy of their mean is no more than the mean of their entropies. Both are ln K
     where outputs became uniform, and 0 where one output took all.
+
+    A teacher that gives each crop another certain output is no collapse: the entropy of the mean is
+    then high.
     """
     if "entropy_ceiling" not in stats:
         return None
