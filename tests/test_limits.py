@@ -35,18 +35,10 @@ LIMITS = [
     ("docs/decisions.md", r"from one frame of ([\d.]+) ms on", FRAME_MS),
     ("docs/decisions.md", r"An id has at most (\d+) bytes", ids.MAX_ID),
     ("docs/decisions.md", r"differs by more than ([\de-]+) is not written", export.TOLERANCE),
-<<<<<<< HEAD
-    ("docs/decisions.md", r"draws the start in up to (\d+) rounds", start.ROUNDS),
     ("docs/scaling.md", r"at most (\d+) bytes", ids.MAX_ID),
     ("docs/add_a_corpus.md", r"more than ([\d.]+) % of them stop", 100 * problems.MAX_BAD),
     ("sv/audio/problems.py", r"More than\s([\d.]+) % of them means", 100 * problems.MAX_BAD),
     ("sv/audio/problems.py", r"one frame of ([\d.]+) ms \(", 1000 * problems.FRAME_SECONDS),
-=======
-    ("docs/scaling.md", r"at most (\d+) bytes", kaldi_ids.MAX_ID),
-    ("docs/add_a_corpus.md", r"more than ([\d.]+) % of them stop", 100 * doctor.MAX_BAD),
-    ("sv/data/doctor.py", r"More than\s([\d.]+) % of them means", 100 * doctor.MAX_BAD),
-    ("sv/data/doctor.py", r"one frame of ([\d.]+) ms \(", 1000 * doctor.FRAME_SECONDS),
->>>>>>> af587ae (Decisions under eight headings, what each package does; decisions about one function stand in its docstring)
     ("sv/data/audio_headers.py", r"one frame of ([\d.]+) ms", 1000 * audio_headers.FRAME_SECONDS),
     ("sv/inference/export.py", r"from one frame of ([\d.]+) ms on", FRAME_MS),
     ("sv/inference/export.py", r"at least ([\d.]+) ms\"", FRAME_MS),

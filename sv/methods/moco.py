@@ -156,6 +156,10 @@ def shuffled_forward(
     2020, section 3.3). So each process gets a random share of all crops, in one or several batches,
     and the outputs are put back in order.
 
+    Every process draws the permutation for itself. MoCo takes its position in the queue as the
+    seed: it is the same in all processes and is part of the checkpoint, so no state of a generator
+    has to be sent.
+
     Parameters
     ----------
     crops: (batch, frames, mel) of this process's items.
