@@ -1,6 +1,6 @@
 """Speaker verification without labels: losses, positives, training and scoring.
 
-``import sv`` is light on purpose: torch is imported by the modules that need it.
+``import sv`` is fast on purpose: only the modules that need torch import torch.
 """
 
 from typing import TYPE_CHECKING

@@ -1,14 +1,15 @@
 """Checkpoints: what is in them, how they are written, read and averaged.
 
-Two kinds, both dictionaries of tensors and plain values that load with ``weights_only=True``:
+There are two kinds. Both are dictionaries of tensors and plain values that load with
+``weights_only=True``:
 
-- a *model* (``checkpoints/epoch_0012.pt``, ``final.pt``): encoder weights and the settings that
-  features must agree with; all that embedding needs;
-- the *state* (``checkpoints/last.pt``): everything that resuming needs to go on bit by bit. The
-  one before it stays as ``previous.pt``.
+- a *model* (``checkpoints/epoch_0012.pt``, ``final.pt``) has the encoder weights and the settings
+  that features must match; embedding needs nothing else;
+- the *state* (``checkpoints/last.pt``) has everything that resuming needs to give the same bits.
+  The state before it stays as ``previous.pt``.
 
-Behind what torch writes stand a mark and a SHA-256 of it, which torch and other readers overlook.
-They tell a file that a disk or a copy has damaged: torch itself would take a changed weight.
+A marker and a SHA-256 follow torch's data; torch ignores them, and other readers do too. With them
+we detect a file that a disk or a copy has damaged. torch alone would accept a changed weight.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Shared by every program in ``sv.bin``: the parser's style and the last word on errors."""
+"""Functions that all programs in ``sv.bin`` share: style of the parser, messages of errors."""
 
 import argparse
 import errno

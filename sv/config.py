@@ -1,10 +1,10 @@
-"""Settings: two-level YAML → dataclasses, with one rule of precedence.
+"""Settings: two-level YAML becomes dataclasses, with one rule of precedence.
 
-``group.key`` on the command line (``--set``) beats the YAML file, which beats the file that it
-names as ``base: FILE`` (a path relative to its own folder), which beats the default. A file that
-chooses another ``name`` in a group, such as another method, starts that group anew: settings of the
-base's method mean nothing to it. An unknown key is an error that names the nearest known one; so is
-a value of the wrong type.
+``group.key`` on the command line (``--set``) wins over the YAML file. The file wins over the file
+that it names as ``base: FILE`` (a path relative to its own folder), and that file wins over the
+default. If a file chooses another ``name`` in a group, such as another method, that group starts
+anew: the settings of the base's method mean nothing to the new one. An unknown key is an error
+that names the nearest known key. A value of the wrong type is an error too.
 """
 
 import dataclasses

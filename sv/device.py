@@ -1,4 +1,4 @@
-"""Which device and which arithmetic: decided by what the machine has and by checks, not by hope."""
+"""Chooses the device and the arithmetic by what the machine has and by checks of their results."""
 
 import os
 import platform

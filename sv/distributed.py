@@ -1,13 +1,13 @@
-"""Several processes, one a device: what losses and statistics need; nothing to do in one process.
+"""Several processes, one for each device: what losses and statistics need from the others.
 
-The convention: every process computes its loss as a mean over its own items, against the joined
-embeddings where other items matter, and gradients of the weights are averaged over processes (as
-DistributedDataParallel does). That gives the loss and the gradients of one process with the joined
-batch. If a batch is no multiple of the processes (`deal`), some have an item more than others, and
-every mean over processes counts a process by its items.
+Convention: every process computes its loss as a mean over its own items. If other items matter, it
+compares them with the joined embeddings. Gradients of the weights are averaged over processes, as
+in DistributedDataParallel. The result is the loss and the gradients of one process with the joined
+batch. If the batch size is no multiple of the number of processes (`deal`), some processes have
+one item more than others. So every mean over processes counts a process by its items.
 
-Processes are started by torchrun or `utils/processes`, which say in the environment how many there
-are (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).
+torchrun or `utils/processes` starts the processes. They set the number of processes in the
+environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Exceptions that end a program with a plain sentence in the place of a traceback."""
+"""Exceptions that end a program with a plain sentence instead of a traceback."""
 
 
 class InputError(Exception):

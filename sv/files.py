@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one, and hashing them."""
+"""Writes files so that a reader never sees half of one, and hashes files."""
 
 import contextlib
 import hashlib

@@ -1,7 +1,7 @@
-"""One run at a time on the same results: locks that end with whoever holds them.
+"""Locks that allow one run at a time on the same results and end with the process that holds them.
 
-The lock is the kernel's, not the file's existence: after ``kill -9`` or a power cut nothing is
-left to remove. The file only says who holds it, and stays.
+The kernel holds the lock; the existence of the file means nothing. So nothing must be removed
+after ``kill -9`` or a power cut. The file only says who holds the lock, and it stays.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
-"""What the path to a model can be, and a sentence for everything else that it may turn out to be.
+"""Checks of the path to a model, with a message for every path that leads to something else.
 
-A model is a folder that ``sv package`` wrote, or a file of weights: ``final.pt`` of an experiment
+A model is a folder that ``sv package`` wrote, or a file of weights: ``final.pt`` of an experiment,
 or one of its ``checkpoints``.
 """
 

@@ -1,7 +1,7 @@
-"""Numbers that people write: in options, settings and text files. The one place that checks them.
+"""Numbers that people write in options, settings and text files: the one place that checks them.
 
-Python's own ``int`` and ``float`` take more than anybody means: ``1_0.5`` is 10.5 for them,
-``nan`` a number, and digits of any script will do.
+Python's own ``int`` and ``float`` accept more than people mean: they read ``1_0.5`` as 10.5, they
+take ``nan`` for a number, and they accept digits of any script.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Progress of long work: a moving bar on a terminal, a line now and then in a log.
+"""Progress of long work: a moving bar on a terminal, or a line from time to time in a log.
 
-The lines look like ``features:  40%|####      | 40/100 [00:10<00:15, 4.0utt/s]``. The job
-launcher (``utils/launch``) reads the ``40/100`` of each job's log to show one bar for all jobs;
-it asks for frequent lines by setting ``SV_PROGRESS_SECONDS``.
+The lines look like ``features: 40%|#### | 40/100 [00:10<00:15, 4.0utt/s]``. The job launcher
+(``utils/launch``) reads the ``40/100`` in the log of each job and shows one bar for all jobs. It
+sets ``SV_PROGRESS_SECONDS`` to get lines more often.
 """
 
 import argparse

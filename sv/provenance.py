@@ -1,4 +1,4 @@
-"""Where a result comes from: the commit of the code and the machine."""
+"""The origin of a result: the commit of the code, and the machine."""
 
 import subprocess
 from pathlib import Path

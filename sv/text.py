@@ -1,10 +1,10 @@
 """Text files of any origin: the one place that knows how they differ, for all readers of text.
 
-What is harmless is taken away: a byte order mark, Windows line ends, empty lines at the end. What
-would be read wrongly is refused, and the message names the cause: UTF-16 and UTF-32, compressed
-files, line ends of old Macs, bytes that are not UTF-8.
+Harmless differences are removed: a byte order mark, Windows line ends, empty lines at the end.
+Text that would be read wrongly is refused, and the message names the cause: UTF-16 and UTF-32,
+compressed files, line ends of old Macs, bytes that are not UTF-8.
 
-Nothing but the standard library: the validators start at once, on any Python.
+This module imports only the standard library, so the validators start at once, on any Python.
 """
 
 import os

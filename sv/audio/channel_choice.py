@@ -1,4 +1,4 @@
-"""Several channels → one: their mean or one of them, and what is wrong with their mean."""
+"""Choosing a channel of a file: the mean of all, or one of them; faults of the mean."""
 
 import argparse
 

@@ -1,8 +1,8 @@
 """Synthetic recording conditions: a room, a microphone and line, a noise floor, a level.
 
-A channel is drawn once per session. Everything is applied in the frequency domain: the room is
-a short response, the microphone and line are a smooth magnitude curve, the noise is white noise
-under another one.
+A channel is drawn once for each session. All parts are applied in the frequency domain. The room
+is a short response, the microphone and line are a smooth magnitude curve, and the noise is white
+noise under another such curve.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,12 @@
-"""What a container of plain samples says of its length, and what the file holds.
+"""The length that a container of plain samples states, and the length that the file has.
 
 WAV, RF64, W64, AIFF, AU, CAF and NIST files write the number of bytes into a header before the
-samples. That number is wrong after 4 GiB, where 32 bits start again at 0, and if a recorder died
-before it could write it. libsndfile then reads the part that the header promises.
+samples. That number is wrong after 4 GiB, because 32 bits start again at 0. It is also wrong if a
+recorder stopped before it could write the number. libsndfile then reads only the part that the
+header states.
+
+Sizes that differ by a multiple of 2^32 agree; all others are refused. Nothing else says whether
+the header or the file is right, so a person must decide to call `sox --ignore-length`.
 """
 
 import math

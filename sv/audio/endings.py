@@ -1,4 +1,4 @@
-"""Endings of audio files: those that are read, and those that have to be converted first."""
+"""File name endings of audio that is read, and of audio that must be converted first."""
 
 import os
 from collections import Counter

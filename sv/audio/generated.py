@@ -1,7 +1,7 @@
-"""Noise, music and room responses from formulas, for augmentation where no recordings are given.
+"""Noise, music and room responses from formulas, for augmentation if no recordings are given.
 
-The clips are drawn from the caller's generator. The rooms and noise colours come from the same
-families as the channels of the mini corpus (``sv.audio.channels``), but never with its seeds.
+The clips are drawn from the generator of the caller. The rooms and noise colours come from the
+same families as the channels of the mini corpus (``sv.audio.channels``), but never with its seeds.
 """
 
 import numpy as np

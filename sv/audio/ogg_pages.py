@@ -1,4 +1,4 @@
-"""The streams of an Ogg file: files joined by ``cat`` are valid, and libsndfile reads the first."""
+"""The streams of an Ogg file; files joined by ``cat`` are valid, but libsndfile reads one."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""By which parts an audio file is read: what libsndfile would read wrongly, put right."""
+"""The parts by which an audio file is read, so that libsndfile reads none of them wrongly."""
 
 import contextlib
 import mmap

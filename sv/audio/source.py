@@ -1,9 +1,9 @@
 """The one place that opens audio files and knows how long they are.
 
-A length is what decoding gives. libsndfile believes headers, so a file is looked at first: plain
-samples by the sizes of their container, MP3 frame by frame, Ogg by its streams; a FLAC file is
-looked at behind its end. What libsndfile would read wrongly is handed to it in a form that it reads
-right: without a header, with a better one, or one joined part after the other.
+A length is what decoding gives. libsndfile believes headers, so each file is checked first: plain
+samples by the sizes of their container, MP3 frame by frame, Ogg by its streams, FLAC behind its
+end. If libsndfile would read a file wrongly, it gets the file in a form that it reads right:
+without a header, with a better header, or one joined part after the other.
 """
 
 import contextlib

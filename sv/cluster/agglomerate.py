@@ -1,4 +1,4 @@
-"""Agglomerative merging of k-means clusters: from many pure clusters to about one a speaker."""
+"""Agglomerative merging of k-means clusters: from many pure ones to about one a speaker."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""How well clusters agree with true speakers. ORACLE figures: for diagnosis, never for training."""
+"""How well clusters agree with true speakers. These are ORACLE figures, never used in training."""
 
 import numpy as np
 from sklearn.metrics import normalized_mutual_info_score

@@ -1,4 +1,4 @@
-"""The nearest centroid of each point: matrix products in tiles that stay in the cache."""
+"""The nearest centroid of each point, by matrix products in tiles that stay in the cache."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""What stage 4 writes about clusters, and what it prints."""
+"""The files that stage 4 writes about clusters, and the lines that it prints."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How many clusters? A choice that needs no labels: the silhouette of points held out."""
+"""Chooses the number of clusters without labels, by the silhouette of held-out points."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""The points of a clustering, read a block at a time: never a second copy of all of them."""
+"""The points of a clustering, read a block at a time: memory holds no second copy of them."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""Sums over the processes of torch.distributed, each of which holds a part of the points."""
+"""Sums over the processes of torch.distributed, if each process holds a part of the points."""
 
 import torch
 import torch.distributed as dist

@@ -1,4 +1,4 @@
-"""k-means from several starts, of which the best result counts."""
+"""k-means from several starts; the best result counts."""
 
 from sv.cluster.lloyd import Clustering, kmeans
 from sv.errors import InputError

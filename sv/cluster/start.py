@@ -1,4 +1,4 @@
-"""Where k-means starts: random points, k-means++, or centroids from elsewhere."""
+"""The first centroids of k-means: random points, k-means++, or centroids from elsewhere."""
 
 import math
 

@@ -1,9 +1,9 @@
 """Adverse trials: another person speaks over the test side, or over both sides.
 
-Who disturbs whom is a function of the list, the true speakers and a seed, and the same at every
-level, so that 10, 5 and 0 dB differ in nothing but the level. True speakers are read: a trial whose
-interferer is one of its own two speakers would be another question. This is scoring data; nothing
-here is seen in training.
+The list, the true speakers and a seed determine the interferers. They are the same at every level,
+so lists at 10, 5 and 0 dB differ in the level only. True speakers must be read: if the interferer
+were one of the trial's own two speakers, the trial would ask another question. Trials are scoring
+data; training sees nothing of them.
 """
 
 import dataclasses

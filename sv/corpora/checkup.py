@@ -1,7 +1,7 @@
-"""A check-up of a corpus before hours go into it: every file decoded once, in parallel.
+"""A check of a corpus before hours of work: every file is decoded once, in parallel.
 
-What can be wrong is in ``KINDS``. One file may have several findings; which of them cost an
-utterance its place is the caller's choice.
+``KINDS`` lists everything that can be wrong. One file may have several findings. The caller
+chooses which findings exclude an utterance.
 """
 
 import hashlib

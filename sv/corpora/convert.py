@@ -1,7 +1,7 @@
-"""Audio that libsndfile cannot read (m4a, aac, mp4, ...) → FLAC or WAV, by ffmpeg.
+"""Converts audio that libsndfile cannot read (m4a, aac, mp4, ...) to FLAC or WAV, by ffmpeg.
 
-A file appears under its name only when ffmpeg has finished it, so whatever is there is whole and
-is not made again.
+A file gets its name only when ffmpeg has finished it. So a file that exists is complete and is not
+made again.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""How much of a corpus there must be: found counts against published ones."""
+"""Compares the size of a corpus that was found with its published size."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Downloads over https that go on after an interruption and are checked before they count.
+"""Downloads over https that continue after an interruption and are checked at the end.
 
-What has arrived so far lies beside the target as ``.<name>.part``. It is continued only where a
-checksum can tell whether the two halves fit together, and it takes the target's name only after
-the check.
+The bytes that have arrived lie beside the target as ``.<name>.part``. The download continues that
+file only if a checksum can tell whether the two parts fit together. The file gets the name of the
+target only after the check.
 """
 
 import contextlib

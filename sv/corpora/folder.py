@@ -1,7 +1,7 @@
 """From any folder of audio to ``data/train``, ``data/test`` and their labels.
 
-Test = the files that the trials name. Training = all others, except those of speakers that occur
-in the trials.
+The test set has the files that the trials name. The training set has all others, except those of
+speakers that occur in the trials.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What a folder of audio says by its shape: speakers, sessions, sub-corpora, utterance ids."""
+"""What the shape of a folder of audio tells: speakers, sessions, sub-corpora, utterance ids."""
 
 import os
 import re

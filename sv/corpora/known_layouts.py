@@ -1,4 +1,4 @@
-"""Corpora whose folders come in several known shapes: which one is it, and what is in it."""
+"""Corpora whose folders have several known layouts: finds the layout and its files."""
 
 import os
 from collections.abc import Callable, Iterable

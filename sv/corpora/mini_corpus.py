@@ -1,4 +1,4 @@
-"""From the files of the mini corpus to data directories."""
+"""Makes data directories from the files of the mini corpus."""
 
 from pathlib import Path
 

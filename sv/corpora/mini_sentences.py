@@ -1,8 +1,8 @@
 """English sentences for the synthetic corpus, from a small grammar of our own.
 
-A pattern is a row of slots in braces and plain words; every slot is filled from its word list
-by a seeded generator. The lists are chosen for variety of sounds, not of meaning: all vowels
-and consonants of English, in many contexts, so that no utterance can be told by its words alone.
+A pattern is a row of slots in braces and plain words. A seeded generator fills every slot from its
+word list. The lists are chosen for variety of sounds, not of meaning: they have all vowels and
+consonants of English, in many contexts. So the words alone identify no utterance.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The mini corpus: synthetic speakers in sessions of their own, planned from one seed.
 
-The plan (who says what in which session through which channel) is a pure function of the
-settings; so is each file, whatever job makes it and in whatever order.
+The plan says who says what in which session through which channel. It is a pure function of the
+settings. Each file is a pure function of them too, so neither the job nor the order matters.
 """
 
 import wave

@@ -1,4 +1,4 @@
-"""The text files of the mini corpus: who, where, what, and the trials."""
+"""The text files of the mini corpus: speakers, sessions, utterances, and the trials."""
 
 import fcntl
 import json

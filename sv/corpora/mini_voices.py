@@ -1,9 +1,9 @@
-"""Synthetic speakers: a voice of eSpeak, a vocal-tract length, a pitch, a rate; and their speech.
+"""Synthetic speakers and their speech: a voice of eSpeak, a vocal-tract length, a pitch, a rate.
 
 eSpeak is a formant synthesiser (it ships inside Praat). One of its voice variants fixes formant
-ratios, spectral slope and bandwidths; the accent changes the vowels. The vocal-tract length is
-changed by playing the sound faster or slower: that scales all formants AND the pitch and the
-rate, so eSpeak is asked for a pitch and a rate that cancel the change of the last two.
+ratios, spectral slope and bandwidths; the accent changes the vowels. Playing the sound faster or
+slower changes the vocal-tract length. It scales all formants, but also the pitch and the rate. So
+eSpeak is asked for a pitch and a rate that cancel the change of these two.
 """
 
 import math

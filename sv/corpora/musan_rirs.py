@@ -1,7 +1,7 @@
-"""MUSAN and RIRS_NOISES, described by lhotse, as lists that stage 2 makes banks of.
+"""Lists of MUSAN and RIRS_NOISES, from which stage 2 makes banks; lhotse describes both corpora.
 
-lhotse knows the shape of both corpora and reads all headers; its manifests are kept beside our
-lists. Two things are added: lhotse takes a missing folder for one with nothing in it, and fetches
+lhotse knows the layout of both corpora and reads all headers. Its manifests are kept beside our
+lists. We add two checks: lhotse accepts a missing folder as an empty one, and it downloads
 archives without a checksum.
 """
 

@@ -1,4 +1,4 @@
-"""Lists that name files of a corpus: trials and training lists, by path or by utterance id."""
+"""Lists that name files of a corpus by path or by utterance id: trials and training lists."""
 
 import os
 from collections.abc import Callable

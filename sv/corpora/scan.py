@@ -1,8 +1,8 @@
-"""A list of audio files → a table of what can be used, in pieces that can be done again alone.
+"""From a list of audio files to a table of usable ones, in pieces that can be repeated alone.
 
-For corpora of a million files: each job takes a piece of the list, converts what libsndfile cannot
-read, reads the headers and writes one table. A table that is there for the same piece is kept,
-unless it names bad files: they may have been repaired.
+This is for corpora of a million files. Each job takes a piece of the list, converts what
+libsndfile cannot read, reads the headers and writes one table. If a table exists for the same
+piece, it is kept, unless it names bad files: somebody may have repaired them.
 """
 
 import hashlib

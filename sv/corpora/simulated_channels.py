@@ -1,10 +1,10 @@
-"""A recording condition of its own for every utterance of a corpus, drawn from its name.
+"""A separate recording condition for every utterance of a corpus, drawn from its name.
 
-In VoxCeleb the recordings of a speaker differ in room, microphone, line and noise. In a corpus of
-one session a speaker they do not, so positives from other recordings have nothing to teach there.
-Here each utterance gets one room response, one line (one in four as narrow as a telephone, with
-its 8-bit coding) and one noise at 10 to 25 dB. The voices stay real; the conditions are simulated,
-and results must say so.
+In VoxCeleb the recordings of a speaker differ in room, microphone, line and noise. If a corpus has
+one session for each speaker, recordings do not differ, so positives from other recordings teach
+nothing. Here each utterance gets one room response, one line (one in four as narrow as a
+telephone, with its 8-bit coding) and one noise at 10 to 25 dB. The voices stay real, but the
+conditions are simulated, and results must say so.
 """
 
 import dataclasses

@@ -1,1 +1,1 @@
-"""What enters the network: the training set as arrays, batches, crops, the front end."""
+"""The input of the network: the training set as arrays, batches, crops, the front end."""

@@ -1,8 +1,8 @@
 """Two crops of an utterance that do not overlap, and how they are read.
 
-Two crops with independent starts overlap in most utterances, so that a network may recognise the
-very frames instead of the speaker. Lepage & Dehak took their pairs apart (Interspeech 2023 and
-Odyssey 2024).
+Two crops with independent starts overlap in most utterances. A network may then recognise the same
+frames instead of the speaker. Lepage & Dehak took pairs of crops that do not overlap (Interspeech
+2023 and Odyssey 2024).
 """
 
 import numpy as np

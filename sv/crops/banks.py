@@ -1,7 +1,7 @@
 """Banks for augmentation: noises and rooms, as features and as waveforms.
 
-In the feature domain noises are log-mel and rooms are energy decays; in the waveform domain both
-are 16-bit waveforms.
+In the feature domain noises are log-mel spectra and rooms are energy decays. In the waveform
+domain both are 16-bit waveforms.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A batch as named arrays, and back: for what carries or stores batches."""
+"""A batch as named arrays and back, for code that sends or stores batches."""
 
 import dataclasses
 from typing import Any

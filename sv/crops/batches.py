@@ -1,7 +1,7 @@
 """Which utterances make up a batch: pure functions of seed, epoch and step.
 
-Nothing here has a state, so training that resumes in the middle of an epoch gets the very
-batches that it would have got.
+Nothing here has a state. So training that resumes in the middle of an epoch gets the same batches
+as training without interruption.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From the crops of a batch to the input of the network, on the device where it lives."""
+"""From the crops of a batch to the input of the network, on the device of the network."""
 
 from dataclasses import dataclass
 

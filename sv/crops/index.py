@@ -1,8 +1,9 @@
 """A training set as arrays, not objects: a million utterances in seconds and little memory.
 
-Python objects cost some 100 bytes for each string and reference; a list of a million of them is
-copied page by page into every loader process. Here an utterance is a row of four arrays, so the
-whole set is a few tens of megabytes that ``fork`` shares and ``spawn`` copies in milliseconds.
+A Python object costs about 100 bytes for each string and reference, and every loader process
+copies a list of a million of them page by page. Here an utterance is a row of four arrays. The
+whole set takes a few tens of megabytes, which ``fork`` shares and ``spawn`` copies in
+milliseconds.
 """
 
 import copy

@@ -1,8 +1,8 @@
-"""Batches read ahead by worker processes, which give them through memory of our own.
+"""Worker processes read batches ahead and return them through memory that we share with them.
 
-Each reader has room for a few batches in a piece of memory that it shares with us, and a pipe for
-what is small. Nothing of it is in /dev/shm, which is tiny in containers, and no batch costs a file
-descriptor. A reader that fails says so through its pipe; one that was killed closes it.
+Each reader has room for a few batches in a piece of shared memory, and a pipe for small messages.
+Nothing is in /dev/shm, which is tiny in containers, and no batch costs a file descriptor. If a
+reader fails, it says so through its pipe. If it was killed, the pipe is closed.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Which crops become the views of a batch, and what is drawn to augment each of them."""
+"""Which crops become the views of a batch, and which augmentation is drawn for each of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""A training set of waveforms as arrays: ``TrainingIndex`` with samples for rows."""
+"""A training set of waveforms as arrays: a ``TrainingIndex`` whose rows are samples."""
 
 import os
 from pathlib import Path

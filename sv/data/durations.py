@@ -1,4 +1,4 @@
-"""How long utterances are: the file ``utt2dur``."""
+"""The durations of utterances: the file ``utt2dur``."""
 
 import os
 

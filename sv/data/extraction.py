@@ -1,8 +1,8 @@
-"""Filterbanks of a corpus, piece by piece: what one job of stage 1 does, and joining the pieces.
+"""Filterbanks of a corpus, piece by piece: the work of one job of stage 1, and joining the pieces.
 
-Where it is asked for, the decoded waveforms are kept too, as 16-bit arks (``sv.kaldi.waves``). A
-piece is part of ``wav.scp``. Its files appear only when it is complete, the stamp last: an
-interrupted run goes on with the pieces that have no stamp, or one made from something else.
+On request the decoded waveforms are kept too, as 16-bit arks (``sv.kaldi.waves``). A piece is part
+of ``wav.scp``. Its files appear only when it is complete, the stamp last. An interrupted run goes
+on with the pieces that have no stamp, or whose stamp was made from other input.
 """
 
 import contextlib

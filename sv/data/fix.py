@@ -1,4 +1,4 @@
-"""Repair a data directory: keep what all its files agree on, sorted, and say what went and why."""
+"""Repairs a data directory: keeps the utterances that all files share, reports the rest."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Training and test speakers never meet: the checks that every preparation calls."""
+"""Checks that training and test share no speaker; every preparation calls them."""
 
 import os
 from collections.abc import Collection, Iterable, Mapping

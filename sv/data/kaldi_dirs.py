@@ -1,4 +1,4 @@
-"""Data directories from and to Kaldi, whose ``utt2spk`` names true speakers."""
+"""Converts data directories from and to Kaldi, whose ``utt2spk`` names true speakers."""
 
 import os
 from pathlib import Path

@@ -1,7 +1,7 @@
 """True speakers, sessions and groups: the files behind the firewall.
 
-``data/labels/<set>/utt2spk`` (and ``utt2session``, ``utt2group``) are read by scoring, diagnosis
-and supervised recipes only; deleting them changes no self-supervised training.
+Only scoring, diagnosis and supervised recipes read ``data/labels/<set>/utt2spk`` (and
+``utt2session``, ``utt2group``). Deleting these files changes no self-supervised training.
 """
 
 import contextlib

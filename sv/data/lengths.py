@@ -1,6 +1,7 @@
-"""Durations of a data directory that contradict its features, measured again.
+"""Measures again the durations of a data directory that contradict its features.
 
-An earlier stage 0 may have written what a header guessed. Stage 1 decodes, so its frames tell.
+An earlier stage 0 may have written a length that a header guessed. Stage 1 decodes, so its frames
+give the true length.
 """
 
 from pathlib import Path

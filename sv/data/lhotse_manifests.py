@@ -1,7 +1,7 @@
-"""lhotse's side of a data directory: written by lhotse, read back by lhotse.
+"""lhotse's part of a data directory: lhotse writes it, and lhotse reads it back.
 
-Recordings are described from the headers that soundfile read, not by ``Recording.from_file``: both
-sides of the directory then state the same lengths, whatever audio backend lhotse would choose.
+The headers that soundfile read describe the recordings, not ``Recording.from_file``. So both parts
+of the directory state the same lengths, whatever audio backend lhotse would choose.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""The lhotse manifests as files of JSON lines: compared and filtered without importing lhotse."""
+"""The lhotse manifests as JSON lines: compares and filters them without importing lhotse."""
 
 import gzip
 import json

@@ -1,10 +1,10 @@
 """Data directories: lhotse manifests and Kaldi files of one set, side by side.
 
-A directory holds ``recordings``, ``supervisions`` and ``cuts`` (``.jsonl.gz``) for lhotse and
-``wav.scp utt2spk spk2utt utt2dur [trials]`` for Kaldi, all sorted by utterance id. One utterance is
-one audio file. The speaker written there is the utterance's own id, for lhotse and Kaldi alike:
-self-supervised stages cannot read a label that is not there. True labels go to a directory of
-their own (see ``sv.data.labels``).
+A directory holds ``recordings``, ``supervisions`` and ``cuts`` (``.jsonl.gz``) for lhotse, and
+``wav.scp utt2spk spk2utt utt2dur [trials]`` for Kaldi. All are sorted by utterance id. One
+utterance is one audio file. The speaker in these files is the utterance's own id, for lhotse and
+for Kaldi: self-supervised stages cannot read a label that is not there. True labels go to a
+separate directory (see ``sv.data.labels``).
 """
 
 import contextlib

@@ -1,6 +1,7 @@
-"""What makes a trial list doubtful: trials that contradict the speakers, trials of one recording.
+"""Checks of a trial list: trials that contradict the speakers, trials of a recording with itself.
 
-Such lists give figures that look like any other, so stage 0 and the report say it in a sentence.
+Such lists give figures that look like any other figures. So stage 0 and the report describe each
+finding in a sentence.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a data directory lists: utterances, and trials between them."""
+"""The entries of a data directory: utterances, and trials between them."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """Checks of a data directory; every complaint names the file, the line and the remedy.
 
-Only the standard library is used (and numpy for a list of trials), so that a million utterances
-take seconds and no torch is loaded.
+This module imports only the standard library (and numpy for a list of trials). So a million
+utterances take seconds, and torch is not loaded.
 """
 
 import os

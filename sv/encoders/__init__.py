@@ -1,7 +1,7 @@
 """Encoders: ``features (batch, frames, mel)`` to ``embeddings (batch, embedding_dim)``.
 
-An encoder is one file with a config dataclass and a module; a line in ``ENCODERS`` makes it known.
-Each has ``forward(features, lengths=None)``, ``embedding_dim`` and ``min_frames``.
+An encoder is one file with a config dataclass and a module. A line in ``ENCODERS`` makes it known.
+Each encoder has ``forward(features, lengths=None)``, ``embedding_dim`` and ``min_frames``.
 """
 
 from collections.abc import Iterable

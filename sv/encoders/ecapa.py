@@ -1,8 +1,8 @@
 """ECAPA-TDNN (Desplanques, Thienpondt, Demuynck, Interspeech 2020, arXiv 2005.07143).
 
-Activations are ``(batch, channels, 1, frames)``, contiguous: on a CPU a training step in
-channels-last memory takes 12 % longer in bfloat16 and about the same time in float32 (convolutions
-gain a little, gradients of sums over frames lose more; ``benchmarks/encoders.py``).
+Activations are ``(batch, channels, 1, frames)``, contiguous. On a CPU a training step in
+channels-last memory takes 12 % longer in bfloat16 and about the same time in float32: convolutions
+gain a little, but gradients of sums over frames lose more (``benchmarks/encoders.py``).
 """
 
 from dataclasses import dataclass, field

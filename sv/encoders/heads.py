@@ -1,4 +1,4 @@
-"""Small networks between an encoder and a loss; thrown away after training."""
+"""Small networks between an encoder and a loss; they are discarded after training."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise

@@ -1,9 +1,10 @@
-"""Padding frames without a trace: the few operations that mix frames, aware of a mask.
+"""The few operations that mix frames, with a mask, so that padding frames have no effect.
 
 Activations are ``(batch, channels, bands, frames)`` everywhere (a TDNN has one band). A mask is
-``(batch, 1, 1, frames)``, True on real frames, or None when all frames are real, which costs
-nothing. Rule for every encoder: whatever mixes frames (a convolution wider than one frame, a mean,
-an attention) takes the mask; whatever works frame by frame may leave rubbish, finite, there.
+``(batch, 1, 1, frames)``, True on real frames. It is None if all frames are real, which costs
+nothing. Every encoder follows one rule. An operation that mixes frames (a convolution wider than
+one frame, a mean, an attention) takes the mask. An operation that works frame by frame may leave
+any finite values in padding frames.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """From a sequence of frames to one vector: mean, statistics, self-attentive, attentive statistics.
 
-Every pooling maps ``x (batch, channels, 1, frames)`` and a mask (see ``masking``) to
-``(batch, output_dim)`` in float32 at least: variances of bfloat16 numbers are worth nothing.
+Every pooling maps ``x (batch, channels, 1, frames)`` and a mask (see ``masking``) to ``(batch,
+output_dim)``, in float32 at least, because bfloat16 is too coarse for variances.
 """
 
 import torch

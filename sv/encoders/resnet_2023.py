@@ -1,8 +1,8 @@
 """The ResNet-34 of Lepage & Dehak, Interspeech 2023 (arXiv 2306.03664).
 
-It differs from the Fast ResNet-34 of their later papers: a 3x3 stem with ReLU before its batch
-norm, a stride more in the last stage, and an attention that weighs the frames of every channel and
-band apart.
+It differs from the Fast ResNet-34 of their later papers in three ways. Its 3x3 stem has the ReLU
+before the batch norm. Its last stage has one stride more. Its attention weighs the frames of every
+channel and band separately.
 """
 
 from dataclasses import dataclass, field

@@ -1,10 +1,12 @@
-"""Separative encoder: who speaks in a mixture, and an embedding of each of them.
+"""Separative encoder: separates the speakers of a mixture and gives an embedding of each.
 
-One trunk is used twice. It hears the mixture, and the separation head makes masks of its output;
-it hears each masked spectrum, and the speaker head pools its output to an embedding. So both tasks
-train the same weights, and where the masks are perfect the embedding is that of the speaker alone.
-That the trunk is shared this way is ours; the abstract of contrastive separative coding (Wang et
-al., ICASSP 2021, arXiv 2103.00816) says only that separation and discrimination share an encoder.
+One trunk is used twice. It hears the mixture, and the separation head makes masks from its output.
+It then hears each masked spectrum, and the speaker head pools its output to an embedding. So both
+tasks train the same weights, and if the masks are perfect, the embedding is exactly that of the
+speaker alone. Pooling the mixture's own frames under a mask would leave the other speaker in them.
+Using the trunk twice costs 1 + sources passes. Sharing the trunk in this way is ours: the abstract
+of contrastive separative coding (Wang et al., ICASSP 2021, arXiv 2103.00816) says only that
+separation and discrimination share an encoder.
 """
 
 from dataclasses import dataclass

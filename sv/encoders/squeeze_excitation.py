@@ -1,4 +1,4 @@
-"""Channel gates, shared by the encoders."""
+"""Channel gates, which several encoders share."""
 
 import torch
 from torch import Tensor, nn

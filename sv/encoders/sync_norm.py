@@ -1,8 +1,8 @@
-"""Batch norms that measure the joined batch of all processes, on any device.
+"""Batch norms that use the joined batch of all processes, on any device.
 
-torch's own SyncBatchNorm wants GPUs; this one serves gloo on processors as well, and keeps to the
-convention of `sv.distributed`: the mean over processes of what it gives is what one process with
-the joined batch would compute.
+torch's own SyncBatchNorm needs GPUs. This one also works with gloo on CPUs. It follows the
+convention of `sv.distributed`: the mean of its results over the processes is the result that one
+process with the joined batch would compute.
 """
 
 import torch

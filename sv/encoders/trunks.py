@@ -1,7 +1,8 @@
 """Trunks of the separative encoder: (batch, channels, 1, steps) to the same shape.
 
-Normalisation is over the channels of a step, never over the batch: the same trunk hears mixtures
-and separated voices, and statistics of the one would be wrong for the other.
+Normalisation is over the channels of a step, never over the batch. The same trunk hears mixtures
+and separated voices, and the statistics of mixtures would be wrong for separated voices, and the
+other way round.
 """
 
 import math

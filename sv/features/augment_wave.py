@@ -1,10 +1,10 @@
-"""Augmentation of waveforms on whole batches and on any device, then their filterbanks.
+"""Augmentation of waveforms, on whole batches and on any device, followed by their filterbanks.
 
-The same settings and the same draws as in the feature domain (``sv.features.augment``), done to
-samples: speed, a room response by convolution, noise at an SNR; then ``fbank``, then masks. What a
-log-mel spectrum cannot tell (phases, the cross term of speech and noise, reflections within a
-frame) is exact here. It costs more arithmetic and twice the bytes; ``benchmarks/RESULTS.md`` has
-both.
+Settings and draws are those of the feature domain (``sv.features.augment``), but they act on
+samples: speed, a room response by convolution, noise at an SNR; then ``fbank``, then masks. A
+log-mel spectrum does not contain phases, the cross term of speech and noise, or reflections within
+a frame; here these are exact. This domain needs more arithmetic and twice the bytes;
+``benchmarks/RESULTS.md`` gives both.
 """
 
 import math

@@ -1,9 +1,9 @@
 """Online mixtures of speakers: the items of a batch interfere with each other.
 
-Who disturbs whom, and how loudly, is drawn with the crops (``sv.crops.views``, a pure function of
-seed, epoch and step); here the sounds are added, on whole batches and on any device. In waveforms
-they add as they do in air. In mel power they add up to the cross term of the two, which is zero on
-average: that needs no filterbank in training and is the fast way.
+The interferers and their levels are drawn with the crops (``sv.crops.views``, a pure function of
+seed, epoch and step). Here the sounds are added, on whole batches and on any device. Waveforms add
+as they do in air. Mel powers add up to the cross term of the two, which is zero on average; this
+is the fast way, because it needs no filterbank in training.
 """
 
 from dataclasses import dataclass

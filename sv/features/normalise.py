@@ -1,4 +1,4 @@
-"""Per-crop normalisation of log-mel features: the same function in training and embedding."""
+"""Normalisation of each log-mel crop: the same function in training and embedding."""
 
 from typing import Literal
 

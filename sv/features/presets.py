@@ -1,8 +1,8 @@
-"""Definitions of log mel filterbanks: Kaldi's, which is the house's, and those of published rows.
+"""Definitions of log mel filterbanks: Kaldi's, the default, and those of published rows.
 
-``sslsv`` is what Lepage & Dehak's toolkit takes (torchaudio's MelSpectrogram, then a logarithm), as
-far as it is told apart from its framing: only whole frames count here, as everywhere in this
-toolkit, where theirs are centred and mirrored at the ends of an utterance.
+``sslsv`` is what Lepage & Dehak's toolkit takes: torchaudio's MelSpectrogram, then a logarithm.
+Only its framing differs. Here only whole frames count, as everywhere in this toolkit; their frames
+are centred, and the ends of an utterance are mirrored.
 """
 
 import math

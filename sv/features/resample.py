@@ -1,11 +1,12 @@
-"""Waveforms at another rate, on the device where they are: what a change of speed needs.
+"""Waveforms at another rate, computed on their own device, for changes of speed.
 
-A windowed sinc of unit height, cut off a little below the lower of the two Nyquist frequencies:
+The filter is a windowed sinc of unit height, cut off a little below the lower of the two Nyquist
+frequencies:
 
     y[j] = sum over k of x[k] h(k - j s / t),   h(u) = c sinc(c u) cos^2(pi c u / (2 Z)),  |c u| < Z
 
 for s source samples to t target samples, with c = ROLLOFF min(1, t / s) and Z = ZEROS. The numbers
-are those of ``torchaudio.functional.resample`` with its defaults; torchaudio itself is not needed.
+are those of ``torchaudio.functional.resample`` with its defaults, but torchaudio is not needed.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Embeddings of whole utterances, in batches, with no trace of the batch in them."""
+"""Embeddings of whole utterances, in batches; the batch has no effect on the result."""
 
 from pathlib import Path
 

@@ -1,9 +1,9 @@
 """A model as one graph, from waveform to embedding, for programs without this toolkit.
 
-The graph takes the waveform, not features: whoever runs it needs no filterbank of the same
-definition, and cannot get one wrong. Input ``waveform`` (batch, samples) float32 in [-1, 1] at
-the model's sample rate, any length from one frame of 25 ms on, all rows of a batch equally long;
-output ``embedding`` (batch, dim) float32, as ``SpeakerModel.embed`` gives it.
+The graph takes the waveform, not features. So its user needs no filterbank of the same definition,
+and cannot compute wrong features. The input is ``waveform`` (batch, samples), float32 in [-1, 1],
+at the sample rate of the model, of any length from one frame of 25 ms on; all rows of a batch are
+equally long. The output is ``embedding`` (batch, dim) float32, as ``SpeakerModel.embed`` gives it.
 """
 
 import io

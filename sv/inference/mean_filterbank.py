@@ -1,7 +1,7 @@
 """The baseline without a network: the mean filterbank of an utterance as its embedding.
 
-It knows the long-term spectrum: some of the speaker, all of the channel. A trained encoder that
-does not clearly beat it has learned nothing about speakers.
+It contains the long-term spectrum, and thus something of the speaker and everything of the
+channel. If a trained encoder is not clearly better, it has learned nothing about speakers.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""A model directory: everything that recognising speakers needs, in one folder to copy.
+"""A model directory: one folder to copy, with everything that recognising speakers needs.
 
 | file | holds |
 |---|---|
@@ -7,7 +7,8 @@
 | ``calibration.json`` | optional: how a cosine becomes a log-likelihood ratio |
 | ``README.md`` | the model card, for people |
 
-Nothing in it is code, and reading it runs none.
+No file holds code, and reading a file runs no code. The SHA-256 is there because safetensors
+notices a file that was cut off, but not a flipped byte.
 """
 
 import hashlib

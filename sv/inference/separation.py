@@ -1,7 +1,8 @@
 """Separating a recording with a separative encoder: masks, sounds, embeddings.
 
-The masks are of mel power. For listening they are carried over to the bins of a Fourier transform,
-whose phase stays that of the mixture: good enough to hear who is who, no more.
+The masks are of mel power. To make sounds, the masks are mapped to the bins of a Fourier
+transform, and the phase stays that of the mixture. These sounds are only good enough to hear who
+speaks.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,10 @@
-"""Scoring recordings in which several people may speak: the best pair of sources decides.
+"""Scores of recordings in which several people may speak: the best pair of sources decides.
 
-A separative encoder gives an embedding for every source. Whether the enrolled speaker is AMONG the
-speakers of a recording is then the largest cosine over its sources; of two that are equally loud a
-single embedding can only be one. A source with a small share of the energy is what separation left
-over, not a speaker, and does not take part.
+A separative encoder gives an embedding for every source. The question is whether the enrolled
+speaker is AMONG the speakers of a recording. The answer is the largest cosine over the sources of
+the recording: if two speakers are equally loud, a single embedding can only be one of them. A
+source with a small share of the energy is a rest of the separation, not a speaker, and is left
+out.
 """
 
 from pathlib import Path

@@ -1,13 +1,14 @@
 """Kaldi's ark and scp files: the only reader and writer of them in this toolkit.
 
-An *ark* is a row of entries ``<key> <binary object>``; an *scp* names one entry per line,
-``<key> <path of the ark>:<byte offset>``. Objects: float and double vectors and matrices
-(``FV DV FM DM``), as text too, and Kaldi's compressed matrices (``CM CM2 CM3``, see
-``compression``). Arks of waveforms are written here too; see ``waves``.
+An *ark* is a row of entries ``<key> <binary object>``. An *scp* names one entry on each line,
+``<key> <path of the ark>:<byte offset>``. Objects are float and double vectors and matrices (``FV
+DV FM DM``), as text too, and Kaldi's compressed matrices (``CM CM2 CM3``, see ``compression``).
+This module also writes arks of waveforms; see ``waves``.
 
-Data files are never executed: kaldiio runs a value that ends in ``|`` as a command and unpickles
-entries that begin with ``PKL``, so this module refuses both and reads without it. kaldiio writes
-the plain objects; `benchmarks/RESULTS.md` (`arks`) says why nothing else is left to it.
+Data files are never executed. kaldiio runs a value that ends in ``|`` as a command, and it
+unpickles entries that begin with ``PKL``. So this module refuses both and reads without kaldiio.
+kaldiio writes the plain objects; `benchmarks/RESULTS.md` (`arks`) says why it does nothing else
+here.
 """
 
 import contextlib

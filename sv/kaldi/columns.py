@@ -1,8 +1,8 @@
-"""Read long text files block by block: trial lists, score files, the lists of a training set.
+"""Reads long text files block by block: trial lists, score files, the lists of a training set.
 
-Where ids repeat they become numbers while the file is read, so that a list of a million trials
-costs a few arrays and one string per distinct utterance, not three strings per line. Files of one
-value an id that need no speed are read by ``sv.kaldi.tables.read_dict``.
+Ids that repeat become numbers while the file is read. So a list of a million trials takes a few
+arrays and one string for each distinct utterance, not three strings a line. If a file has one
+value for each id and speed does not matter, ``sv.kaldi.tables.read_dict`` reads it.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Kaldi's three compressed matrix formats, encoded exactly as Kaldi does.
 
-Written from the format in Kaldi's ``matrix/compressed-matrix.{h,cc}``. All begin with a global
-header ``min_value, range (float32), rows, cols (int32)``; little-endian throughout.
+The source is the format in Kaldi's ``matrix/compressed-matrix.{h,cc}``. All three begin with a
+global header ``min_value, range (float32), rows, cols (int32)``; little-endian throughout.
 
 ========  ==========================  ===================================================
 format    Kaldi's method              values
@@ -12,6 +12,10 @@ format    Kaldi's method              values
 ``CM2``   kTwoByteAuto                2 bytes, row-major: min + range * value / 65535
 ``CM3``   kOneByteAuto                1 byte, row-major: min + range * value / 255
 ========  ==========================  ===================================================
+
+On x86-64 the bytes are Kaldi's, also near the smallest floats and beside a large offset. There
+knots of ``CM`` coincide, and Kaldi converts infinity to an integer; C does not define the result.
+On other processors Kaldi's own bytes may differ.
 """
 
 import struct

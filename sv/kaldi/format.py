@@ -1,7 +1,7 @@
 """The binary objects inside Kaldi's ark files: headers, bounds, decoding of rows.
 
-Private to ``arks`` and ``windows``. Whatever is not a float or double vector or matrix,
-plain or compressed, is refused in plain words.
+Only ``arks`` and ``windows`` use this module. It accepts float and double vectors and matrices,
+plain or compressed, and refuses everything else with a plain message.
 """
 
 import mmap

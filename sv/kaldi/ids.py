@@ -1,4 +1,4 @@
-"""What can be the id of an utterance in an ark, an scp and every other table of Kaldi's form."""
+"""Which ids of utterances are allowed in an ark, an scp and every other table of Kaldi's form."""
 
 import unicodedata
 

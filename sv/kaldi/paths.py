@@ -1,8 +1,8 @@
-"""Where the relative paths of an scp begin: at the current folder, as for Kaldi, or near the scp.
+"""The start of relative paths in an scp: the current folder, as in Kaldi, or a folder near the scp.
 
-A recipe writes ``exp/simclr/embeddings/test.ark`` into an scp. Called from another folder, a
-program finds no such file below the current one. The folders above the scp are then tried, from
-the nearest to the farthest; the recipe's own is among them.
+A recipe writes ``exp/simclr/embeddings/test.ark`` into an scp. If a program is called from another
+folder, it finds no such file below the current folder. Then the folders above the scp are tried,
+from the nearest to the farthest; the recipe's own folder is among them.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Text vectors and matrices in arks, as Kaldi writes them with ``ark,t:``.
 
-A vector is ``[ 1 2.5 ]`` on one line; a matrix has a line for each row after the bracket. kaldiio
-reads them as well, but takes all values for integers if the first one has no point, as Kaldi
-writes 0 or 1, and then fails at the first value that has one.
+A vector is ``[ 1 2.5 ]`` on one line. A matrix has a line for each row after the bracket. kaldiio
+reads both too, but it takes all values for integers if the first value has no point. Kaldi writes
+0 and 1 without a point, so kaldiio fails at the first value that has one.
 """
 
 from typing import NamedTuple, NoReturn

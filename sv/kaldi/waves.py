@@ -1,9 +1,9 @@
 """16-bit waveforms in arks: entries ``<key> `` and a WAV file, as Kaldi's ``wav-copy`` writes them.
 
-Kaldi reads them (``wav-copy scp:wav_ark.scp ...``), and so does kaldiio, as (rate, int16 samples).
-A training crop of 2 s is 64 kB of the file, found by arithmetic and copied once; an audio file
-would have to be opened, and a FLAC file decoded, for every crop. The size, 115 MB an hour, is that
-of the WAV files.
+Kaldi reads them (``wav-copy scp:wav_ark.scp ...``), and kaldiio reads them as (rate, int16
+samples). A training crop of 2 s is 64 kB of the file. Its place is computed, and it is copied
+once. With audio files every crop would open a file, and decode it if it is FLAC. The size, 115 MB
+an hour, is that of the WAV files.
 """
 
 import mmap

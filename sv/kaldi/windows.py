@@ -1,8 +1,8 @@
 """Row windows of matrices in arks, as fast as memory allows.
 
-Training reads a 2 s window of a random utterance; decoding the whole matrix to keep a quarter of
-it is what makes other readers slow. Here the ark is mapped into memory, the header is unpacked in
-place, and only the bytes of the window are decoded, straight into the caller's batch.
+Training reads a 2 s window of a random utterance. Other readers are slow because they decode the
+whole matrix and keep a quarter of it. Here the ark is mapped into memory and the header is
+unpacked in place. Only the bytes of the window are decoded, directly into the caller's batch.
 """
 
 import mmap

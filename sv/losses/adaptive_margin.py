@@ -1,4 +1,4 @@
-"""A margin with a memory: running statistics, a schedule, or a margin that is learned."""
+"""A margin with a memory: running statistics, a schedule, or a learned margin."""
 
 import math
 from typing import Any

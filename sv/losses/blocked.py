@@ -1,18 +1,18 @@
 """log(1 + Σ_j e^{s_ij/τ} / e^{p_i}) over many pairs, with its gradient, in blocks of the matrix s.
 
-No matrix of all pairs is held. The positives' logits p are made outside, where autograd follows
-whatever margin was applied to them; here only the negatives are summed, and what the positives
-receive back is one number each. The gradients are accumulated in the forward pass, while a block
-is in cache, so the backward pass only scales them.
+No matrix of all pairs is held. The positives' logits p are made outside, where autograd
+differentiates any margin that was applied to them. Here only the negatives are summed, and the
+gradient of each positive is one number. The gradients are accumulated in the forward pass, while a
+block is in cache, so the backward pass only scales them.
 
-Three ways, because the products are the whole cost:
+There are three ways, because almost all the time goes to products:
 
 - `rows`: any anchors against any keys. Three products.
 - `symmetric`: all items against all others, as in symmetric NT-Xent. s = sᵀ, so only the upper
-  half is made, and used for rows and columns alike: 1.5 products instead of three, and the part
-  that does not fit in `KEPT_ELEMENTS` is made twice.
+  half is made, and it is used for rows and columns: 1.5 products instead of three. The part that
+  does not fit in `KEPT_ELEMENTS` is made twice.
 - `stream`: keys without a gradient, as in a queue. One pass over the keys with a running maximum,
-  so that a queue larger than any cache is read once. Two products.
+  so a queue larger than any cache is read once. Two products.
 """
 
 import torch

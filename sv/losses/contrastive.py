@@ -1,4 +1,4 @@
-"""InfoNCE-style losses. What is not a product of two matrices is small: see `sv.losses.blocked`."""
+"""InfoNCE-style losses; `sv.losses.blocked` computes the products of two matrices."""
 
 import torch
 from torch import Tensor

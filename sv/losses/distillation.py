@@ -1,4 +1,4 @@
-"""Losses in which one view's output is the target of another's: DINO, SwAV, Sinkhorn codes."""
+"""Losses whose target is an output of the network for another view: DINO, SwAV, Sinkhorn codes."""
 
 from collections.abc import Callable
 

@@ -1,9 +1,10 @@
 """Margins on the cosine of a positive pair: one table for all of them.
 
-A margin replaces the positive's cos(θ) by something smaller, so that the pair has to be closer
-to count as much. Each entry of `MARGINS` is a function of the cosines, the margin m, the lengths
-of the embeddings and the running statistics, of which it uses what its formula has. Autograd
-differentiates them: the losses only need the positives' shifted cosines, one number an anchor.
+A margin replaces the positive's cos(θ) by a smaller number, so the pair must be closer to count as
+much. Each entry of `MARGINS` is a function of the cosines, the margin m, the lengths of the
+embeddings and the running statistics, and uses those that its formula needs. Autograd
+differentiates them: the losses need only the positives' shifted cosines, one number for each
+anchor.
 """
 
 import math

@@ -1,8 +1,8 @@
 """Losses of contrastive separative coding: separation, and prediction of a global speaker vector.
 
 After Wang, Lam, Su and Yu, "Contrastive Separative Coding for Self-Supervised Representation
-Learning", ICASSP 2021 (arXiv 2103.00816). Its abstract is what we have; the formulas are our
-reading of it, and docs/csc.md says where.
+Learning", ICASSP 2021 (arXiv 2103.00816). Only its abstract was at hand. The formulas are our
+reading of it; docs/csc.md says which parts are ours.
 """
 
 from itertools import permutations

@@ -1,7 +1,7 @@
-"""Why torch sees no GPU on a machine that has one: told from files, without loading torch.
+"""Explains why torch sees no GPU on a machine that has one, from files, without loading torch.
 
-The usual reason is an old driver: the packages of torch on PyPI are built for a CUDA version that
-needs a recent one, and without it torch works on processors, in silence.
+The usual reason is an old driver. torch's packages on PyPI are built for a CUDA version that needs
+a recent driver. Without it torch works on the CPU and gives no message.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""Memory that has run out: which memory it was, and how much of it is free."""
+"""Errors of memory that has run out: which memory it was, and how much of it is free."""
 
 import contextlib
 import re

@@ -1,7 +1,7 @@
-"""Worker processes: they end with the process that started them, and how they ended is told.
+"""Worker processes: they end with the process that started them, and how they ended is reported.
 
 Every program that has worker processes starts them here. A worker never outlives its parent,
-whatever ends the parent, and no failure of the parent waits for a worker.
+however the parent ends. If the parent fails, it does not wait for its workers.
 """
 
 import atexit

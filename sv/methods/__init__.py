@@ -1,6 +1,6 @@
-"""Frameworks, self-supervised and (where ``needs_labels``) supervised, one a file.
+"""The training methods, self-supervised and (if ``needs_labels``) supervised, one in each file.
 
-A method is a ``sv.methods.base.Method``: networks, the crops that it wants, and
+A method is a ``sv.methods.base.Method``: networks, the crops that it needs, and
 ``training_step(views) -> (loss, stats)``. A line in ``METHODS`` makes it known to configurations.
 """
 

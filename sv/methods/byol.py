@@ -1,4 +1,4 @@
-"""BYOL: a network predicts what its slow copy makes of the other crop; there are no negatives."""
+"""BYOL: a network predicts the output of its slow copy for the other crop; no negatives."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""What the contrastive frameworks share."""
+"""The common part of the contrastive methods."""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,11 +1,11 @@
-"""Contrastive separative coding: embeddings that hold up when another person speaks.
+"""Contrastive separative coding: embeddings that stay on the speaker when another person speaks.
 
 Every utterance of a batch is mixed with others of the batch, under several interfering conditions.
-The encoder separates each mixture and embeds each source; from the embeddings of a speaker's other
-conditions cross-attention makes a global speaker vector; the embedding of the current condition
-is to be nearer to it than to the global vectors of everybody else in the batch.
+The encoder separates each mixture and embeds each source. Cross-attention makes a global speaker
+vector from the embeddings of a speaker's other conditions. The loss moves the embedding of the
+current condition nearer to this vector than to the global vectors of everybody else in the batch.
 
-After Wang et al., ICASSP 2021 (arXiv 2103.00816), of which we have the abstract: see docs/csc.md.
+After Wang et al., ICASSP 2021 (arXiv 2103.00816). Only the abstract was at hand: see docs/csc.md.
 """
 
 from dataclasses import dataclass, field

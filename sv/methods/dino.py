@@ -1,4 +1,4 @@
-"""DINO: a student learns what a teacher, its own moving average, says of other crops."""
+"""DINO: a student predicts what a teacher, its own moving average, outputs for other crops."""
 
 import math
 from dataclasses import dataclass, field

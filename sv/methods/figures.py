@@ -1,4 +1,4 @@
-"""Figures that methods log of their outputs, for people and for the watch over collapse."""
+"""Figures that methods log about their outputs, for people and for the watch over collapse."""
 
 import math
 

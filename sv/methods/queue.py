@@ -1,4 +1,4 @@
-"""A memory of embeddings from earlier batches: MoCo's negatives, SwAV's additional samples."""
+"""A memory of embeddings of earlier batches: MoCo's negatives, more samples for SwAV."""
 
 import torch
 import torch.nn.functional as F

@@ -1,9 +1,9 @@
 """Supervised contrastive training: all crops of a speaker attract, those of others repel.
 
 SupCon (Khosla et al., NeurIPS 2020) and H-SCL (Jiang et al. 2022), as Masztalski et al.
-(Interspeech 2025, arXiv 2507.17540) train them for speakers: no projector, a temperature that is
-learned, two utterances of each speaker in a batch. Which speakers meet in a batch is decided by
-``sv.sampling.chns``.
+(Interspeech 2025, arXiv 2507.17540) train them for speakers: without a projector, with a learned
+temperature, and with two utterances of each speaker in a batch. ``sv.sampling.chns`` decides which
+speakers are in a batch together.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""SwAV: the assignment of one crop to prototypes is predicted from another crop."""
+"""SwAV: the network predicts the assignment of one crop to prototypes from another crop."""
 
 import math
 from dataclasses import dataclass, field

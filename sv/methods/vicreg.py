@@ -1,4 +1,4 @@
-"""VICReg: the two crops of an utterance agree; variance and covariance keep embeddings apart."""
+"""VICReg: two crops of an utterance agree; variance and covariance keep embeddings apart."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""The result card: what produced a figure, and what makes it doubtful."""
+"""The result card: how a figure was made, and reasons to doubt it."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A map of embeddings: what lies close together, seen from above, coloured by what is known."""
+"""A map of embeddings in two dimensions: shows which embeddings are close, coloured by labels."""
 
 import colorsys
 from collections.abc import Mapping, Sequence

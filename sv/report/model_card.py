@@ -1,4 +1,4 @@
-"""The README.md of a model directory: what it is, what it was measured on, what it cannot do."""
+"""The README.md of a model directory: what the model is, what was measured, and its limits."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs no other file: no script, no font, no address in it."""
+"""The report as one HTML page that needs no other file: no script, no font, no address."""
 
 import html
 import re

@@ -1,6 +1,6 @@
-"""Pictures of scores and of training: DET curves, histograms, curves. Drawn without a display.
+"""Pictures of scores and of training: DET curves, histograms, curves. They need no display.
 
-Colours come from ``PALETTE`` only: a page replaces them by its own, light or dark (``inline_svg``).
+All colours come from ``PALETTE``: a page replaces them by its own, light or dark (``inline_svg``).
 """
 
 import io

@@ -1,4 +1,4 @@
-"""One row of RESULTS.md: a figure, and everything needed to obtain it again."""
+"""One row of RESULTS.md: a figure, and everything that is needed to obtain it again."""
 
 import datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How the report page looks: one style sheet, light and dark."""
+"""The style sheet of the report page, light and dark."""
 
 from sv.report.plots import PALETTE
 

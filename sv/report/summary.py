@@ -1,4 +1,4 @@
-"""What a report says in plain sentences: the figures, the differences, and what was checked."""
+"""The summary of a report in plain sentences: figures, differences, and which checks were made."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,6 +1,6 @@
 """Figures of one or more systems on one trial list, as a table and as JSON.
 
-The first system is the one under test; the others are there to be compared with it.
+The first system is the one under test. The others are there for comparison.
 """
 
 from collections.abc import Sequence

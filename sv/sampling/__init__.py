@@ -1,1 +1,1 @@
-"""Which utterances meet in a loss: positives (SSPS) and hard negatives (CHNS)."""
+"""Chooses which utterances a loss compares: positives (SSPS) and hard negatives (CHNS)."""

@@ -1,9 +1,9 @@
-"""Batches of distinct speakers, and CHNS: some of them from the same cluster of voices.
+"""Batches of distinct speakers, and CHNS: some of the speakers come from one cluster of voices.
 
 Masztalski et al., "Clustering-based hard negative sampling for supervised contrastive speaker
 verification", Interspeech 2025 (arXiv 2507.17540). A contrastive loss learns most from negatives
-that sound like the anchor. In a random batch there are few; here a share of the speakers of every
-batch comes from one cluster of voiceprints (``sv.sampling.voiceprints``).
+that sound like the anchor, and a random batch has few of them. Here a share of the speakers of
+every batch comes from one cluster of voiceprints (``sv.sampling.voiceprints``).
 """
 
 import hashlib

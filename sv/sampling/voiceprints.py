@@ -1,4 +1,4 @@
-"""A vector for each training speaker, and clusters of them: where CHNS finds hard negatives."""
+"""A vector for each training speaker, and clusters of these vectors, for CHNS."""
 
 from dataclasses import dataclass
 

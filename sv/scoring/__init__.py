@@ -1,4 +1,5 @@
 """From embeddings to figures: scores, error rates and their intervals.
 
-Nothing here imports torch or the training code; ``numpy`` arrays in, ``numpy`` arrays out.
+This package imports neither torch nor the training code. Its inputs and outputs are ``numpy``
+arrays.
 """

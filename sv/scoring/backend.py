@@ -1,8 +1,8 @@
-"""What all back-ends share: the scikit-learn style, and files that hold numbers only.
+"""The common part of all back-ends: the scikit-learn style, and files that hold numbers only.
 
-Constructors only store their arguments; ``fit`` learns, and what it learned is in attributes that
-end in ``_``. A file is safetensors, the format of the network's weights: one file, arrays beside a
-JSON header, nothing in it can run (``npz`` would need a second file for the settings).
+Constructors only store their arguments. ``fit`` learns, and the learned values are in attributes
+that end in ``_``. A file is safetensors, the format of the network's weights: one file with arrays
+and a JSON header, which cannot run anything (``npz`` would need a second file for the settings).
 """
 
 import inspect

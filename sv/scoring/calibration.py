@@ -1,13 +1,14 @@
 """From scores to log-likelihood ratios: logistic regression, of one score or of several (fusion).
 
-llr = w_1 s_1 + ... + w_k s_k + b, where the s may be scores of several systems and measures of
-quality (``sv.scoring.fusion``). The weights minimise the prior-weighted cross-entropy
+llr = w_1 s_1 + ... + w_k s_k + b, where the s are scores of systems and measures of quality
+(``sv.scoring.fusion``). The weights minimise the prior-weighted cross-entropy
 
     p mean over targets of ln(1 + e^-(llr + logit p)) + (1-p) mean over non-targets of
     ln(1 + e^(llr + logit p))
 
-(Bruemmer et al., "Fusion of heterogeneous speaker recognition systems", 2007), so the shares of
-the two classes in the list do not matter, and the trials near the Bayes threshold of p count most.
+(Bruemmer et al., "Fusion of heterogeneous speaker recognition systems", 2007). So the numbers of
+targets and non-targets in the list have no effect, and the trials near the Bayes threshold of p
+count most.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Figures of a system on a trial list, and how the figures of two systems differ."""
+"""Figures of a system on a trial list, and the differences between the figures of two systems."""
 
 import warnings
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,9 @@
 """The columns of calibration and fusion: scores of several systems and measures of quality.
 
-A measure of quality is a positive number per utterance, such as its duration or the length
-("magnitude") of its embedding before normalisation. How far scores can be trusted depends on it
-(Thienpondt et al., "The IDLab VoxSRC-20 submission", 2021). Each one gives two columns, the
-logarithms of the smaller and of the larger value of the trial, so enrolment and test may be
-exchanged.
+A measure of quality is a positive number for each utterance, such as its duration, or the length
+("magnitude") of its embedding before normalisation. It tells how reliable scores are (Thienpondt
+et al., "The IDLab VoxSRC-20 submission", 2021). Each measure gives two columns: the logarithms of
+the smaller and of the larger value of the trial. So enrolment and test may be exchanged.
 """
 
 from collections.abc import Sequence

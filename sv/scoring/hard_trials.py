@@ -1,4 +1,4 @@
-"""Trials that are hard on purpose: impostors who sound alike, by the word of a held-out model."""
+"""Hard trials: impostors who sound alike according to a held-out model."""
 
 import numpy as np
 

@@ -1,11 +1,12 @@
 """Error rates of a speaker-verification system from its scores.
 
-Throughout: a trial is accepted when its score is at or above the threshold; P_miss is the share
-of target trials rejected, P_fa the share of non-target trials accepted. Equal scores share one
-threshold, so the order of tied trials never matters. Labels: 1 (True) target, 0 non-target.
+Everywhere in this module a trial is accepted if its score is at or above the threshold. P_miss is
+the share of target trials that are rejected; P_fa is the share of non-target trials that are
+accepted. Equal scores share one threshold, so the order of tied trials never matters. Labels are 1
+(True) for target and 0 for non-target.
 
-Each class is sorted once and the thresholds of one are looked up in the other: the cost is that
-of two sorts, and no array has more than one entry per trial.
+Each class is sorted once, and the thresholds of one class are looked up in the other. So the cost
+is that of two sorts, and no array has more than one entry for each trial.
 """
 
 from collections.abc import Callable

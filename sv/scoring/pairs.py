@@ -1,7 +1,7 @@
 """Scores that are inner products of two rows plus a number for each row, a block at a time.
 
-The cosine and the log-likelihood ratio of PLDA are both of this form, so everything that needs
-many scores (trial lists, cohorts) is written once, here and in ``score_norm``.
+The cosine and the log-likelihood ratio of PLDA both have this form. So code that needs many scores
+(trial lists, cohorts) is written once, here and in ``score_norm``.
 """
 
 from collections.abc import Iterable

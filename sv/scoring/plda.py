@@ -1,8 +1,8 @@
-"""LDA and PLDA: what is between speakers against what is within them.
+"""LDA and PLDA: compare the variation between speakers with the variation within them.
 
-The chain is Kaldi's for x-vectors: subtract the mean, LDA, rows of equal length (Garcia-Romero
+The steps are Kaldi's for x-vectors: subtract the mean, LDA, rows of equal length (Garcia-Romero
 and Espy-Wilson, Interspeech 2011), two-covariance model. The labels may be true speakers or the
-clusters of stage 4; which they were is kept with the model.
+clusters of stage 4; the model records which they were.
 """
 
 from typing import Literal

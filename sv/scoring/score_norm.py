@@ -1,8 +1,8 @@
 """Normalisation of scores by a cohort: Z-, T-, S- and AS-norm.
 
-How high a score is by chance differs from utterance to utterance. Each side of a trial is scored
-against a cohort of other people's utterances, and the score is counted in standard deviations
-from what the cohort gets:
+Some utterances score high against everybody. So each side of a trial is also scored against a
+cohort of other people's utterances, and the score of the trial is standardised by the mean and the
+deviation of these cohort scores:
 
 - Z-norm (Reynolds 1997): (s - mean_e) / std_e, from the enrolment side,
 - T-norm (Auckenthaler et al. 2000): (s - mean_t) / std_t, from the test side,

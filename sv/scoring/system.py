@@ -1,7 +1,7 @@
 """A scoring system as the command line gives it: embeddings, back-end and cohort.
 
-``sv.bin.score`` and ``sv.bin.normalize_scores`` share these options, so that a cohort is scored
-by the very back-end that scored the trials.
+``sv.bin.score`` and ``sv.bin.normalize_scores`` share these options. So the same back-end scores
+the trials and the cohort.
 """
 
 from argparse import ArgumentParser, Namespace

@@ -1,1 +1,1 @@
-"""The training loop, its settings, its log, and the watch over it."""
+"""The training loop, its settings, its log, and the checks that watch it."""

@@ -1,4 +1,4 @@
-"""The batch of a loss that is not finite: found, saved, and put into words."""
+"""The batch whose loss is not finite: finds it, saves it and describes it."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The look at the training set that fills the memories of SSPS before training goes on."""
+"""Fills the memories of SSPS by one look at the training set, before training goes on."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""What makes two trainings the same: fingerprints of what goes in, and differences in words."""
+"""When two trainings are the same: fingerprints of their inputs, and their differences in words."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""What training writes down: a JSON line an epoch, TensorBoard, and a summary at the end."""
+"""The log of a training: a JSON line for each epoch, TensorBoard, and a summary at the end."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Watches over training: is it learning, has it collapsed, is it waiting for data?"""
+"""Watches training: is it learning, has it collapsed, is it waiting for data?"""
 
 import math
 

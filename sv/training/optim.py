@@ -1,4 +1,4 @@
-"""Optimisers and learning rates; schedules are in epochs, so they mean the same on any machine."""
+"""Optimisers and learning rates. Schedules count epochs, so they mean the same on any machine."""
 
 import math
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What true labels say of a training that does not use them: figures for the log, nothing else."""
+"""Figures from true labels for the log of a training that does not use labels."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The plan of a training that goes on from a base: what must not jump where the two meet."""
+"""The plan of a training that goes on from a base: no schedule may jump between the two."""
 
 import math
 from pathlib import Path

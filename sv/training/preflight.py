@@ -1,4 +1,4 @@
-"""Said before training: what would fail an hour later."""
+"""Checks before training, for faults that would otherwise appear an hour later."""
 
 import os
 import resource

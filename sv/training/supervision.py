@@ -1,6 +1,6 @@
 """What supervised training adds to a training set: true speakers, and batches made of them.
 
-This is the one place where training opens labels, and only for methods that need them.
+Only this part of training opens labels, and only for methods that need them.
 """
 
 from dataclasses import dataclass

@@ -1,14 +1,15 @@
 """The only training loop, for all methods.
 
 A step: crops of a batch → device → augmentation → normalisation → ``method.training_step`` →
-gradients → update. Around it: a learning rate that depends on epochs alone, a checkpoint every
-epoch and on SIGTERM, a log line an epoch, and a watch that stops training which learns nothing.
+gradients → update. In addition, the learning rate depends on epochs only, every epoch and SIGTERM
+write a checkpoint, every epoch writes a line to the log, and training stops if it learns nothing.
 
 Resuming is exact: batches are pure functions of (seed, epoch, step), and everything else that
-changes is in the checkpoint. A killed training that is started again ends with the same bits.
+changes is in the checkpoint. A training that was killed and started again ends with the same bits.
 
-With several processes each takes its share of every batch, gradients and figures are averaged, and
-the first one writes (see `sv.distributed`). All else is the same in all of them, decisions too.
+With several processes, each takes its share of every batch. Gradients and figures are averaged,
+and the first process writes (see `sv.distributed`). Everything else is the same in all processes,
+and so are all decisions.
 """
 
 import dataclasses
