@@ -61,8 +61,9 @@ def add_process_timeout(p: argparse.ArgumentParser) -> None:
         type=SECONDS,
         default=1800,
         metavar="SECONDS",
-        help="how long one process waits for the others before it gives up. Too short: it ends "
-        "while another still reads its data; too long: a lost process is noticed late",
+        help="how long one process waits for the others before it gives up. If it is too "
+        "short, the process ends while another still reads its data; if it is too "
+        "long, a lost process is noticed late",
     )
 
 
@@ -73,7 +74,7 @@ def add_settings(p: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="GROUP.KEY=VALUE",
-        help="override one setting; repeatable; beats the file",
+        help="override one setting; repeatable; wins over the file",
     )
 
 

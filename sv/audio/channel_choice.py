@@ -23,9 +23,10 @@ def add_channel(p: argparse.ArgumentParser) -> None:
         "--channel",
         type=whole(-1, 1023),
         metavar="N",
-        help="which channel of a file to take, counted from 0 as Kaldi does: 0 is the left one. -1 "
-        "refuses files with more than one. Default: the mean of all, which is wrong if two people "
-        "speak on two channels, or if one channel is the negative of the other",
+        help="channel of a file to take, counted from 0 as in Kaldi: 0 is the left one. "
+        "-1 refuses files with more than one. Default: the mean of all, which is "
+        "wrong if two people speak on two channels, or if one channel is the "
+        "negative of the other",
     )
 
 

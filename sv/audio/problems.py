@@ -1,9 +1,9 @@
 """Finding bad audio: what is wrong with a file, and when too much of a corpus is bad.
 
 ``load`` decodes a file once and says what is wrong with it. Feature extraction uses the samples;
-``examine`` and ``separate`` use only the verdict. A bad utterance is listed and left out. More
-than 1 % of them means that something larger is wrong (a broken copy, a wrong folder), so the stage
-stops.
+``examine`` and ``separate`` use only the verdict. A bad utterance is listed and left out.
+More than 1 % of them means that something larger is wrong (a broken copy, a wrong folder), so the
+stage stops.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Stage 6, first half: average the models of the last epochs into one.
 
-The mean of the weights of the last N epochs is steadier than any one of them, and needs no
-development set: a checkpoint is never picked by its error on a test list.
+The mean of the weights of the last N epochs varies less than the weights of any one epoch. It needs
+no development set: a checkpoint is never chosen by its error on a test list.
 
 Example:
   python -m sv.bin.average --exp exp/simclr --last 5 --out exp/simclr/final.pt
@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     p = parser(__doc__)
     p.add_argument("--exp", type=Path, required=True, help="experiment folder of stage 3")
     p.add_argument(
-        "--last", type=COUNT, default=10, help="how many of the last epochs to average, at most"
+        "--last", type=COUNT, default=10, help="number of last epochs to average, at most"
     )
     p.add_argument("--out", type=Path, required=True, help="model file to write")
     args = p.parse_args(argv)

@@ -2,10 +2,12 @@
 
 Logistic regression learns from a labelled list of development trials how much each system's score,
 and each measure of quality, should count. The result is a log-likelihood ratio (natural
-logarithm): accept at ln[c_fa (1-p) / (c_miss p)], whatever the prior p is where you use it.
+logarithm). Accept a trial from ln[c_fa (1-p) / (c_miss p)] on, where p is the prior of your
+application.
 
-The development trials must come from other speakers than the test, training speakers for example;
-learning on the test list itself gives figures that nobody can have in practice, and is marked.
+The development trials must come from other speakers than the test, for example from training
+speakers. If the calibration learns on the test list itself, the figures are better than anybody can
+reach in practice, and the result is marked.
 
 Examples:
   python -m sv.bin.calibrate --dev-trials data/dev/trials --dev-scores exp/a/scores/dev \\
@@ -39,38 +41,45 @@ def options() -> ArgumentParser:
         type=Path,
         required=True,
         metavar="FILE.safetensors",
-        help="the calibration: written with --dev-trials, read without",
+        help="the calibration file: written with --dev-trials, read without it",
     )
     group = p.add_argument_group("learn (leave out to apply a model that exists)")
     group.add_argument("--dev-trials", type=Path, metavar="FILE", help="labelled trials")
     group.add_argument(
-        "--dev-scores", nargs="+", metavar="FILE", help="score files of these trials, one a system"
+        "--dev-scores",
+        nargs="+",
+        metavar="FILE",
+        help="score files of these trials, one for each system",
     )
     group.add_argument(
         "--dev-quality",
         nargs="+",
         default=[],
         metavar="SOURCE",
-        help="measures of quality: utt2dur or another file of lines 'utterance number' (above 0), "
-        "or scp:E.scp for the magnitudes of embeddings. They help where durations differ a lot; "
-        "each costs two weights, so give none for a hundred trials",
+        help="measures of quality: utt2dur or another file of lines 'utterance number' "
+        "(above 0), or scp:E.scp for the magnitudes of embeddings. They help if "
+        "durations differ a lot. Each measure costs two weights, so give none if "
+        "there are only a hundred trials",
     )
     group.add_argument(
         "--p-target",
         type=PRIOR,
         default=0.05,
-        help="prior at which the ratios should be best: that of your application",
+        help="prior at which the ratios should be best: the prior of your application",
     )
     group = p.add_argument_group("apply")
     group.add_argument(
-        "--scores", nargs="+", metavar="FILE", help="score files of one list, in the same order"
+        "--scores",
+        nargs="+",
+        metavar="FILE",
+        help="score files of one list, in the same order as --dev-scores",
     )
     group.add_argument(
         "--quality",
         nargs="+",
         default=[],
         metavar="SOURCE",
-        help="the same measures for this list, in the same order",
+        help="the same measures of quality for this list, in the same order",
     )
     group.add_argument("--output", type=Path, metavar="FILE", help="the score file to write")
     return p

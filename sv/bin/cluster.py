@@ -1,7 +1,7 @@
 """Stage 4: cluster embeddings without labels, for SSPS positives and pseudo-labels.
 
-Spherical k-means over all embeddings; with --merge the clusters are then merged to about as many
-as there may be speakers. Writes in --out:
+The program runs spherical k-means over all embeddings. With --merge it then merges the clusters, to
+about the expected number of speakers. It writes to --out:
 
   utt2cluster               "<utterance> <cluster>", the pseudo-labels
   centroids.ark, .scp       a vector of length one for each cluster; the same form as embeddings,
@@ -11,11 +11,11 @@ as there may be speakers. Writes in --out:
   kmeans2cluster            with --merge: "<k-means cluster> <cluster>"
   cluster.json              settings, objective, empty clusters, agreement with true speakers
 
-True speakers are opened only if --labels names them, and only to be compared with the result.
+True speakers are read only if --labels names them, and only to be compared with the result.
 
-In several processes (torchrun, or utils/processes as local/cluster.sh --ngpu does) each reads its
-part of the embeddings, and the first one merges and writes; the clusters are those of one process
-but for rounding, which may move an utterance that is as near to one centroid as to another.
+Several processes (started by torchrun, or by utils/processes as in local/cluster.sh --ngpu) each
+read their part of the embeddings; the first one merges and writes. The clusters are those of one
+process, except that rounding may decide ties between two centroids differently.
 
 Examples:
   python -m sv.bin.cluster --embeddings scp:exp/simclr/embeddings/train.scp --k 25000 \\
@@ -119,74 +119,84 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the options; ``k`` is None for ``auto``."""
     p = parser(__doc__)
     p.add_argument(
-        "--embeddings", required=True, help="scp:FILE.scp or ark:FILE.ark, one vector an utterance"
+        "--embeddings",
+        required=True,
+        help="scp:FILE.scp or ark:FILE.ark, with one vector for each utterance",
     )
     p.add_argument(
         "--k",
         type=number_or_auto,
         required=True,
         metavar="K|auto",
-        help="clusters of k-means. Too few mix speakers; too many split a speaker by recording, "
-        "which --merge, or SSPS sampling from the nearest cluster, mends. 25,000 for the million "
-        "utterances of VoxCeleb2: 4 times its speakers, 44 utterances each. auto tries a grid "
-        "and takes the best silhouette of utterances held out",
+        help="number of k-means clusters. Too few mix speakers. Too many split a speaker "
+        "by recording; --merge, or SSPS sampling from the nearest cluster, repairs "
+        "that. Use 25,000 for the million utterances of VoxCeleb2: 4 times its "
+        "speakers, 44 utterances each. auto tries a grid and takes the best "
+        "silhouette of held-out utterances",
     )
     p.add_argument(
         "--k-candidates",
         type=numbers,
         metavar="K,K,...",
-        help="what --k auto tries; default: from sqrt(N)/4 up by 1.41 until it gets worse",
+        help="numbers that --k auto tries; default: from sqrt(N)/4 upwards by a factor "
+        "of 1.41, until the result gets worse",
     )
     p.add_argument(
         "--merge",
         type=COUNT,
-        help="merge to so many clusters: about the number of speakers you expect. Pseudo-label "
-        "training forgives too many better than too few",
+        help="merge the clusters until this number is left: about the number of speakers "
+        "that you expect. For training on pseudo-labels too many clusters are "
+        "better than too few",
     )
     p.add_argument(
         "--linkage",
         choices=("average", "ward"),
         default="average",
-        help="how clusters are compared for merging: by the average cosine of their utterances, "
-        "which leaves outliers alone; or by ward, which keeps sizes even",
+        help="how clusters are compared for merging. average: by the average cosine of "
+        "their utterances, so outliers stay alone; ward: keeps sizes even",
     )
-    p.add_argument("--iterations", type=COUNT, default=10, help="of k-means, over all utterances")
+    p.add_argument(
+        "--iterations", type=COUNT, default=10, help="passes of k-means over all utterances"
+    )
     p.add_argument(
         "--converge",
         choices=("true", "false"),
         default="false",
-        help="stop before --iterations as soon as no centroid moves; then give many",
+        help="stop before --iterations as soon as no centroid moves; then give a large "
+        "--iterations",
     )
     p.add_argument(
         "--starts",
         type=COUNT,
         default=1,
-        help="runs of k-means from different first centroids, of which the best counts; each costs "
-        "as much as one",
+        help="runs of k-means from different first centroids; the best run counts. The "
+        "time grows with their number",
     )
     p.add_argument(
         "--start",
         choices=("random", "k-means++"),
         default="random",
-        help="first centroids: random utterances, or k-means++, which spreads them and costs as "
-        "much as one or two iterations; better where K is near the number of speakers. --k auto "
-        "always takes k-means++",
+        help="first centroids: random utterances, or k-means++, which spreads them. "
+        "k-means++ costs as much as one or two iterations and is better if K is "
+        "near the number of speakers. --k auto always takes k-means++",
     )
-    p.add_argument("--seed", type=SEED, default=0, help="of the first centroids")
+    p.add_argument("--seed", type=SEED, default=0, help="seed of the first centroids")
     p.add_argument(
         "--precision",
         choices=("auto", "float32", "bfloat16"),
         default="auto",
-        help="of the products while iterating; the last assignment is float32 in any case",
+        help="precision of the products during the iterations; the last assignment is "
+        "float32 in any case",
     )
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add_process_timeout(p)
     p.add_argument(
         "--labels",
         type=Path,
-        help="utt2spk with true speakers: adds oracle figures to cluster.json, changes no cluster",
+        help="utt2spk with true speakers: adds oracle figures to cluster.json and "
+        "changes no cluster",
     )
-    p.add_argument("--out", type=Path, required=True, help="folder to write to")
+    p.add_argument("--out", type=Path, required=True, help="output folder")
     args = p.parse_args(argv)
     if args.k_candidates is not None and args.k is not None:
         p.error("--k-candidates goes with --k auto")

@@ -1,4 +1,4 @@
-"""Print the resolved settings of a file, with where each value comes from.
+"""Print the resolved settings of a file, with the source of each value.
 
 A setting comes from --set, the file, the file's base (`base: FILE`), that file's base, or the
 default. The output is a file of settings itself.
@@ -15,10 +15,10 @@ from sv.cli import add_settings, parser, run
 def main(argv: list[str] | None = None) -> None:
     """Print the settings, or the files they are read from."""
     p = parser(__doc__)
-    p.add_argument("file", type=Path, help="YAML settings, as of `sv train --config`")
+    p.add_argument("file", type=Path, help="YAML settings, as for `sv train --config`")
     add_settings(p)
     p.add_argument(
-        "--files", action="store_true", help="print only the paths of the file and of its bases"
+        "--files", action="store_true", help="print only the paths of the file and its bases"
     )
     args = p.parse_args(argv)
     from sv import config

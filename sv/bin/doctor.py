@@ -1,12 +1,15 @@
-"""Check every audio file of a corpus before hours go into it, and say what to leave out.
+"""Check every audio file of a corpus before hours of work, and list the files to leave out.
 
-DIR is a data directory (with wav.scp) or any folder of audio. Every file is decoded once, in
-parallel jobs, after an estimate of how long that takes. Found are files that are missing,
-unreadable, truncated, silent, clipped, too short or long, at another rate, in formats that are not
-read (m4a, sph, wma ...), duplicates of another (the same samples, whatever the file format), files
-whose header, name or utt2dur is wrong, and files whose channels cancel each other or differ.
+DIR is a data directory (with wav.scp) or any folder of audio. The program first estimates its time,
+then decodes every file once, in parallel jobs. It finds
 
-Prints a table; writes a JSON report and a list of what to leave out, which stage 1 takes:
+- files that are missing, unreadable, truncated, silent, clipped, too short or too long, at another
+  rate, or in formats that are not read (m4a, sph, wma ...),
+- duplicates of another file (the same samples, whatever the file format),
+- files whose header, name or utt2dur is wrong, and files whose channels cancel each other or
+  differ.
+
+It prints a table and writes a JSON report and a list of files to leave out, which stage 1 reads:
 
 Example:
   sv doctor data/train --json doctor.json --exclude exclude.tsv
@@ -29,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     p = parser(__doc__)
     p.add_argument("dir", type=Path, metavar="DIR", help="data directory or folder of audio")
     p.add_argument("--json", type=Path, help="write every finding to this file")
-    p.add_argument("--exclude", type=Path, help="write the list of what to leave out to this file")
+    p.add_argument("--exclude", type=Path, help="write the list of files to leave out to this file")
     p.add_argument(
         "--kinds",
         nargs="+",
@@ -39,24 +42,29 @@ def main(argv: list[str] | None = None) -> None:
         help="which findings put a file on the list: "
         + "; ".join(f"{kind} ({text})" for kind, text in checkup.KINDS.items()).replace("%", "%%"),
     )
-    p.add_argument("--sample-rate", type=SAMPLE_RATE, default=16000, help="Hz, as in stage 1")
+    p.add_argument(
+        "--sample-rate", type=SAMPLE_RATE, default=16000, help="expected rate in Hz, as in stage 1"
+    )
     p.add_argument(
         "--min-seconds",
         type=NOT_NEGATIVE,
         default=0.5,
-        help="shorter is too short. Training repeats what is shorter than a crop: below half a "
-        "second little of a voice is in it",
+        help="shorter files are too short. Training repeats an utterance that is shorter "
+        "than a crop; half a second or less holds little of a voice",
     )
     p.add_argument(
         "--max-seconds",
         type=SECONDS,
         default=3600.0,
-        help="longer is too long, by the header; such a file is not decoded, so this also bounds "
-        "the memory: 4 bytes a sample for each job, 230 MB for an hour",
+        help="longer files are too long, according to the header. They are not decoded, "
+        "so this option also limits the memory: 4 bytes a sample for each job, 230 "
+        "MB for an hour",
     )
     add_channel(p)
-    p.add_argument("--jobs", type=JOBS, default=os.cpu_count() or 1, help="processes at work")
-    p.add_argument("--estimate-only", action="store_true", help="say how long it takes, and end")
+    p.add_argument("--jobs", type=JOBS, default=os.cpu_count() or 1, help="number of processes")
+    p.add_argument(
+        "--estimate-only", action="store_true", help="print how long the check takes, then end"
+    )
     args = p.parse_args(argv)
 
     limits = checkup.Limits(args.sample_rate, args.min_seconds, args.max_seconds, args.channel)

@@ -1,8 +1,9 @@
-"""Fetch one file over https: goes on after an interruption, and checks what has come.
+"""Download one file over https: continue after an interruption, and check the file.
 
-What has arrived so far is kept beside the target as .<name>.part, and takes the target's name only
-when its checksum is right. Without --checksum a half-fetched file is begun again, since nothing
-could tell whether two halves fit together. A file that is there already is kept.
+The bytes that have arrived are kept beside the target as .<name>.part. The file gets the name of
+the target only if its checksum is right. Without --checksum a part is downloaded again from the
+start, because nothing could tell whether two parts fit together. A file that exists already is
+kept.
 
 Example:
   python -m sv.bin.download --out corpus/musan.tar.gz \\
@@ -24,10 +25,10 @@ def main(argv: list[str] | None = None) -> None:
         "--url",
         nargs="+",
         required=True,
-        help="where it is; further ones are mirrors, tried in turn",
+        help="address of the file; further addresses are mirrors, tried in turn",
     )
     options.add_argument("--out", type=Path, required=True, help="the file to write")
-    options.add_argument("--checksum", help="<algorithm>:<hexadecimal digits> of the whole file")
+    options.add_argument("--checksum", help="<algorithm>:<hexadecimal digits> of the complete file")
     args = options.parse_args(argv)
     fetched = download(args.url, args.out, args.checksum)
     print(f"{args.out}: {'fetched' if fetched else 'is there'}, sha256 {digest(args.out)}")

@@ -1,14 +1,14 @@
 """Stage 6: write one embedding for each utterance of a data directory, or for each audio file.
 
-Whole utterances, in batches of like length; the batch leaves no trace in the result. Reads the
-features of a data directory (feats.scp, utt2num_frames), or audio files as they are, and a model
-written by stage 3, sv.bin.average or sv.bin.package. Writes a Kaldi ark of vectors and its scp;
-an audio file's id in it is its path as given, with "_" for blanks. Files that cannot be embedded
-are named, the others are written, and the exit status is then 2.
+Whole utterances are embedded, in batches of similar length; the batch has no effect on the result.
+The program reads the features of a data directory (feats.scp, utt2num_frames) or audio files, and a
+model written by stage 3, sv.bin.average or sv.bin.package. It writes a Kaldi ark of vectors and its
+scp. The id of an audio file is its path as given, with "_" for blanks. If some files cannot be
+embedded, the program names them, writes the others and ends with status 2.
 
-In several processes (torchrun, or utils/processes as local/embed.sh --ngpu does) each embeds its
-share of --data and the first one writes, the very numbers of one process. --job and --num-jobs
-divide the work as well, for jobs that know nothing of each other.
+Several processes (started by torchrun, or by utils/processes as in local/embed.sh --ngpu) each
+embed their share of --data; the first one writes exactly the numbers of one process. --job and
+--num-jobs also divide the work, for jobs that do not communicate.
 
 Examples:
   python -m sv.bin.embed --model exp/simclr/final.pt --data data/test \\
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         "--model",
         type=Path,
         required=True,
-        help="a model directory, final.pt, or a checkpoints/epoch_NNNN.pt",
+        help="a model directory, a final.pt, or a checkpoints/epoch_NNNN.pt",
     )
     p.add_argument("--data", type=Path, help="data directory with feats.scp")
     p.add_argument(
@@ -43,18 +43,21 @@ def main(argv: list[str] | None = None) -> None:
         "--frames-per-batch",
         type=COUNT,
         default=8000,
-        help="frames (10 ms) in a batch of --data; more is faster on a GPU until memory runs out, "
-        "and changes no result",
+        help="frames (10 ms) in a batch of --data. A larger batch is faster on a GPU "
+        "until its memory runs out; the result does not change",
     )
     add_channel(p)
     add_process_timeout(p)
-    p.add_argument("--job", type=COUNT, default=1, help="which piece of --data to embed, from 1")
+    p.add_argument(
+        "--job", type=COUNT, default=1, help="number of the piece of --data to embed, from 1"
+    )
     p.add_argument(
         "--num-jobs",
         type=COUNT,
         default=1,
-        help="pieces of --data that are worked on apart; sv.bin.merge_embeddings joins them. More "
-        "than there are processors or GPUs is no faster",
+        help="number of pieces of --data that are embedded separately; "
+        "sv.bin.merge_embeddings joins them. More pieces than processors or GPUs "
+        "are no faster",
     )
     args = p.parse_args(argv)
     if not 1 <= args.job <= args.num_jobs:

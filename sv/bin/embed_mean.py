@@ -1,8 +1,8 @@
 """Stage 6, baseline: the mean filterbank of each utterance as its embedding.
 
-No network and no training: what a system must beat to have learned anything. The mean of a
-training set is subtracted, because all mean spectra point the same way and without that all
-cosines are near 1.
+This baseline has no network and no training. A system that is not better has learned nothing. The
+mean of a training set is subtracted: all mean spectra point in the same direction, so without this
+all cosines would be near 1.
 
 Example:
   python -m sv.bin.embed_mean --data data/test --center-on data/train \\
@@ -26,14 +26,14 @@ def main(argv: list[str] | None = None) -> None:
         "--center-on",
         type=Path,
         required=True,
-        help="data directory whose mean is subtracted: a training set; labels are not read",
+        help="data directory whose mean is subtracted; take a training set. Labels are not read",
     )
     p.add_argument(
         "--center-utterances",
         type=NATURAL,
         default=2000,
-        help="how many of its utterances, spread over the list, make the mean; 0 for all. "
-        "Thousands change nothing that can be measured, a hundred may be too few",
+        help="number of its utterances, spread over the list, that make the mean; 0 for "
+        "all. Thousands change nothing measurable; a hundred may be too few",
     )
     p.add_argument("--out", required=True, help="path without ending: writes OUT.ark and OUT.scp")
     args = p.parse_args(argv)

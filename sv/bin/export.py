@@ -1,9 +1,10 @@
 """Write a trained model as one ONNX or TorchScript file, from waveform to embedding.
 
-The file needs neither this toolkit nor its features: input "waveform" (batch, samples) float32 in
-[-1, 1], of any length from 25 ms on; output "embedding" (batch, dim). The sample rate, and the
-calibration if there is one, stand in the file's metadata. Before it is written the graph is run
-at several lengths and compared with the model (ONNX: where onnxruntime is installed).
+The file needs neither this toolkit nor its features. Its input is "waveform" (batch, samples),
+float32 in [-1, 1], of any length from 25 ms on. Its output is "embedding" (batch, dim). The
+metadata of the file hold the sample rate, and the calibration if there is one. Before the file is
+written, the graph is run at several lengths and compared with the model (ONNX: only if onnxruntime
+is installed).
 
 Examples:
   python -m sv.bin.export --model exp/simclr/model --format onnx --out speaker.onnx
@@ -27,15 +28,17 @@ def main(argv: list[str] | None = None) -> None:
         "--format",
         choices=["onnx", "torchscript"],
         default="onnx",
-        help="onnx runs in onnxruntime and most other engines, without torch; torchscript in "
-        "libtorch (C++), but its makers have stopped working on it",
+        help="onnx: runs in onnxruntime and most other engines, without torch; "
+        "torchscript: runs in libtorch (C++), but its makers have stopped its "
+        "development",
     )
     p.add_argument("--out", type=Path, required=True, help="file to write")
     p.add_argument(
         "--opset",
         type=whole(1, 100),
-        help="of ONNX: the default 18 runs in onnxruntime from 1.15 on, 19 from 1.16, 20 from "
-        "1.17, 21 from 1.18. A higher one is only needed by a tool that asks for it",
+        help="opset of ONNX: the default 18 runs in onnxruntime from 1.15 on, 19 from "
+        "1.16, 20 from 1.17, 21 from 1.18. Choose a higher one only if a tool asks "
+        "for it",
     )
     args = p.parse_args(argv)
     if args.opset is not None and args.format != "onnx":

@@ -1,14 +1,15 @@
 """Stage 1, one job: log mel filterbanks of the utterances in a piece of wav.scp.
 
-Kaldi's features (25 ms windows every 10 ms, dither 0). Audio is averaged over its channels (or one
-of them is taken, --channel) and resampled where need be, each said once. Bad files (missing,
-unreadable, cut off, empty, silent, shorter than a frame, channels that cancel) are listed and left
-out; sv.bin.merge_features decides if they are too many.
+The features are Kaldi's (25 ms windows every 10 ms, dither 0). Audio is averaged over its channels
+(or --channel takes one of them) and resampled if necessary; the log mentions each once. Bad files
+(missing, unreadable, cut off, empty, silent, shorter than a frame, channels that cancel) are listed
+and left out. sv.bin.merge_features decides whether they are too many.
 
-Writes OUT/raw_fbank.NAME.ark and .scp, OUT/utt2num_frames.NAME and OUT/bad_utterances.NAME; with
---wave true also OUT/raw_wave.NAME.ark and .scp (16-bit waveforms) and OUT/utt2num_samples.NAME.
-They appear only when all is done; a piece that is complete for the same audio (by size and time
-of change) and options is skipped.
+The program writes OUT/raw_fbank.NAME.ark and .scp, OUT/utt2num_frames.NAME and
+OUT/bad_utterances.NAME. With --wave true it also writes OUT/raw_wave.NAME.ark and .scp (16-bit
+waveforms) and OUT/utt2num_samples.NAME. The files appear only when the piece is complete. If a
+piece is complete for the same audio (by size and time of change) and the same options, it is
+skipped.
 
 Example:
   python -m sv.bin.extract_features --scp split2/wav.1.scp --out fbank/train --name 1
@@ -31,35 +32,37 @@ def main(argv: list[str] | None = None) -> None:
         "--num-mel-bins",
         type=MEL_BINS,
         default=80,
-        help="mel filters; 80 is usual for neural networks, 40 makes files half as large. More "
-        "than the FFT resolves (over about 120 at 16 kHz) is an error",
+        help="number of mel filters; 80 is usual for neural networks, 40 makes files "
+        "half as large. If the FFT cannot resolve them (over about 120 at 16 kHz), "
+        "this is an error",
     )
     p.add_argument(
         "--sample-rate",
         type=SAMPLE_RATE,
         default=16000,
-        help="Hz; audio at another rate is resampled. Telephone speech has nothing above 4 kHz: "
-        "with 8000 no filters are wasted there",
+        help="Hz; audio at another rate is resampled. Telephone speech has nothing above "
+        "4 kHz, so 8000 wastes no filters there",
     )
     p.add_argument(
         "--compression",
         choices=["CM2", "CM", "CM3", "FM"],
         default="CM2",
-        help="how values are stored: CM2 16 bits (error 2e-4), CM and CM3 8 bits (0.1, 0.06), "
-        "FM floats, twice as large as CM2",
+        help="how values are stored: CM2 16 bits (error 2e-4); CM and CM3 8 bits (error "
+        "0.1 and 0.06); FM floats, twice as large as CM2",
     )
     p.add_argument(
         "--wave",
         choices=["true", "false"],
         default="false",
-        help="true: keep the decoded waveforms too, 115 MB an hour at 16 kHz, for training that "
-        "augments waveforms (data.domain: wave)",
+        help="true: also keep the decoded waveforms (115 MB an hour at 16 kHz), for "
+        "training that augments waveforms (data.domain: wave)",
     )
     p.add_argument(
         "--force",
         choices=["true", "false"],
         default="false",
-        help="true: also if the piece is complete; changed audio files are noticed without it",
+        help="true: work again although the piece is complete. Changed audio files are "
+        "noticed without this option",
     )
     p.add_argument(
         "--exclude",

@@ -1,11 +1,11 @@
-"""Make a hard trial list: the target trials of a list, and nearest impostors for its enrolments.
+"""Make a hard trial list: the target trials of a list, and the nearest impostors of its enrolments.
 
-For each target trial one impostor of its enrolment utterance: of another speaker, alike in every
-table of --same (sex, corpus, language), and nearest by the embeddings. Take these from a model
-that is NOT among those to be compared, and was not trained on the test speakers: a list is hard
-for the model that chose it beyond what it is for others.
+For each target trial the list gets one impostor of the enrolment utterance. The impostor is from
+another speaker, equal in every table of --same (sex, corpus, language), and nearest by the
+embeddings. Take the embeddings from a model that is NOT among those to be compared, and that was
+not trained on the test speakers: a list is hardest for the model that chose it.
 
-Writes a trial list of "1|0 enrol test" lines.
+The program writes a trial list of "1|0 enrol test" lines.
 
 Example:
   python -m sv.bin.hard_trials --trials data/test/trials --labels data/labels/test/utt2spk \\
@@ -59,7 +59,7 @@ def _parse(argv: list[str] | None):
     p.add_argument(
         "--embeddings",
         required=True,
-        help="scp:FILE.scp or ark:FILE.ark of the test set, by the held-out model",
+        help="scp:FILE.scp or ark:FILE.ark of the test set, made by the held-out model",
     )
     p.add_argument(
         "--same",
@@ -67,8 +67,9 @@ def _parse(argv: list[str] | None):
         action="append",
         default=[],
         metavar="FILE",
-        help="table '<utterance> <value>' in which impostors must agree, such as sex or corpus; "
-        "repeatable. Without one, impostors from another corpus are told apart by its microphones",
+        help="table '<utterance> <value>', such as sex or corpus; an impostor must have "
+        "the same value as the enrolment. Repeatable. Without a table of corpora "
+        "the microphones of another corpus reveal an impostor",
     )
     p.add_argument("--out", type=Path, required=True, help="the trial list to write")
     return p.parse_args(argv)

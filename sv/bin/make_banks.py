@@ -1,10 +1,10 @@
-"""Stage 2: banks of noises and rooms, to augment training crops with.
+"""Stage 2: make banks of noises and rooms, for the augmentation of training crops.
 
-Noises become log-mel features (banks/noise/: feats.scp, utt2num_frames, utt2kind), rooms become
+Noises become log-mel features (banks/noise/: feats.scp, utt2num_frames, utt2kind). Rooms become
 energy decays of 0.5 s in 10 ms steps and mel bands (banks/rooms/feats.scp). With --wave true both
-are kept as 16-bit waveforms too (wav_ark.scp, utt2num_samples), for data.domain: wave. They come
-from folders of audio, or are generated: coloured noise, chords and synthetic rooms, which need no
-download and are a poor substitute for recorded ones.
+are also kept as 16-bit waveforms (wav_ark.scp, utt2num_samples), for data.domain: wave. They come
+from folders of audio, or they are generated: coloured noise, chords and synthetic rooms. Generated
+ones need no download, but they replace recorded ones poorly.
 
 A noise's kind is the name of a folder above it, as in MUSAN: "music", "speech", else "noise".
 Each kind has its own range of SNR (augment.*_snr).
@@ -57,17 +57,17 @@ def main(argv: list[str] | None = None) -> None:
         "--rir", default="generated", help="folder of room responses, 'generated', or 'none'"
     )
     p.add_argument("--out", type=Path, required=True, help="folder for the banks")
-    p.add_argument("--num-mel-bins", type=MEL_BINS, default=80, help="as in stage 1")
+    p.add_argument(
+        "--num-mel-bins", type=MEL_BINS, default=80, help="number of mel bands, as in stage 1"
+    )
     p.add_argument(
         "--wave",
         choices=["true", "false"],
         default="false",
-        help="true: also as waveforms, 115 MB an hour of noise, 16 kB a room",
+        help="true: also keep waveforms, 115 MB an hour of noise and 16 kB a room",
     )
-    p.add_argument(
-        "--max-bad", type=SHARE, default=MAX_BAD, help="share of bad files to put up with"
-    )
-    p.add_argument("--seed", type=SEED, default=0, help="of generated material")
+    p.add_argument("--max-bad", type=SHARE, default=MAX_BAD, help="tolerated share of bad files")
+    p.add_argument("--seed", type=SEED, default=0, help="seed of generated noises and rooms")
     args = p.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     options = {"num_mel_bins": args.num_mel_bins, "wave": args.wave == "true"}

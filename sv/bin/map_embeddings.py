@@ -1,7 +1,7 @@
-"""Draw maps of embeddings, one row for each set: what lies together, by speaker and by session.
+"""Draw maps of embeddings, one row for each set, with colours by speaker and by session.
 
-The map is t-SNE's (up to 2,000 utterances; principal components beyond), made for each set by
-itself: compare how the colours mix, not where they lie. Labels are for looking at only.
+t-SNE makes the map (up to 2,000 utterances; principal components beyond), for each set separately.
+So compare how the colours mix, not where they lie. Labels are used for the colours only.
 
 Example (before and after positives from other recordings):
   python -m sv.bin.map_embeddings --utt2spk data/labels/test/utt2spk \\
@@ -39,11 +39,15 @@ def main(argv: list[str] | None = None) -> None:
 
 def _parse(argv: list[str] | None):
     p = parser(__doc__)
-    p.add_argument("sets", nargs="+", metavar="NAME=RSPECIFIER", help="embeddings, and a title")
-    p.add_argument("--utt2spk", type=Path, help="colours by speaker")
-    p.add_argument("--utt2session", type=Path, help="colours by session, lines to its middle")
-    p.add_argument("--seed", type=SEED, default=0, help="of t-SNE")
-    p.add_argument("--out", type=Path, required=True, help="the picture, PNG")
+    p.add_argument("sets", nargs="+", metavar="NAME=RSPECIFIER", help="a title and embeddings")
+    p.add_argument("--utt2spk", type=Path, help="file that gives the colours by speaker")
+    p.add_argument(
+        "--utt2session",
+        type=Path,
+        help="file that gives the colours by session; lines go to the middle of a session",
+    )
+    p.add_argument("--seed", type=SEED, default=0, help="seed of t-SNE")
+    p.add_argument("--out", type=Path, required=True, help="picture to write, PNG")
     return p.parse_args(argv)
 
 

@@ -1,9 +1,9 @@
-"""Stage 1, the end: join the pieces of sv.bin.extract_features into a data directory.
+"""Stage 1, last part: join the pieces of sv.bin.extract_features into a data directory.
 
-Writes DATA/feats.scp, DATA/utt2num_frames and DATA/bad_utterances (id, path, reason; separated by
-tabs), with --wave true also DATA/wav_ark.scp and DATA/utt2num_samples, sorted. Every utterance of
-DATA/wav.scp must have features or be listed as bad; DATA/trials, where it exists, must name none
-of the bad ones. The other files of DATA stay as they are.
+The program writes DATA/feats.scp, DATA/utt2num_frames and DATA/bad_utterances (id, path, reason;
+separated by tabs). With --wave true it also writes DATA/wav_ark.scp and DATA/utt2num_samples. All
+are sorted. Every utterance of DATA/wav.scp must have features or be listed as bad. If DATA/trials
+exists, it must name no bad utterance. The other files of DATA stay as they are.
 
 Example:
   python -m sv.bin.merge_features --data data/train --pieces fbank/train --num 2
@@ -20,19 +20,21 @@ def main(argv: list[str] | None = None) -> None:
     p = parser(__doc__)
     p.add_argument("--data", type=Path, required=True, help="data directory with wav.scp")
     p.add_argument("--pieces", type=Path, required=True, help="folder that holds the pieces")
-    p.add_argument("--num", type=COUNT, required=True, help="how many pieces; they are 1 to NUM")
+    p.add_argument(
+        "--num", type=COUNT, required=True, help="number of pieces; their names are 1 to NUM"
+    )
     p.add_argument(
         "--max-bad",
         type=SHARE,
         default=0.01,
-        help="share of bad utterances that is left out without stopping. Higher hides a broken "
-        "copy of the corpus; 0 stops at the first one",
+        help="tolerated share of bad utterances, which are left out. A higher share "
+        "hides a broken copy of the corpus; 0 stops at the first bad utterance",
     )
     p.add_argument(
         "--wave",
         choices=["true", "false"],
         default="false",
-        help="as given to the jobs; false removes the list of an earlier run's waveforms",
+        help="the value that the jobs got; false removes the list of an earlier run's waveforms",
     )
     p.add_argument(
         "--exclude",

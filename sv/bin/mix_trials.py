@@ -1,10 +1,10 @@
-"""Adverse trials (stage 2): the trials of a test set with another person speaking over them.
+"""Stage 2: make adverse trials, the trials of a test set with another person speaking over them.
 
-Writes a data directory with the same trials, in which the test side (or both sides) is mixed with
-an utterance of somebody else at --snr dB; the audio of the mixtures; and their true speakers, for
-intervals. An interferer is never of one of the trial's speakers, so the true speakers of the test
-set are read: this is scoring data, training sees nothing of it. Everything is a function of the
-list and the seed; lists at several levels differ in the level alone.
+The program writes a data directory with the same trials, in which the test side (or both sides) is
+mixed with an utterance of somebody else at --snr dB. It also writes the audio of the mixtures, and
+their true speakers for intervals. An interferer is never one of the trial's speakers, so the true
+speakers of the test set are read. Trials are scoring data; training sees nothing of them. The list
+and the seed determine everything, so lists at several levels differ in the level only.
 
 Example:
   python -m sv.bin.mix_trials --data data/test --labels data/labels/test --snr 5 \\
@@ -21,21 +21,28 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line, plan, mix, write."""
     p = parser(__doc__)
     p.add_argument("--data", type=Path, required=True, help="data directory of the test set")
-    p.add_argument("--labels", type=Path, required=True, help="folder of its true utt2spk")
-    p.add_argument("--trials", type=Path, help="trial list, if not the data directory's own")
     p.add_argument(
-        "--snr", type=DECIBELS, required=True, help="level of the speaker over the other one, dB"
+        "--labels", type=Path, required=True, help="folder with the true utt2spk of the test set"
+    )
+    p.add_argument("--trials", type=Path, help="trial list; default: that of the data directory")
+    p.add_argument(
+        "--snr",
+        type=DECIBELS,
+        required=True,
+        help="level of the speaker relative to the other one, dB",
     )
     p.add_argument(
         "--sides",
         choices=["test", "both"],
         default="test",
-        help="which sides are mixed; both is the harder: two different people interfere",
+        help="which sides are mixed. both is harder: two different people interfere",
     )
-    p.add_argument("--seed", type=SEED, default=0, help="another one draws other interferers")
-    p.add_argument("--audio", type=Path, required=True, help="folder for the mixtures, FLAC")
+    p.add_argument("--seed", type=SEED, default=0, help="another seed draws other interferers")
+    p.add_argument("--audio", type=Path, required=True, help="output folder for the mixtures, FLAC")
     p.add_argument("--out", type=Path, required=True, help="data directory to write")
-    p.add_argument("--out-labels", type=Path, required=True, help="folder for true speakers")
+    p.add_argument(
+        "--out-labels", type=Path, required=True, help="output folder for the true speakers"
+    )
     args = p.parse_args(argv)
 
     from sv.corpora.adverse_trials import plan, write_mixture

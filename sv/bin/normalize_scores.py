@@ -1,12 +1,12 @@
 """Stage 7: normalise scores by a cohort: Z-, T-, S- or AS-norm.
 
-Each side of a trial is scored against a cohort of other people; its score is then counted in
-standard deviations from what the cohort gets. That makes the scores of easy and difficult
-recordings comparable, and usually lowers minDCF more than the EER. Cohorts need no labels:
-training utterances, or means of clusters.
+Each side of a trial is scored against a cohort of other people. The score of the trial is then
+standardised by the mean and the deviation of these cohort scores. This makes the scores of easy and
+difficult recordings comparable. It usually lowers minDCF more than the EER. A cohort needs no
+labels: it may be training utterances, or means of clusters.
 
-Give the same --embeddings, --center-on and --plda that made the scores; a few trials are scored
-again to make sure of it.
+Give the same --embeddings, --center-on and --plda that made the scores. The program re-scores some
+trials as a check.
 
 Example:
   python -m sv.bin.normalize_scores --scores exp/simclr/scores/test --kind as --top-n 300 \\
@@ -45,15 +45,16 @@ def main(argv: list[str] | None = None) -> None:
         "--kind",
         choices=NORMS,
         default="as",
-        help="z: by the enrolment side; t: by the test side; s: both; as: both, each by its "
-        "highest cohort scores only",
+        help="z: by the enrolment side; t: by the test side; s: by both; as: by both, "
+        "with only the highest cohort scores of each",
     )
     p.add_argument(
         "--top-n",
         type=COUNT,
         default=300,
-        help="for as: how many of the highest cohort scores count. Too few and the mean is noise, "
-        "too many and it becomes S-norm; 200 to 400 is usual, far fewer of a small cohort",
+        help="for as: number of highest cohort scores that count. With too few the mean "
+        "is noisy; with too many the result is S-norm. 200 to 400 is usual; take "
+        "far fewer if the cohort is small",
     )
     add_system_options(p)
     add_cohort_options(p)

@@ -1,12 +1,12 @@
-"""Make a model directory of a trained experiment: all that recognising speakers needs.
+"""Make a model directory from a trained experiment: everything that recognising speakers needs.
 
-Writes DIR/model.safetensors (weights), config.yaml (encoder and features), README.md (the model
-card: how it was trained, what was measured, limits) and, with labelled trials or a fitted
-calibration, calibration.json, which turns a cosine into a log-likelihood ratio. The folder can be
-copied anywhere; sv.load, `sv verify`, `sv embed` and `sv export` read it.
+The program writes DIR/model.safetensors (weights), config.yaml (encoder and features) and README.md
+(the model card: how the model was trained, what was measured, limits). With labelled trials or a
+fitted calibration it also writes calibration.json, which turns a cosine into a log-likelihood
+ratio. You can copy the folder anywhere; sv.load, `sv verify`, `sv embed` and `sv export` read it.
 
-The calibration is for use, not for evaluation: fitted on the list that the EER comes from it is
-fine for a user, but its own quality must then be measured on other trials.
+The calibration is for use, not for evaluation. A user may use a calibration that was fitted on the
+list of the EER, but its own quality must be measured on other trials.
 
 Examples:
   python -m sv.bin.package --exp exp/simclr --out exp/simclr/model
@@ -29,38 +29,40 @@ def options() -> ArgumentParser:
     p = parser(__doc__)
     p.add_argument("--exp", type=Path, required=True, help="experiment folder, after stage 6")
     p.add_argument("--out", type=Path, required=True, help="model directory to write or replace")
-    p.add_argument("--model", type=Path, help="the weights (default: EXP/final.pt)")
+    p.add_argument("--model", type=Path, help="file of weights (default: EXP/final.pt)")
     p.add_argument(
-        "--report", type=Path, help="figures for the card (default: EXP/report/report.json)"
+        "--report", type=Path, help="figures for the model card (default: EXP/report/report.json)"
     )
     p.add_argument(
-        "--train-data", type=Path, metavar="DIR", help="the training set, for its size on the card"
+        "--train-data", type=Path, metavar="DIR", help="training set; the model card gives its size"
     )
     p.add_argument(
         "--sample-rate",
         type=SAMPLE_RATE,
         default=16000,
-        help="Hz of the audio that the features were made of; a wrong one ruins every score",
+        help="Hz of the audio from which the features were made; a wrong rate ruins every score",
     )
     group = p.add_argument_group("calibration")
     group.add_argument(
         "--embeddings",
         type=Path,
         metavar="SCP",
-        help="embeddings by this model of the recordings in --trials; the fit is to their plain "
-        "cosines, which are what a model directory gives (normalised scores are others)",
+        help="embeddings of the recordings in --trials, made by this model. The "
+        "calibration is fitted to their plain cosines, because a model directory "
+        "gives plain cosines (normalised scores differ)",
     )
-    group.add_argument("--trials", type=Path, help="labelled trials to fit it on")
+    group.add_argument("--trials", type=Path, help="labelled trials to fit the calibration on")
     group.add_argument(
         "--p-target",
         type=PRIOR,
         default=0.05,
-        help="prior at which the fit should be best; a small one cares more for high scores",
+        help="prior at which the fit should be best; with a small prior high scores matter more",
     )
     group.add_argument(
         "--calibration",
         type=Path,
-        help="instead: a calibration.json, or what sv.bin.calibrate learned from plain cosines",
+        help="use this calibration instead: a calibration.json, or what sv.bin.calibrate "
+        "learned from plain cosines",
     )
     return p
 

@@ -1,10 +1,10 @@
 """Stage 7, before scoring: train LDA and PLDA on the embeddings of a training set.
 
-The mean is subtracted, LDA keeps the directions that tell speakers apart, rows get one length,
-and a two-covariance model is fitted by EM. sv.bin.score --plda then scores log-likelihood ratios.
+The mean is subtracted, LDA keeps the directions that separate speakers, rows are scaled to one
+length, and EM fits a two-covariance model. sv.bin.score --plda then scores log-likelihood ratios.
 
-It needs labels. Pseudo-labels (the clusters of stage 4) keep a recipe self-supervised; true
-speakers do not. Which they were is kept in the model and marked in every score file made with it.
+PLDA needs labels. Pseudo-labels (the clusters of stage 4) keep a recipe self-supervised; true
+speakers do not. The model records which labels it had, and every score file made with it is marked.
 
 Example:
   python -m sv.bin.plda --embeddings scp:exp/dino/embeddings/train.scp \\
@@ -29,22 +29,24 @@ def main(argv: list[str] | None = None) -> None:
         "--utt2cluster", metavar="FILE", help="pseudo-labels: a cluster for each utterance"
     )
     labels.add_argument(
-        "--utt2spk", metavar="FILE", help="true speakers: the result is not self-supervised"
+        "--utt2spk", metavar="FILE", help="true speakers; the result is then not self-supervised"
     )
     p.add_argument(
         "--lda-dim",
         type=COUNT,
         default=150,
-        help="dimensions kept; below the number of speakers and of the embeddings. Fewer lose "
-        "speakers, more need more training data; a third of the dimensions is a usual start",
+        help="number of dimensions to keep; below the number of speakers and of "
+        "embedding dimensions. Fewer lose speaker information, more need more "
+        "training data; a third of the dimensions is a usual start",
     )
     p.add_argument(
         "--iterations",
         type=COUNT,
         default=20,
-        help="of EM, which starts near the end: 10 are usually enough, more do no harm",
+        help="iterations of EM, which starts near the end: 10 are usually enough, and "
+        "more do no harm",
     )
-    p.add_argument("--out", type=Path, required=True, help="the model to write (.safetensors)")
+    p.add_argument("--out", type=Path, required=True, help="model file to write (.safetensors)")
     args = p.parse_args(argv)
 
     ids, vectors = load_vectors(args.embeddings)

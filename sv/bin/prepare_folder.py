@@ -1,14 +1,15 @@
 """Make data directories from any folder of audio (stage 0).
 
-The shape of the folder tells the speakers (wav, flac, ogg, opus, mp3):
+The layout of the folder gives the speakers (wav, flac, ogg, opus, mp3):
 
   CORPUS/[sub-corpus/]<speaker>/<session>/<utterance>.flac
   CORPUS/<speaker>/<utterance>.flac
   CORPUS/<utterance>.flac                no speakers: training, or trials by file name
 
-Writes OUT/train (lhotse manifests and Kaldi files, no speaker in them), OUT/test if there are
-trials, the true labels where known in OUT/labels/{train,test}, and OUT/bad_files if some files
-cannot be read. Speakers that occur in the trials are left out of training.
+The program writes OUT/train (lhotse manifests and Kaldi files, without speakers), and OUT/test if
+there are trials. If the true labels are known, it writes them to OUT/labels/{train,test}. If some
+files cannot be read, it lists them in OUT/bad_files. Speakers that occur in the trials are left out
+of training.
 
 Example:
   python -m sv.bin.prepare_folder --corpus ~/my_corpus --trials ~/my_corpus/trials --out data
@@ -52,41 +53,42 @@ def main(argv: list[str] | None = None) -> int:
 def _parser():
     options = parser(__doc__)
     options.add_argument("--corpus", required=True, help="the folder of audio")
-    options.add_argument("--out", default="data", help="where train/, test/ and labels/ go")
+    options.add_argument("--out", default="data", help="folder for train/, test/ and labels/")
     options.add_argument(
         "--trials",
         default="auto",
-        help="list of '1 enrol.flac test.flac' lines (1 = same speaker, 0 = not); names are paths "
-        "from the corpus folder or from the folder of the list, or utterance ids; tabs between "
-        "the columns if names have spaces. auto: CORPUS/trials where it exists; none: no test set",
+        help="list of '1 enrol.flac test.flac' lines (1 = same speaker, 0 = different "
+        "speakers). Names are paths from the corpus folder or from the folder of "
+        "the list, or utterance ids. If names have spaces, separate the columns by "
+        "tabs. auto: CORPUS/trials if it exists; none: no test set",
     )
     options.add_argument(
         "--train-list",
-        help="train only on the files that this list names, one a line; default: on all that are "
-        "not of a test speaker",
+        help="train only on the files in this list, one on each line; default: all files "
+        "that are not of a test speaker",
     )
     options.add_argument(
         "--layout",
         default="auto",
         choices=["auto", *LAYOUTS],
-        help="what the last parts of a path mean; flat ignores folders. auto: by the depth of the "
-        "files, which must then be the same for all (from 3 parts on, the upper ones are "
-        "sub-corpora)",
+        help="meaning of the last parts of a path; flat ignores folders. auto decides by "
+        "the depth of the files, which must then be the same for all (from 3 parts "
+        "on, the upper ones are sub-corpora)",
     )
     options.add_argument(
         "--group-speakers",
         action="store_true",
-        help="the same speaker name in two sub-corpora means two people. Leave it off where it "
-        "can be one person (VoxCeleb's dev and test), or the guard between training and test "
-        "speakers sees nothing",
+        help="the same speaker name in two sub-corpora means two people. Do not use it "
+        "if both can be one person (VoxCeleb's dev and test): the check for shared "
+        "speakers of training and test would find nothing",
     )
     options.add_argument(
         "--max-bad",
         type=SHARE,
         default=0.01,
-        help="share of unreadable files to put up with; higher trains on what is left of a "
-        "damaged copy, 0 stops at the first bad file. Audio in formats that are not read (m4a, "
-        "sph, wma ...) counts as unreadable",
+        help="tolerated share of unreadable files. With a higher share you may train on "
+        "the rest of a damaged copy; 0 stops at the first bad file. Audio in "
+        "formats that are not read (m4a, sph, wma ...) counts as unreadable",
     )
     add_channel(options)
     return options

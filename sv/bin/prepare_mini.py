@@ -1,8 +1,8 @@
-"""Make data directories from the mini corpus (stage 0), as sv.bin.synthesize wrote it.
+"""Make data directories from the mini corpus (stage 0) that sv.bin.synthesize wrote.
 
-Writes OUT/train and OUT/test (lhotse manifests and Kaldi files, no speaker in them; trials in
-OUT/test) and the true labels in OUT/labels/{train,test}/{utt2spk,utt2session,utt2group}; the group
-is the speaker's sex.
+The program writes OUT/train and OUT/test (lhotse manifests and Kaldi files, without speakers;
+trials in OUT/test). It writes the true labels to
+OUT/labels/{train,test}/{utt2spk,utt2session,utt2group}; the group is the speaker's sex.
 
 Example:
   python -m sv.bin.prepare_mini --corpus corpus --out data
@@ -18,7 +18,9 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, write, print a summary."""
     options = parser(__doc__)
     options.add_argument("--corpus", type=Path, required=True, help="folder of the mini corpus")
-    options.add_argument("--out", type=Path, default=Path("data"), help="where the sets go")
+    options.add_argument(
+        "--out", type=Path, default=Path("data"), help="output folder for the data directories"
+    )
     args = options.parse_args(argv)
     for name, utterances in prepare(args.corpus, args.out).items():
         speakers = {one.speaker for one in utterances}

@@ -1,8 +1,8 @@
 """List the noises, music and speech of MUSAN for augmentation (part of stage 2), by lhotse.
 
-Writes OUT/wav.scp, OUT/utt2kind (noise, music or speech), OUT/utt2dur and lhotse's manifests;
-sv.bin.make_banks --noise OUT makes a bank of them. A folder that is missing is an error: lhotse
-would take it for an empty one.
+The program writes OUT/wav.scp, OUT/utt2kind (noise, music or speech), OUT/utt2dur and lhotse's
+manifests. sv.bin.make_banks --noise OUT makes a bank from them. A missing folder is an error;
+lhotse alone would accept it as an empty one.
 
 Example:
   python -m sv.bin.prepare_musan --corpus /data/musan --out data/musan
@@ -18,13 +18,15 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, fetch if asked, write, print a summary."""
     options = parser(__doc__)
     options.add_argument("--corpus", type=Path, required=True, help="the folder musan")
-    options.add_argument("--out", type=Path, default=Path("data/musan"), help="where the lists go")
+    options.add_argument(
+        "--out", type=Path, default=Path("data/musan"), help="output folder for the lists"
+    )
     options.add_argument(
         "--babble",
         choices=["musan", "training"],
         default="musan",
-        help="where voices in the background come from: the speech of MUSAN, or (for a copy "
-        "without it) other training utterances",
+        help="source of the voices in the background: the speech of MUSAN, or other "
+        "training utterances (for a copy of MUSAN without speech)",
     )
     options.add_argument(
         "--download",

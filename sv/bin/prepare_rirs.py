@@ -1,8 +1,8 @@
 """List the room responses of RIRS_NOISES for augmentation (part of stage 2), by lhotse.
 
-Writes OUT/wav.scp, OUT/utt2kind (the part), OUT/utt2dur and lhotse's manifests; sv.bin.make_banks
---rir OUT makes a bank of them. A folder that is missing is an error: lhotse would take it for an
-empty one.
+The program writes OUT/wav.scp, OUT/utt2kind (the part), OUT/utt2dur and lhotse's manifests.
+sv.bin.make_banks --rir OUT makes a bank from them. A missing folder is an error; lhotse alone would
+accept it as an empty one.
 
 Example:
   python -m sv.bin.prepare_rirs --corpus /data/RIRS_NOISES --out data/rirs --max-rooms 10000
@@ -19,7 +19,9 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, fetch if asked, write, print a summary."""
     options = parser(__doc__)
     options.add_argument("--corpus", type=Path, required=True, help="the folder RIRS_NOISES")
-    options.add_argument("--out", type=Path, default=Path("data/rirs"), help="where the lists go")
+    options.add_argument(
+        "--out", type=Path, default=Path("data/rirs"), help="output folder for the lists"
+    )
     options.add_argument(
         "--parts",
         nargs="+",
@@ -32,8 +34,8 @@ def main(argv: list[str] | None = None) -> None:
         "--max-rooms",
         type=NATURAL,
         default=0,
-        help="take so many, spread evenly over all of them; the bank is held in memory (8 kB a "
-        "room at 40 mel bands, 16 kB at 80). 0: all",
+        help="number of rooms to take, spread evenly over all of them. The bank is held "
+        "in memory (8 kB a room at 40 mel bands, 16 kB at 80). 0: all",
     )
     options.add_argument(
         "--download",

@@ -1,7 +1,7 @@
 """Stage 8: error rates of scores, with confidence intervals, curves and a report page.
 
-Prints a table with EER and minDCF of one system or of several on the same trials; the first one
-is the system under test, the others are there for comparison. Scores are matched to the trials
+The program prints a table with EER and minDCF of one or more systems on the same trials. The first
+one is the system under test; the others are there for comparison. Scores are matched to the trials
 by pair, so a score file of another list is refused.
 
 Examples:
@@ -38,7 +38,7 @@ def options() -> ArgumentParser:
         nargs="+",
         required=True,
         metavar="[NAME=]FILE",
-        help="score files; without NAME, <exp>/scores/<set> is called after <exp>",
+        help="score files; without a NAME, <exp>/scores/<set> gets the name <exp>",
     )
     p.add_argument("--trials", type=Path, required=True, help="trial list with labels")
     p.add_argument(
@@ -46,73 +46,92 @@ def options() -> ArgumentParser:
         type=PRIOR,
         nargs="+",
         default=[0.01, 0.05],
-        help="priors for minDCF; a small one asks for few false alarms. Figures of different "
-        "priors cannot be compared",
+        help="priors for minDCF; a small prior asks for few false alarms. Figures with "
+        "different priors cannot be compared",
     )
     p.add_argument(
         "--llr",
         action="store_true",
-        help="the scores are calibrated log-likelihood ratios: also give actDCF and Cllr",
+        help="the scores are calibrated log-likelihood ratios: the report then adds "
+        "actDCF and Cllr",
     )
     group = p.add_argument_group("intervals and parts")
     group.add_argument(
         "--utt2spk",
         type=Path,
-        help="true speakers, for the intervals; without it groups are guessed from the trials",
+        help="true speakers, for the intervals; without this file groups are guessed "
+        "from the trials",
     )
     group.add_argument(
         "--utt2group",
         type=Path,
-        help="a part (corpus, language) for each utterance: also give the EER inside each part",
+        help="a part (corpus, language) for each utterance: the report then adds the EER "
+        "inside each part",
     )
     group.add_argument(
-        "--utt2session", type=Path, help="true sessions, to colour the map of embeddings by"
+        "--utt2session", type=Path, help="true sessions, for the colours of the map of embeddings"
     )
     group.add_argument(
         "--train-data",
         type=Path,
         metavar="DIR",
-        help="the training set of the first system: warn of recordings and, by the labels beside "
-        "it, of speakers that the trials have, too",
+        help="the training set of the first system. The report then warns if the trials "
+        "share recordings with it, or speakers (by the labels beside it)",
     )
     group.add_argument(
         "--list-name",
-        help="what the trial list is called, for instance 'VoxCeleb1-O (cleaned)'; the lists of "
+        help="name of the trial list, for instance 'VoxCeleb1-O (cleaned)'. The lists of "
         "VoxCeleb1 are recognised by the number of their trials and by the speakers",
     )
     group.add_argument(
         "--resamples",
         type=RESAMPLES,
         default=1000,
-        help="draws of speakers for the 95%% intervals; below 200 their ends wobble, 0 for none",
+        help="number of draws of speakers for the 95%% intervals; below 200 the ends of "
+        "the intervals are unstable, 0 gives no intervals",
     )
-    group.add_argument("--seed", type=SEED, default=0, help="of these draws")
+    group.add_argument("--seed", type=SEED, default=0, help="seed of these draws")
     group = p.add_argument_group("outputs")
     group.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="write report.html and report.json there, and each picture as PNG and PDF: det, "
-        "scores, map (of embeddings), curves (of training)",
+        help="output folder for report.html and report.json, and for each picture as PNG "
+        "and PDF: det, scores, map (of embeddings), curves (of training)",
     )
-    group.add_argument("--json", type=Path, metavar="FILE", help="all figures")
+    group.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     group.add_argument(
-        "--det", type=Path, metavar="FILE", help="DET curves of all systems: PNG or PDF"
+        "--det",
+        type=Path,
+        metavar="FILE",
+        help="write the DET curves of all systems to this file: PNG or PDF",
     )
-    group.add_argument("--histogram", type=Path, metavar="FILE", help="histograms: PNG or PDF")
-    group.add_argument("--html", type=Path, metavar="FILE", help="one page with everything in it")
-    group.add_argument("--results", type=Path, metavar="RESULTS.md", help="append a row there")
+    group.add_argument(
+        "--histogram",
+        type=Path,
+        metavar="FILE",
+        help="write the histograms to this file: PNG or PDF",
+    )
+    group.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="write one page with everything in it to this file",
+    )
+    group.add_argument(
+        "--results", type=Path, metavar="RESULTS.md", help="append a row to this file"
+    )
     group.add_argument(
         "--exp",
         type=Path,
         metavar="DIR",
-        help="the training of the first system (train.json, config.yaml, train.jsonl); default: "
-        "the folder above the scores/ of the first system",
+        help="experiment folder of the first system (train.json, config.yaml, "
+        "train.jsonl); default: the folder above the scores/ of the first system",
     )
     group.add_argument(
         "--embeddings",
-        help="of the first system, for the map: a Kaldi scp (default: where recipes put them, "
-        "beside scores/), or none",
+        help="embeddings of the first system, for the map: a Kaldi scp, or none. "
+        "Default: the place beside scores/ where recipes put them",
     )
     return p
 

@@ -1,9 +1,10 @@
-"""Read the headers of listed audio files, after converting those that need it (part of stage 0).
+"""Read the headers of listed audio files, after converting some of them (part of stage 0).
 
-The list has lines "<id> <path>". Files that libsndfile cannot read (m4a, aac, mp4, ...) are
-converted by ffmpeg to 16 kHz, one channel, 16 bit, below --converted, where each keeps its path
-from --root; a converted file that is there is whole, and is not made again. The table that is
-written has what a data directory needs to know of each file, and the bad files with their reasons.
+The list has lines "<id> <path>". ffmpeg converts the files that libsndfile cannot read (m4a, aac,
+mp4, ...) to 16 kHz, one channel, 16 bit. It writes them below --converted, where each file keeps
+its path from --root. A converted file that exists is complete, and is not made again. The program
+writes a table with everything that a data directory needs to know about each file, and with the bad
+files and their reasons.
 
 Example:
   python -m sv.bin.scan_audio --scp lists/voxceleb2-dev.1.scp --root voxceleb2/dev/aac \\
@@ -21,25 +22,28 @@ def main(argv: list[str] | None = None) -> None:
     """Parse, scan, print a summary."""
     options = parser(__doc__)
     options.add_argument("--scp", required=True, help="list of '<id> <path>' lines")
-    options.add_argument("--out", required=True, help="the table")
+    options.add_argument("--out", required=True, help="table to write")
     options.add_argument(
         "--root", default="/", help="folder whose subfolders are kept below --converted"
     )
     options.add_argument(
-        "--converted", type=Path, default=Path("converted"), help="where converted files go"
+        "--converted",
+        type=Path,
+        default=Path("converted"),
+        help="output folder for converted files",
     )
     options.add_argument(
         "--format",
         default="flac",
         choices=FORMATS,
-        help="of converted files; the samples are the same; flac took 0.7 times the space of wav "
-        "for read speech, and takes longer to write and to read",
+        help="format of converted files; the samples are the same. For read speech flac "
+        "took 0.7 times the space of wav, but writing and reading take longer",
     )
     options.add_argument(
         "--force",
         choices=["true", "false"],
         default="false",
-        help="read all headers again; what is converted is kept",
+        help="read all headers again; converted files are kept",
     )
     args = options.parse_args(argv)
     found = scan_piece(

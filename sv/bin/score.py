@@ -2,7 +2,8 @@
 
 Trials are lines "1 enrol test" or "0 enrol test" (VoxCeleb), "enrol test target|nontarget"
 (Kaldi), or "enrol test". The output has a line "<enrol> <test> <score>" for each, in the same
-order; higher means more alike. Labels are not used. OUTPUT.json beside it says how it was made.
+order; a higher score means more alike. Labels are not used. OUTPUT.json says how the scores were
+made.
 
 Example:
   python -m sv.bin.score --trials data/test/trials \\

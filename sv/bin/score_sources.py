@@ -1,9 +1,9 @@
 """Stage 7 for mixtures: score trials by the best pair of separated sources.
 
 With a separative encoder every recording has an embedding for each of its speakers. The score of a
-trial is the largest cosine of a source of the one side with a source of the other: is the enrolled
-speaker among those who speak? (sv.bin.score compares the dominant sources only.) Labels are not
-used.
+trial is the largest cosine between a source of one side and a source of the other side. It answers
+the question: is the enrolled speaker among those who speak? (sv.bin.score compares only the
+dominant sources.) Labels are not used.
 
 Example:
   python -m sv.bin.score_sources --model exp/csc/final.pt --data data/test_0db \\
@@ -27,8 +27,9 @@ def main(argv: list[str] | None = None) -> None:
         "--least-share",
         type=SHARE,
         default=0.1,
-        help="share of the energy from which a source is a speaker. Too low: what separation left "
-        "over is compared too, and non-targets score higher; 1: the dominant source alone",
+        help="a source with at least this share of the energy counts as a speaker. If "
+        "the share is too low, rests of the separation are compared too, and "
+        "non-targets score higher. 1: only the dominant source",
     )
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     args = p.parse_args(argv)

@@ -1,12 +1,13 @@
 """Separate the speakers of a recording, and embed each of them.
 
-Needs a model with a separative encoder (recipe v4). Writes to --out, loudest source first:
+The model must have a separative encoder (recipe v4). The program writes to --out, loudest source
+first:
   source1.wav, source2.wav, ...   what the masks leave of the mixture, with the mixture's phase
   embeddings.ark, embeddings.scp  one vector for each source, under the names source1, ...
   separation.png                  spectra of the mixture and of the sources
 
-The masks are of 80 or so mel bands: it is a demonstration of what the network hears, and no
-studio tool. A source with a few percent of the energy is what was left over, not a person.
+The masks have only about 80 mel bands. So the sounds show what the network hears; they have no
+studio quality. A source with a few percent of the energy is a rest of the separation, not a person.
 
 Example:
   python -m sv.bin.separate mixture.wav --model exp/csc/model --out separated
@@ -23,7 +24,9 @@ def main(argv: list[str] | None = None) -> None:
     p = parser(__doc__)
     p.add_argument("mixture", type=Path, help="audio file in which several people speak")
     p.add_argument("--model", type=Path, required=True, help="a model directory, or a final.pt")
-    p.add_argument("--out", type=Path, required=True, help="folder to write to, made if need be")
+    p.add_argument(
+        "--out", type=Path, required=True, help="output folder, made if it does not exist"
+    )
     add_channel(p)
     args = p.parse_args(argv)
 

@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("file", type=Path, metavar="FILE", help="bad_batch.safetensors of an experiment")
     p.add_argument("--items", action="store_true", help="also print a line for each item")
     p.add_argument(
-        "--only", nargs="+", metavar="ARRAY", help="show these arrays alone, such as views/input"
+        "--only", nargs="+", metavar="ARRAY", help="show only these arrays, such as views/input"
     )
     args = p.parse_args(argv)
 

@@ -1,10 +1,11 @@
 """Give every utterance of a folder of audio a recording condition of its own (before stage 0).
 
-Writes a tree of the same shape as FLAC, conditions.JOB.tsv, and the trials with the new endings.
-A condition is a function of the utterance's path and the seed: a room response, band limits (one
-in four a telephone line with 8-bit coding) and a noise at 10 to 25 dB. Started again, it makes what
-is missing. Use it to study positives from other recordings on corpora that have one session a
-speaker, and say with every result that the conditions are simulated.
+The program writes a tree of the same layout as FLAC, conditions.JOB.tsv, and the trials with the
+new endings. The path of an utterance and the seed determine its condition: a room response, band
+limits (one in four a telephone line with 8-bit coding) and a noise at 10 to 25 dB. If the program
+is started again, it makes only the missing files. Use it to study positives from other recordings,
+if a corpus has one session for each speaker. Say with every result that the conditions are
+simulated.
 
 Example:
   python -m sv.bin.simulate_channels --corpus real --out simulated --noise noises --rir responses
@@ -23,17 +24,19 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and make this job's files."""
     p = parser(__doc__)
     p.add_argument("--corpus", type=Path, required=True, help="folder of audio")
-    p.add_argument("--out", type=Path, required=True, help="folder for the simulated corpus")
-    p.add_argument("--trials", type=Path, help="trial list of paths; its endings become .flac")
+    p.add_argument("--out", type=Path, required=True, help="output folder for the simulated corpus")
+    p.add_argument(
+        "--trials", type=Path, help="trial list of paths; the endings of the paths become .flac"
+    )
     p.add_argument("--noise", default="generated", help="folder of noises, or 'generated'")
     p.add_argument("--rir", default="generated", help="folder of room responses, or 'generated'")
     p.add_argument(
-        "--max-bad", type=SHARE, default=0.01, help="share of files in other formats to put up with"
+        "--max-bad", type=SHARE, default=0.01, help="tolerated share of files in other formats"
     )
     add_channel(p)
-    p.add_argument("--seed", type=SEED, default=0, help="another one draws other conditions")
+    p.add_argument("--seed", type=SEED, default=0, help="another seed draws other conditions")
     p.add_argument("--job", type=COUNT, default=1, help="number of this job, from 1")
-    p.add_argument("--num-jobs", type=COUNT, default=1, help="jobs that share the work")
+    p.add_argument("--num-jobs", type=COUNT, default=1, help="number of jobs that share the work")
     args = p.parse_args(argv)
     if not 1 <= args.job <= args.num_jobs:
         raise InputError(f"--job {args.job}: give a number from 1 to --num-jobs {args.num_jobs}")

@@ -1,9 +1,9 @@
 """Make the mini corpus: synthetic English speech of synthetic speakers in changing channels.
 
-Writes <out>/<train|test>/<speaker>/<session>/<utterance>.wav (16 kHz, 16 bit, mono), the tables
-speakers.tsv, sessions.tsv and utterances.tsv, and trials. The same seed and sizes give the same
-files, bit for bit, in one job or many. Files already there are kept, so an interrupted job can
-simply be started again. Needs praat-parselmouth (the extra [mini]).
+The program writes <out>/<train|test>/<speaker>/<session>/<utterance>.wav (16 kHz, 16 bit, mono),
+the tables speakers.tsv, sessions.tsv and utterances.tsv, and trials. The same seed and sizes give
+the same files, bit for bit, in one job or many. Existing files are kept, so an interrupted job can
+simply be started again. The program needs praat-parselmouth (the extra [mini]).
 
 Example, half of the corpus:
   python -m sv.bin.synthesize --out corpus --job 1 --num-jobs 2
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def _parser():
     options = parser(__doc__)
-    options.add_argument("--out", type=Path, required=True, help="folder of the corpus")
+    options.add_argument("--out", type=Path, required=True, help="folder of the corpus, to write")
     options.add_argument(
         "--seed",
         type=SEED,
@@ -55,33 +55,37 @@ def _parser():
         "--train-speakers",
         type=COUNT,
         default=Settings.train_speakers,
-        help="even; fewer than about 40 leave a model little to learn speakers from",
+        help="an even number; with fewer than about 40 speakers a model has too little "
+        "to learn from",
     )
     options.add_argument(
         "--test-speakers",
         type=COUNT,
         default=Settings.test_speakers,
-        help="even, at least 4; fewer than about 20 make the error rate depend on who they are",
+        help="an even number, at least 4; with fewer than about 20 the error rate "
+        "depends on who they are",
     )
     options.add_argument(
         "--sessions",
         type=COUNT,
         default=Settings.sessions,
-        help="per speaker, each with a channel of its own; at least 2, trials are across them",
+        help="sessions of each speaker, each with its own channel; at least 2, because "
+        "trials compare sessions",
     )
     options.add_argument(
         "--utterances",
         type=COUNT,
         default=Settings.utterances,
-        help="per session, 2.5 to 6 seconds each; time and disk grow in proportion",
+        help="utterances of each session, 2.5 to 6 seconds each; time and disk space "
+        "grow in proportion",
     )
-    options.add_argument("--job", type=COUNT, default=1, help="which share to make, from 1")
-    options.add_argument("--num-jobs", type=COUNT, default=1, help="into how many shares")
+    options.add_argument("--job", type=COUNT, default=1, help="number of the share to make, from 1")
+    options.add_argument("--num-jobs", type=COUNT, default=1, help="number of shares")
     options.add_argument(
         "--force",
         choices=["true", "false"],
         default="false",
-        help="true: make files again that are there; a corpus of other settings is removed first",
+        help="true: make existing files again; a corpus of other settings is removed first",
     )
     return options
 

@@ -1,17 +1,19 @@
 """Stage 3 (and 5): train an encoder on a data directory, with or without labels.
 
-Reads feats.scp and utt2num_frames of the data directory and nothing else of it, or with
-data.domain wave wav_ark.scp and utt2num_samples (stages 1 and 2 with --wave true). Methods that
-learn from true speakers (supcon, h_scl, aam) need --labels; no other method opens that file. Writes
-to the experiment folder: config.yaml (every setting, defaults included), checkpoints/, train.jsonl
-(a line an epoch), tensorboard/, train.json (a summary).
+The program reads only feats.scp and utt2num_frames of the data directory. With data.domain wave it
+reads wav_ark.scp and utt2num_samples instead (stages 1 and 2 with --wave true). Methods that learn
+from true speakers (supcon, h_scl, aam) need --labels; no other method opens that file. The program
+writes to the experiment folder: config.yaml (every setting, defaults included), checkpoints/,
+train.jsonl (a line for each epoch), tensorboard/, train.json (a summary).
 
-Started again, it goes on where it was, to the same bits. SIGTERM or SIGUSR1 (a scheduler's
-warning) write a checkpoint and end it with status 99, on which a queue can start it again.
+If the program is started again, it resumes and ends with the same bits. SIGTERM or SIGUSR1 (a
+scheduler's warning) makes it write a checkpoint and end with status 99, so that a queue can start
+it again.
 
-In several processes (torchrun, or utils/processes as local/train.sh --ngpu does) each takes its
-share of every batch; train.batch_size is that of all together, of which some get one more if it is
-no multiple, and the result is the same but for rounding.
+Several processes (started by torchrun, or by utils/processes as in local/train.sh --ngpu) each take
+their share of every batch. train.batch_size counts the items of all processes. If it is no multiple
+of their number, some processes get one item more. The result equals that of one process up to
+rounding.
 
 Example:
   python -m sv.bin.train --config conf/simclr.yaml --data data/train --out exp/simclr \\
@@ -155,42 +157,47 @@ def _forget(exp: Path) -> None:
 
 def _parse(argv: list[str] | None):
     p = parser(__doc__)
-    p.add_argument("--config", type=Path, help="YAML settings; defaults for what it leaves out")
+    p.add_argument(
+        "--config",
+        type=Path,
+        help="YAML settings; settings that the file leaves out have their defaults",
+    )
     p.add_argument("--data", type=Path, help="data directory with feats.scp and utt2num_frames")
-    p.add_argument("--out", type=Path, help="experiment folder, made if need be")
+    p.add_argument("--out", type=Path, help="experiment folder, made if it does not exist")
     p.add_argument(
         "--banks",
         type=Path,
-        help="folder made by stage 2 (default: ./banks); not read where augmentation is off",
+        help="folder made by stage 2 (default: ./banks); not read if augmentation is off",
     )
     add_settings(p)
     p.add_argument(
         "--labels",
         type=Path,
         metavar="FILE",
-        help="utt2spk of the training set, for methods that learn from true speakers; methods "
-        "that do not never open it",
+        help="utt2spk of the training set, for methods that learn from true speakers; "
+        "other methods never open it",
     )
     p.add_argument(
         "--clusters",
         type=Path,
         metavar="DIR",
-        help="clusters of the speakers (stage 4), for batches.hard_ratio above 0; with a ratio of "
-        "0 they only add to the log how many negatives share the anchor's cluster",
+        help="clusters of the speakers (stage 4), for batches.hard_ratio above 0. With a "
+        "ratio of 0 the log only tells how many negatives share the anchor's "
+        "cluster",
     )
     p.add_argument(
         "--base",
         type=Path,
         metavar="EXP",
-        help="go on from the last epoch of this complete experiment, in --out; train.epochs "
-        "counts those of the base too",
+        help="go on in --out from the last epoch of this complete experiment; "
+        "train.epochs also counts the epochs of the base",
     )
     p.add_argument(
         "--oracle-labels",
         type=Path,
         metavar="DIR",
-        help="folder with utt2spk (and utt2session): log how right sampled positives are. Only "
-        "figures in the log: the weights are the same without",
+        help="folder with utt2spk (and utt2session): the log then tells how many sampled "
+        "positives are right. This changes figures in the log only, not the weights",
     )
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add_process_timeout(p)
@@ -198,10 +205,12 @@ def _parse(argv: list[str] | None):
         "--restart",
         choices=["true", "false"],
         default="false",
-        help="throw away checkpoints in --out and start over, instead of resuming",
+        help="delete the checkpoints in --out and start over, instead of resuming",
     )
     p.add_argument(
-        "--help-settings", action="store_true", help="list every GROUP.KEY with its meaning, exit"
+        "--help-settings",
+        action="store_true",
+        help="list every GROUP.KEY with its meaning, then exit",
     )
     args = p.parse_args(argv)
     if args.help_settings:

@@ -1,12 +1,12 @@
 """Do two recordings come from the same speaker? Prints the cosine of their embeddings.
 
-The cosine is between -1 and 1; the higher, the more alike. A model directory that has a
-calibration also gives the probability that it is the same speaker, and decides: it says "same
-speaker" where that costs less, on average, than to say "different speakers". Which depends on how
-often the two are the same person where you use it (--prior), and on what each error costs.
+The cosine is between -1 and 1; a higher cosine means more alike. If the model directory has a
+calibration, the program also prints the probability of the same speaker, and it decides. It says
+"same speaker" if this costs less, on average, than saying "different speakers". The costs depend on
+how often the two are the same person in your application (--prior), and on the cost of each error.
 
-Without calibration, or with a final.pt, no line is drawn unless you draw it with --threshold:
-take the threshold at the EER from the report of stage 8, made on trials like yours.
+Without calibration, or with a final.pt, the program decides only if you give --threshold. Take the
+threshold at the EER from the report of stage 8, made on trials like yours.
 
 Examples:
   python -m sv.bin.verify alice.wav unknown.flac --model exp/simclr/model
@@ -28,26 +28,25 @@ def options() -> ArgumentParser:
     """Return the parser."""
     p = parser(__doc__)
     p.add_argument("enrolment", type=Path, help="audio of a known speaker")
-    p.add_argument("test", type=Path, help="audio to compare with it")
+    p.add_argument("test", type=Path, help="audio to compare with the enrolment")
     p.add_argument("--model", type=Path, required=True, help="a model directory, or a final.pt")
     p.add_argument(
         "--threshold",
         type=COSINE,
-        help="say same speaker from this cosine on, whatever the calibration says",
+        help='say "same speaker" if the cosine is at least this, whatever the calibration says',
     )
     p.add_argument(
         "--prior",
         type=PRIOR,
         default=0.5,
-        help="the share of pairs, where you use this, that are of one speaker. Too high and "
-        "strangers are let in, too low and the speaker is turned away",
+        help="the probability, in your application, that a pair is from the same "
+        "speaker. If it is too high, strangers are accepted; if it is too low, the "
+        "speaker is rejected",
     )
     p.add_argument(
-        "--c-miss", type=POSITIVE, default=1.0, help="cost of turning the same speaker away"
+        "--c-miss", type=POSITIVE, default=1.0, help="cost of rejecting the same speaker"
     )
-    p.add_argument(
-        "--c-fa", type=POSITIVE, default=1.0, help="cost of taking another speaker for the same"
-    )
+    p.add_argument("--c-fa", type=POSITIVE, default=1.0, help="cost of accepting another speaker")
     add_channel(p)
     p.add_argument("--json", action="store_true", help="print everything as one JSON object")
     return p

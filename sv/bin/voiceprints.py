@@ -1,8 +1,9 @@
 """Stage 4 of v3: a voiceprint of each training speaker, to cluster speakers by.
 
-Of each speaker up to --utterances random utterances, a crop of --seconds of each, embedded,
-averaged and scaled to length one. Reads the features of a data directory and the file of true
-speakers. Writes OUT.ark and OUT.scp, a vector for each speaker; sv.bin.cluster clusters them.
+For each speaker up to --utterances random utterances are taken. A crop of --seconds of each one is
+embedded; the embeddings are averaged and scaled to length one. The program reads the features of a
+data directory and the file of true speakers. It writes OUT.ark and OUT.scp, with a vector for each
+speaker; sv.bin.cluster clusters them.
 
 Example:
   python -m sv.bin.voiceprints --model exp/supcon/final.pt --data data/train \\
@@ -50,15 +51,25 @@ def _parse(argv: list[str] | None):
     p = parser(__doc__)
     p.add_argument("--model", type=Path, required=True, help="final.pt of the base model")
     p.add_argument("--data", type=Path, required=True, help="training set, with feats.scp")
-    p.add_argument("--labels", type=Path, required=True, help="utt2spk with its true speakers")
+    p.add_argument(
+        "--labels",
+        type=Path,
+        required=True,
+        help="utt2spk with the true speakers of the training set",
+    )
     p.add_argument(
         "--utterances",
         type=COUNT,
         default=10,
-        help="of each speaker, at most; 10 as published. More cost time and change few clusters",
+        help="utterances of each speaker, at most; 10 as published. More take more time "
+        "and change few clusters",
     )
-    p.add_argument("--seconds", type=SECONDS, default=3.0, help="length of the crop of each")
-    p.add_argument("--seed", type=SEED, default=0, help="of the choice of utterances and crops")
+    p.add_argument(
+        "--seconds", type=SECONDS, default=3.0, help="length of the crop of each utterance"
+    )
+    p.add_argument(
+        "--seed", type=SEED, default=0, help="seed of the choice of utterances and crops"
+    )
     p.add_argument("--out", required=True, help="path without ending: writes OUT.ark and OUT.scp")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return p.parse_args(argv)

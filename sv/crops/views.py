@@ -28,13 +28,14 @@ class DataConfig:
     """The crops that the network sees."""
 
     crop_seconds: float = option(
-        2.0, "length of a crop; longer crops know the speaker better and cost in proportion"
+        2.0,
+        "length of a crop. A longer crop tells more about the speaker; time grows in proportion",
     )
     crops: Literal["independent", "apart"] = option(
         "independent",
-        "where the two crops of an utterance lie. independent: anywhere, so that most pairs "
-        "overlap; apart: they share no frame, which wants utterances of two crops or more "
-        "(shorter ones are repeated to that length)",
+        "where the two crops of an utterance lie. independent: anywhere, so most "
+        "pairs overlap; apart: they share no frame, which needs utterances of at "
+        "least two crops (shorter ones are repeated to that length)",
     )
     domain: Domain = option(
         "fbank",
@@ -141,8 +142,8 @@ class ViewSource:
     ):
         """``own``: the items of each batch that are read here, by default all of them.
 
-        What is drawn for an item, and who is mixed into it, does not depend on who reads it, nor
-        on how many do. An interferer may be an item of another share: then it is read here as well.
+        The draws for an item, and its interferers, are the same whichever process reads it. If an
+        interferer is an item of another share, it is read here as well.
         """
         self.index = index
         self.groups = list(groups)

@@ -31,18 +31,24 @@ class SeparativeConfig:
     """Settings of the separative encoder."""
 
     name: str = option("separative", "this encoder's name in ENCODERS")
-    mel_bins: int = option(80, "mel bands of the features; as extracted in stage 1")
+    mel_bins: int = option(80, "mel bands of the features, as in stage 1")
     trunk: Literal["conv", "galr"] = option(
         "conv",
         "conv: dilated convolutions, the light one; galr: local recurrence and global attention "
         "(arXiv 2101.05014), which hears a whole utterance and takes several times as long",
     )
     channels: int = option(
-        128, "width of the trunk; time grows with its square. 64 for a first try, 256 for much data"
+        128,
+        "width of the trunk; time grows with its square. Take 64 for a first try, "
+        "256 for much data",
     )
-    blocks: int = option(4, "blocks of the trunk; conv reaches 2^blocks frames far, galr wants 2-6")
+    blocks: int = option(
+        4, "number of blocks of the trunk; conv reaches 2^blocks frames far, galr needs 2-6"
+    )
     stride: int = option(
-        2, "frames of 10 ms in a step of the trunk: 1 separates finer and takes twice as long as 2"
+        2,
+        "frames of 10 ms in a step of the trunk. 1 separates more finely and takes "
+        "twice as long as 2",
     )
     segment: int = option(
         20, "galr: steps in a local segment, an even number; segments overlap by a half"
@@ -50,8 +56,9 @@ class SeparativeConfig:
     heads: int = option(4, "galr: heads of the attention, a divisor of channels")
     sources: int = option(
         2,
-        "speakers in a mixture, the target included: 1 + mixing.interferers. 1: no separation, a "
-        "plain encoder with the same trunk, for comparisons",
+        "number of speakers in a mixture, the target included: 1 + "
+        "mixing.interferers. 1: no separation, a plain encoder with the same trunk, "
+        "for comparisons",
     )
     pooled_channels: int = option(384, "width of the last layer, whose statistics are pooled")
     attention_channels: int = option(64, "bottleneck of the attention that weighs frames")

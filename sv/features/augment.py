@@ -32,25 +32,32 @@ class AugmentConfig:
     room_probability: float = option(1.0, "share of crops that get a room response")
     order: Order = option(
         "room_noise",
-        "room_noise: noise is added to what the room makes of the voice, so that only the voice "
-        "sounds in the room; noise_room: both sound in it, as in the recipes of 2023 and 2024",
+        "room_noise: noise is added after the room response, so only the voice "
+        "sounds in the room; noise_room: noise is added before it, so both sound in "
+        "the room, as in the recipes of 2023 and 2024",
     )
     noise_snr: list[float] = option([0.0, 15.0], "range of the SNR of noises, dB")
     music_snr: list[float] = option([5.0, 15.0], "range of the SNR of music, dB")
     babble_snr: list[float] = option([13.0, 20.0], "range of the SNR of babble, dB")
     babble_speakers: list[int] = option(
         [3, 7],
-        "range of the number of talkers that are summed to babble, 3 to 7 as in Kaldi; [1, 1]: one "
-        "file of speech, as published for SimCLR, MoCo and SSPS; [0, 0]: none",
+        "range of the number of talkers that are summed to babble, 3 to 7 as in "
+        "Kaldi. [1, 1]: one file of speech, as published for SimCLR, MoCo and SSPS; "
+        "[0, 0]: no babble",
     )
     speeds: list[float] = option(
         [1.0],
-        "speeds to draw from, [0.9, 1.0, 1.1] as in Kaldi; needs data.domain wave. All crops of an "
-        "utterance in a batch share one: speed moves the pitch, so it makes another voice",
+        "speeds to draw from, [0.9, 1.0, 1.1] as in Kaldi; needs data.domain wave. "
+        "All crops of an utterance in a batch have the same speed, because another "
+        "speed moves the pitch and so makes another voice",
     )
-    time_masks: int = option(0, "SpecAugment: stretches of time set to the crop's mean")
+    time_masks: int = option(
+        0, "SpecAugment: number of stretches of time that are set to the crop's mean"
+    )
     time_mask_frames: int = option(10, "SpecAugment: longest stretch, frames of 10 ms")
-    band_masks: int = option(0, "SpecAugment: groups of mel bands set to the crop's mean")
+    band_masks: int = option(
+        0, "SpecAugment: number of groups of mel bands that are set to the crop's mean"
+    )
     band_mask_width: int = option(8, "SpecAugment: widest group, mel bands")
 
     def __post_init__(self):

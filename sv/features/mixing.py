@@ -25,16 +25,18 @@ class MixingConfig:
 
     probability: float = option(
         0.0,
-        "share of crops with interfering speakers. 0: none; 1: the network never hears a speaker "
-        "alone, and gets worse at it",
+        "share of crops with interfering speakers. 0: none; 1: the network never "
+        "hears a speaker alone, and becomes worse at it",
     )
     snr: list[float] = option(
         [-5.0, 5.0],
-        "range of the level of the target against each interferer, dB; below 0 the interferer is "
-        "the louder one",
+        "range of the level of the target relative to each interferer, dB; below 0 "
+        "the interferer is louder",
     )
     interferers: list[int] = option(
-        [1, 1], "fewest and most interfering speakers in a mixture; 1 or 2 as in METHODS of v4"
+        [1, 1],
+        "smallest and largest number of interfering speakers in a mixture; 1 or 2 "
+        "as in METHODS of v4",
     )
 
     def __post_init__(self):

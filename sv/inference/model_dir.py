@@ -44,14 +44,16 @@ class FeatureConfig:
 
     sample_rate: int = option(16000, "Hz; audio at another rate is resampled first")
     mel_bins: int = option(80, "mel bands, as in stage 1")
-    normalise: Normalisation = option("mean", "of each band over time, as in training")
+    normalise: Normalisation = option(
+        "mean", "normalisation of each band over time, as in training"
+    )
 
 
 @dataclass
 class WeightsConfig:
     """Which weights the other settings belong to."""
 
-    sha256: str = option("", "of model.safetensors; a file that is damaged or another is refused")
+    sha256: str = option("", "hash of model.safetensors; another or a damaged file is refused")
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,17 @@ class BYOLConfig:
 
     name: str = field(default="byol", metadata={"help": "the method"})
     projector: list[int] = option(
-        [4096, 256], "sizes of layers between embedding and target; batch norm inside is needed"
+        [4096, 256],
+        "sizes of layers between embedding and target; batch norm between them is necessary",
     )
     predictor: list[int] = option(
-        [4096], "sizes of hidden layers between projection and prediction; it may not be left out"
+        [4096], "sizes of hidden layers between projection and prediction; they may not be left out"
     )
     momentum: float = option(
         0.996,
-        "of the target at the start; it ends at 1. Too low: the target moves with the network and "
-        "both collapse; too high: the target hardly learns, so a short training wants 0.99",
+        "momentum of the target at the start; it ends at 1. If it is too low, the "
+        "target moves with the network and both collapse. If it is too high, the "
+        "target hardly learns, so a short training needs 0.99",
     )
 
     def __post_init__(self):

@@ -18,13 +18,15 @@ class ClassifyConfig:
 
     name: str = field(default="aam", metadata={"help": "the method"})
     scale: float = option(
-        30.0, "s, the inverse of a temperature. Too low: the loss stays high even for good vectors"
+        30.0,
+        "s, the inverse of a temperature. If it is too low, the loss stays high "
+        "even for good vectors",
     )
     margin: float = option(
-        0.2, "m, radians. 0 to 0.5; too high at the start and a small network learns nothing"
+        0.2, "m, radians, 0 to 0.5. If it is too high at the start, a small network learns nothing"
     )
     sub_centers: int = option(
-        1, "centres of a speaker, the nearest of which counts; 3 where labels are noisy"
+        1, "number of centres of a speaker; only the nearest one counts. Use 3 if labels are noisy"
     )
 
     def __post_init__(self):

@@ -19,8 +19,9 @@ class MarginOptions:
 
     margin: float | None = option(
         None,
-        "taken off a positive's cosine (or angle); what matters is margin / τ: 1 to 6 is useful, "
-        "more and the loss never falls. null: 0.1 (sphereface: 1.1, which multiplies the angle)",
+        "number that is subtracted from a positive's cosine (or angle). What "
+        "matters is margin / τ: 1 to 6 is useful; with more the loss never falls. "
+        "null: 0.1 (sphereface: 1.1, which multiplies the angle)",
     )
     margin_type: Literal[
         "none", "am", "aam", "sphereface", "curricularface", "magface", "adaface"
@@ -32,20 +33,25 @@ class MarginOptions:
     )
     margin_warmup: float = option(
         0.0,
-        "share of the training over which the margin rises along a cosine, 0.5 in the papers' "
-        "toolkit; 0: the whole margin from the first step, which may keep the loss at chance",
+        "share of the training during which the margin rises along a cosine, 0.5 in "
+        "the papers' toolkit. 0: the whole margin from the first step, which may "
+        "keep the loss at chance",
     )
-    margin_learnable: bool = option(False, "learn the margin, from the value of margin on")
+    margin_learnable: bool = option(False, "learn the margin, starting at the value of margin")
     margin_reward: float = option(
         1.0,
-        "with margin_learnable: how much a larger margin lowers the loss. Too low and the margin "
-        "shrinks to nothing, too high and it grows until nothing is learned",
+        "with margin_learnable: how much a larger margin lowers the loss. If it is "
+        "too low, the margin shrinks to nothing; if it is too high, the margin "
+        "grows until nothing is learned",
     )
     margin_regulariser: float = option(
-        35.0, "with magface: weight of the term that makes embeddings long; too low: all short"
+        35.0,
+        "with magface: weight of the term that makes embeddings long; if it is too "
+        "low, all are short",
     )
     margin_norms: list[float] = option(
-        [10.0, 110.0], "with magface: lengths of embeddings with the smallest and largest margin"
+        [10.0, 110.0],
+        "with magface: lengths of embeddings that get the smallest and the largest margin",
     )
 
     def __post_init__(self):
@@ -79,13 +85,15 @@ class ContrastiveConfig(MarginOptions):
 
     name: str = field(default="", metadata={"help": "the method"})
     temperature: float = option(
-        0.03, "τ: small looks at the hardest negatives only, large treats all alike"
+        0.03, "τ. A small value weighs only the hardest negatives, a large value weighs all alike"
     )
     projector: list[int] = option(
-        [], "sizes of layers between embedding and loss; none is best for speakers, as published"
+        [],
+        "sizes of layers between embedding and loss; for speakers no projector is "
+        "best, as published",
     )
     projector_norm: bool = option(
-        True, "batch norm between the layers of the projector; without, as published in 2023"
+        True, "batch norm between the layers of the projector; published in 2023 without it"
     )
 
     def __post_init__(self):

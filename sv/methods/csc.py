@@ -36,30 +36,40 @@ class CSCConfig:
     name: str = field(default="csc", metadata={"help": "the method"})
     conditions: int = option(
         3,
-        "K: mixtures of each utterance in a step, each of another crop with other interferers. At "
-        "least 2; attention has something to choose from 3 on; time grows in proportion",
+        "K: number of mixtures of each utterance in a step, each from another crop "
+        "with other interferers. At least 2; from 3 on attention has a choice. Time "
+        "grows in proportion",
     )
     contrast_weight: float = option(
-        1.0, "λ of L_separation + λ L_CSL. Too low: the embeddings tell sources apart, not speakers"
+        1.0,
+        "λ of L_separation + λ L_CSL. If it is too low, the embeddings separate "
+        "sources, but not speakers",
     )
     separation: bool = option(
-        True, "train the masks to separate; false: an ablation, they serve the contrast alone"
+        True,
+        "train the masks to separate; false: an ablation in which the masks serve "
+        "the contrast only",
     )
     attention: bool = option(
-        True, "cross-attention over a speaker's other conditions; false: an ablation, their mean"
+        True,
+        "cross-attention over a speaker's other conditions; false: an ablation that "
+        "takes their mean",
     )
     contrast: Literal["csl", "infonce"] = option(
         "csl", "csl: exp(-α‖v-g‖² + β), α and β learned; infonce: cosine over a learned temperature"
     )
     unit_length: bool = option(
         True,
-        "csl: of vectors of unit length, as cosine scoring sees them; false: as they come, where "
-        "length may tell voices apart that no cosine does",
+        "csl: compare vectors of unit length, as cosine scoring does. false: "
+        "compare them as they are; the length may then separate voices that no "
+        "cosine separates",
     )
     alpha: float = option(
-        10.0, "csl: the first α. Too high: only the hardest contrast counts, and training is rough"
+        10.0,
+        "csl: α at the start. If it is too high, only the hardest contrast counts, "
+        "and training is unsteady",
     )
-    temperature: float = option(0.1, "infonce: the first temperature")
+    temperature: float = option(0.1, "infonce: the temperature at the start")
 
     def __post_init__(self):
         if self.conditions < 2:

@@ -23,52 +23,68 @@ class DINOConfig:
     """Caron et al. 2021 (arXiv 2104.14294), defaults as run for speakers in arXiv 2505.14561."""
 
     name: str = field(default="dino", metadata={"help": "the method"})
-    global_crops: int = option(2, "long crops, seen by student and teacher")
+    global_crops: int = option(2, "number of long crops, which student and teacher see")
     global_seconds: float = option(
-        4.0, "length of a long crop; the short ones are data.crop_seconds. Longer: a better teacher"
+        4.0,
+        "length of a long crop; data.crop_seconds is the length of the short ones. "
+        "A longer crop gives a better teacher",
     )
     local_crops: int = option(
-        4, "short crops, seen by the student only. More: more to learn a step, in more time"
+        4,
+        "number of short crops, which only the student sees. With more, a step "
+        "teaches more and takes more time",
     )
     hidden: list[int] = option(
-        [2048, 2048], "sizes of the head between embedding and bottleneck; batch norm, GELU after"
+        [2048, 2048],
+        "sizes of the head between embedding and bottleneck; batch norm and GELU follow each layer",
     )
     bottleneck: int = option(256, "length of the unit vector before the last layer")
     outputs: int = option(
         65536,
-        "K, directions of the last layer. Far more than the training set has speakers; a small "
-        "corpus learns sooner with 1024 to 4096. The loss of knowing nothing is ln K",
+        "K, number of directions of the last layer. Take far more than the training "
+        "set has speakers; a small corpus learns sooner with 1024 to 4096. A "
+        "network that knows nothing has the loss ln K",
     )
     student_temp: float = option(0.1, "τ of the student's softmax")
     teacher_temp: float = option(
         0.04,
-        "τ of the teacher's softmax, below the student's. Too high: its outputs become uniform, "
-        "the loss stays at ln K; too low: it is certain of nothing in particular, and unstable",
+        "τ of the teacher's softmax, below the student's. If it is too high, "
+        "outputs become uniform and the loss stays at ln K. If it is too low, the "
+        "teacher is certain without a reason, and training is unstable",
     )
     teacher_temp_start: float = option(
         0.04, "τ of the teacher at the start of its warm-up; lower it if the loss does not fall"
     )
-    teacher_temp_epochs: float = option(0.0, "epochs of warm-up from teacher_temp_start; 0: none")
+    teacher_temp_epochs: float = option(
+        0.0, "number of epochs of warm-up from teacher_temp_start; 0: none"
+    )
     centering: Literal["mean", "sinkhorn"] = option(
         "mean",
-        "what keeps one output from taking all: mean, a centre is taken off; sinkhorn, every "
-        "output gets an equal share of each batch. With neither, training collapses",
+        "method that keeps one output from taking all. mean: a centre is "
+        "subtracted; sinkhorn: every output gets an equal share of each batch. "
+        "Without either, training collapses",
     )
     center_momentum: float = option(
-        0.9, "of the centre. Too high: it lags behind a teacher that changes, outputs collapse"
+        0.9,
+        "momentum of the centre. If it is too high, the centre follows the teacher "
+        "too slowly, and outputs collapse",
     )
     momentum: float = option(
         0.996,
-        "of the teacher at the start, 1 at the end by a cosine. Too low: both chase each other "
-        "and collapse; too high: the teacher stays untrained, a short training wants 0.99 or less",
+        "momentum of the teacher at the start; it rises to 1 along a cosine. If it "
+        "is too low, student and teacher follow each other and collapse. If it is "
+        "too high, the teacher stays untrained; a short training needs 0.99 or less",
     )
     teacher_statistics: Literal["batch", "running"] = option(
         "batch",
-        "what the teacher's batch norms use for its targets: batch, those of its crops; running, "
-        "averages. References and tests always use the averages",
+        "statistics that the teacher's batch norms use for its targets: batch, "
+        "those of its crops; running, averages. References and tests always use the "
+        "averages",
     )
     frozen_epochs: float = option(
-        1.0, "epochs in which the last layer does not learn. More if the loss rises at the start"
+        1.0,
+        "number of epochs in which the last layer does not learn. Take more if the "
+        "loss rises at the start",
     )
 
     def __post_init__(self):

@@ -28,26 +28,29 @@ class MoCoConfig(ContrastiveConfig):
     name: str = field(default="moco", metadata={"help": "the method"})
     queue_size: int = option(
         32768,
-        "keys kept as negatives. More: harder negatives, from older networks. It may not exceed "
-        "the training set; with a small one stay below a half, or crops of the same utterance "
-        "become negatives",
+        "number of keys that are kept as negatives. More keys give harder "
+        "negatives, from older networks. The queue may not exceed the training set. "
+        "If that set is small, stay below a half of it; otherwise crops of the same "
+        "utterance become negatives",
     )
     momentum: float = option(
         0.999,
-        "of the key encoder. Too low: keys in the queue disagree and the loss jumps; too high: "
-        "the keys hardly learn within the training, so a short one wants 0.99",
+        "momentum of the key encoder. If it is too low, keys in the queue disagree "
+        "and the loss jumps. If it is too high, the keys hardly learn within the "
+        "training, so a short training needs 0.99",
     )
     symmetric: bool = option(
         False,
-        "both crops are query and key in turn, each with a queue of its own, as published; twice "
-        "the time, twice the positives",
+        "both crops are query and key in turn, each with a queue of its own, as "
+        "published. It takes twice the time and gives twice the positives",
     )
     key_batches: int = option(
         1,
-        "batches of permuted crops in which keys are made, over all processes. With one, the batch "
-        "norms of keys and queries measure the same utterances, which gives a pair away: take 2 to "
-        "8 on one GPU. With several processes there is at least one for each, if "
-        "train.sync_batch_norm is false",
+        "number of batches of permuted crops in which keys are made, over all "
+        "processes. With one, the batch norms of keys and queries use the same "
+        "utterances, which reveals the pairs: take 2 to 8 on one GPU. If "
+        "train.sync_batch_norm is false, several processes make at least one batch "
+        "each",
     )
 
     def __post_init__(self):

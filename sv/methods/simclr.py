@@ -19,12 +19,14 @@ class SimCLRConfig(ContrastiveConfig):
 
     name: str = field(default="simclr", metadata={"help": "the method"})
     symmetric: bool = option(
-        True, "every crop an anchor against all others of both views; false: view 1 against view 2"
+        True,
+        "true: every crop is an anchor, compared with all others of both views; "
+        "false: view 1 is compared with view 2",
     )
     drop_collisions: bool = option(
         False,
-        "an ablation that needs --labels: utterances of the anchor's speaker are no negatives. "
-        "Published: no gain (7.95 % against 7.85, arXiv 2404.14913)",
+        "an ablation that needs --labels: utterances of the anchor's speaker are "
+        "not negatives. Published: no gain (7.95 % against 7.85, arXiv 2404.14913)",
     )
 
 

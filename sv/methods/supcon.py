@@ -28,13 +28,15 @@ class SupConConfig:
 
     name: str = field(default="supcon", metadata={"help": "the method"})
     temperature: float = option(
-        0.1, "τ to begin with: small looks at the hardest negatives only, large treats all alike"
+        0.1,
+        "τ at the start. A small value weighs only the hardest negatives, a large "
+        "value weighs all alike",
     )
-    learn_temperature: bool = option(True, "let training choose τ, within the range below")
+    learn_temperature: bool = option(True, "training learns τ, within the range below")
     lowest_temperature: float = option(
-        0.01, "τ stays above it; without a limit it may fall until the loss overflows"
+        0.01, "lowest τ; without this limit τ may fall until the loss overflows"
     )
-    highest_temperature: float = option(1.0, "τ stays below it")
+    highest_temperature: float = option(1.0, "highest τ")
 
     def __post_init__(self):
         if not 0 < self.lowest_temperature <= self.temperature <= self.highest_temperature:
@@ -51,7 +53,7 @@ class HSCLConfig(SupConConfig):
 
     name: str = field(default="h_scl", metadata={"help": "the method"})
     beta: float = option(
-        0.1, "β: how much more hard negatives weigh; 0: not at all, 1: nearly only the hardest"
+        0.1, "β: how much more hard negatives weigh. 0: not more; 1: nearly only the hardest count"
     )
 
     def __post_init__(self):

@@ -22,26 +22,32 @@ class SwAVConfig:
 
     name: str = field(default="swav", metadata={"help": "the method"})
     temperature: float = option(
-        0.1, "τ of the predictions. Too high: the loss stays at ln of the number of prototypes"
+        0.1,
+        "τ of the predictions. If it is too high, the loss stays at ln of the number of prototypes",
     )
     prototypes: int = option(
-        3000, "directions to assign to. More than speakers; far more than a batch needs the queue"
+        3000,
+        "number of directions to assign to. Take more than speakers; if they are "
+        "far more than a batch, use the queue",
     )
     epsilon: float = option(
-        0.05, "softness of the assignments. Too high: uniform, nothing to learn; too low: unstable"
+        0.05,
+        "softness of the assignments. If it is too high, they are uniform and "
+        "nothing is learned; if it is too low, training is unstable",
     )
     iterations: int = option(
-        3, "rounds of Sinkhorn's algorithm; more balance the prototypes better"
+        3, "rounds of Sinkhorn's algorithm; more rounds balance the prototypes better"
     )
     queue_size: int = option(
         3840,
-        "earlier embeddings of each view that are assigned together with the batch, so that a "
-        "batch smaller than the number of prototypes can be balanced; 0: none",
+        "number of earlier embeddings of each view that are assigned together with "
+        "the batch. So a batch that is smaller than the number of prototypes can be "
+        "balanced. 0: none",
     )
     queue_start: float = option(
         0.15, "share of the training after which the queue is used: 15 of 100 epochs as published"
     )
-    frozen_epochs: float = option(1.0, "epochs in which the prototypes do not learn")
+    frozen_epochs: float = option(1.0, "number of epochs in which the prototypes do not learn")
     projector: list[int] = option(
         [2048, 2048, 512], "sizes of layers between embedding and prototypes, as for VICReg"
     )

@@ -18,16 +18,21 @@ class VICRegConfig:
 
     name: str = field(default="vicreg", metadata={"help": "the method"})
     invariance: float = option(
-        1.0, "weight of the squared distance between the two crops. Too high: all become one point"
+        1.0,
+        "weight of the squared distance between the two crops. If it is too high, "
+        "all embeddings become one point",
     )
     variance: float = option(
-        1.0, "weight of a spread of at least 1 in every dimension. Too low: all become one point"
+        1.0,
+        "weight of a spread of at least 1 in every dimension. If it is too low, all "
+        "embeddings become one point",
     )
     covariance: float = option(
-        0.04, "weight of the squared covariances. Too low: the dimensions say the same thing"
+        0.04,
+        "weight of the squared covariances. If it is too low, the dimensions repeat each other",
     )
     projector: list[int] = option(
-        [2048, 2048, 512], "sizes of layers between embedding and loss; narrow ones are worse"
+        [2048, 2048, 512], "sizes of layers between embedding and loss; narrow layers are worse"
     )
 
     def __post_init__(self):

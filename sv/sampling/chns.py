@@ -26,28 +26,31 @@ class BatchesConfig:
     """Batches of supervised contrastive training; ``train.batch_size`` counts speakers here."""
 
     samples_per_epoch: int = option(
-        0, "crops that count as an epoch, two a speaker; 0: as many as there are utterances"
+        0,
+        "number of crops that count as an epoch, two for each speaker; 0: the number of utterances",
     )
     hard_ratio: float = option(
         0.0,
-        "CHNS: share of a batch's speakers that comes from one cluster, and from further ones "
-        "until there are enough. 0: random batches; 1 as released; too high with few, large "
-        "clusters shows the network too narrow a choice of voices",
+        "CHNS: share of a batch's speakers that come from one cluster, and from "
+        "further ones until there are enough. 0: random batches; 1 as released. If "
+        "the ratio is too high and clusters are few and large, the network sees too "
+        "narrow a choice of voices",
     )
     further: Literal["random", "similar"] = option(
         "random",
-        "which further clusters, if one has too few speakers: random ones, or those whose "
-        "centroids are most similar to the first (harder)",
+        "which further clusters to take if one has too few speakers: random ones, "
+        "or those whose centroids are most similar to the first (harder)",
     )
     clusters: int = option(
         50,
-        "clusters of speakers, where they are made again (refresh_every). A cluster should be "
-        "smaller than a batch: published are 118 speakers a cluster and 650 a batch",
+        "number of clusters of speakers if they are made again (refresh_every). A "
+        "cluster should be smaller than a batch: published are 118 speakers a "
+        "cluster and 650 a batch",
     )
     refresh_every: int = option(
         0,
-        "epochs after which voiceprints and clusters are made again by the network in training; "
-        "0: never, as published",
+        "number of epochs after which the network in training makes voiceprints and "
+        "clusters again; 0: never, as published",
     )
 
     def __post_init__(self):

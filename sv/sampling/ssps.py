@@ -31,51 +31,58 @@ class SSPSConfig:
     enabled: bool = option(False, "take positives from other recordings (SSPS)")
     clusters: int = option(
         25000,
-        "K of k-means over the references. Few clusters mix speakers, many tear their recordings "
-        "apart; with nearest = 1 the published best is about four times the number of speakers",
+        "K of k-means over the references. Few clusters mix speakers; many separate "
+        "the recordings of a speaker. With nearest = 1 the published best is about "
+        "four times the number of speakers",
     )
     nearest: int = option(
         1,
-        "M: 0 samples from the anchor's own cluster, which may be its own recording; 1 from the "
-        "most similar other cluster, M from one of the M most similar",
+        "M. 0: sample from the anchor's own cluster, which may be its own "
+        "recording; 1: from the most similar other cluster; M: from one of the M "
+        "most similar clusters",
     )
     queue: int = option(
         0,
-        "positives that are remembered; 0: as many as clusters. A longer queue finds a positive "
-        "for more anchors (see coverage in the log), of older weights",
+        "number of positives that are remembered; 0: the number of clusters. A "
+        "longer queue finds a positive for more anchors (see coverage in the log), "
+        "but from older weights",
     )
     fill: Literal["epoch", "pass"] = option(
         "epoch",
-        "what fills the memories. epoch: the first epoch, which trains without SSPS; pass: one "
-        "look at the training set before the first step, with the network as it is, so that every "
-        "epoch samples, as published",
+        "what fills the memories. epoch: the first epoch, which trains without "
+        "SSPS; pass: one look at the training set before the first step, with the "
+        "network as it is, so every epoch samples, as published",
     )
     start_epoch: int = option(
         0,
-        "first epoch that may sample; the epoch before it, or the first that is trained, fills "
-        "the memories",
+        "first epoch that may sample. The epoch before it, or the first epoch that "
+        "is trained, fills the memories",
     )
     neighbours: Literal["clusters", "knn", "speakers"] = option(
         "clusters",
-        "clusters: k-means; knn: the M most similar references, no clusters; speakers: the true "
-        "speakers, an ablation that says what SSPS could gain at most (needs --labels)",
+        "clusters: k-means; knn: the M most similar references, no clusters; "
+        "speakers: the true speakers, an ablation that shows how much SSPS could "
+        "gain at most (needs --labels)",
     )
     mutual: bool = option(
         False,
-        "with knn: an anchor keeps its own positive unless it is also among the M most similar "
-        "references of the one drawn. Fewer positives, more of them right: for a base that "
-        "confuses many speakers. Not of the paper",
+        "with knn: an anchor keeps its own positive unless the anchor is also among "
+        "the M most similar references of the one drawn. Fewer positives change, "
+        "but more of them are right. It is for a base that confuses many speakers, "
+        "and it is not from the paper",
     )
     positive: Literal["queue", "centroid"] = option(
         "queue", "queue: another utterance's positive; centroid: the chosen cluster's centroid"
     )
     sampling: Literal["uniform", "exponential"] = option(
-        "uniform", "among the M nearest: all alike, or P(r-th) ∝ e^(−r)"
+        "uniform",
+        "how to draw among the M nearest. uniform: all alike; exponential: P(r-th) ∝ e^(−r)",
     )
     reference_seconds: float = option(
         4.0,
-        "length of the reference crop, which is not augmented. The longer, the more positives "
-        "are of the right speaker; shorter utterances are repeated to that length",
+        "length of the reference crop, which is not augmented. With longer crops "
+        "more positives are of the right speaker. Shorter utterances are repeated "
+        "to that length",
     )
 
     def __post_init__(self):
@@ -228,8 +235,8 @@ class SSPS(nn.Module):
         Afterwards the anchors' own references and positives are remembered. What comes out of the
         memories carries no gradient; a positive that stays keeps its own.
 
-        With several processes each gives the items of its own, and all remember and sample for
-        those of all, so that their memories stay alike.
+        With several processes, each passes its part of the batch. The parts are gathered first,
+        so all processes store and draw the same, and their memories stay equal.
 
         utterances: (batch,) indices into the training set.
         references: (batch, D), of any length.

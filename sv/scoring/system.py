@@ -22,20 +22,22 @@ from sv.scoring.two_covariance import group_sums
 def add_system_options(p: ArgumentParser) -> None:
     """Add the options that say which embeddings are compared, and how."""
     p.add_argument(
-        "--embeddings", required=True, help="scp:FILE.scp or ark:FILE.ark, one vector an utterance"
+        "--embeddings",
+        required=True,
+        help="scp:FILE.scp or ark:FILE.ark, with one vector for each utterance",
     )
     p.add_argument(
         "--enrol-embeddings",
-        help="take the vectors of the enrolment side from here; without it both sides come from "
-        "--embeddings",
+        help="take the vectors of the enrolment side from here; without this option both "
+        "sides come from --embeddings",
     )
     p.add_argument(
         "--center-on",
         metavar="scp:TRAIN.scp",
-        help="subtract the mean of these embeddings from every vector first; take a training set, "
-        "never the test set. Labels are not needed. It often helps where training and test "
-        "differ in channel or language. With --plda it takes the place of the mean of PLDA's own "
-        "training set",
+        help="first subtract the mean of these embeddings from every vector. Take a "
+        "training set, never the test set. Labels are not needed. It often helps if "
+        "training and test differ in channel or language. With --plda it replaces "
+        "the mean of the training set of PLDA",
     )
     p.add_argument(
         "--plda",
@@ -82,28 +84,30 @@ def add_cohort_options(p: ArgumentParser) -> None:
         "--cohort",
         required=True,
         metavar="scp:TRAIN.scp",
-        help="embeddings of other people than those of the trials: a training set, never the test "
-        "set. By default each utterance is a member of the cohort and no label is used",
+        help="embeddings of other people than those of the trials: a training set, never "
+        "the test set. By default each utterance is a member of the cohort, and no "
+        "label is used",
     )
     p.add_argument(
         "--cohort-utt2cluster",
         metavar="FILE",
-        help="the members are the means of these clusters (of stage 4), still without labels; "
-        "for a large training set a smaller and cleaner cohort",
+        help="the members are the means of these clusters (of stage 4), still without "
+        "labels. For a large training set this gives a smaller and cleaner cohort",
     )
     p.add_argument(
         "--cohort-utt2spk",
         metavar="FILE",
-        help="the members are the means of true speakers: for supervised recipes, and marked as "
-        "such in the output. Never in a self-supervised one",
+        help="the members are the means of true speakers. This is for supervised recipes "
+        "only, and the output is marked",
     )
     p.add_argument(
         "--cohort-size",
         type=NATURAL,
         default=20000,
-        help="how many utterances of --cohort, spread over the list, are its members; 0 for all. "
-        "Time grows with it; below a few thousand the top 300 are no longer a selection. Clusters "
-        "and speakers are always taken all",
+        help="number of utterances of --cohort, spread over the list, that are its "
+        "members; 0 for all. Time grows with it. With fewer than a few thousand "
+        "members the top 300 are no longer a selection. Clusters and speakers are "
+        "always all taken",
     )
 
 

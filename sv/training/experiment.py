@@ -22,32 +22,37 @@ class TrainConfig:
     """How long, in what portions, in which arithmetic."""
 
     epochs: int = option(
-        100, "passes over the training set, for which schedules are planned; see train.stop"
+        100, "passes over the training set that schedules are planned for; see train.stop"
     )
     stop: int = option(
         0,
-        "epochs after which training stops, with all schedules still those of train.epochs; 0: at "
-        "train.epochs. For a base that another training goes on from (--base), without a jump in "
-        "the learning rate or in a teacher's momentum",
+        "number of epochs after which training stops, while all schedules stay "
+        "those of train.epochs; 0: at train.epochs. Use it for a base from which "
+        "another training goes on (--base): neither the learning rate nor a "
+        "teacher's momentum then jumps",
     )
     batch_size: int = option(
         256,
-        "utterances in a batch of all processes together (speakers, with two utterances each, if "
-        "the method learns from true speakers); contrastive losses want many, for their negatives",
+        "utterances in a batch of all processes together. If the method learns from "
+        "true speakers, it counts speakers, with two utterances each. Contrastive "
+        "losses need large batches, because these give the negatives",
     )
-    seed: int = option(0, "of weights, order, crops and augmentation; same seed, same result")
+    seed: int = option(
+        0, "seed of weights, order, crops and augmentation; the same seed gives the same result"
+    )
     precision: Precision = option(
-        "auto", "auto: bfloat16 where the device computes in it; float32; bfloat16"
+        "auto", "auto: bfloat16 if the device computes in it; float32; bfloat16"
     )
     workers: int = option(
-        1, "processes that read crops; raise it while the log shows a data_wait above 0.05"
+        1, "processes that read crops; raise it as long as the log shows a data_wait above 0.05"
     )
     sync_batch_norm: bool = option(
         True,
-        "with several processes: batch norms measure the joined batch, and the result is that of "
-        "one process; false: each its own part, with less to send",
+        "with several processes. true: batch norms use the joined batch, and the "
+        "result is that of one process; false: each process uses its own part, and "
+        "less is sent",
     )
-    keep: int = option(10, "models of the last epochs to keep, for averaging")
+    keep: int = option(10, "number of last epochs whose models are kept, for averaging")
 
     def __post_init__(self):
         if self.batch_size < 2:

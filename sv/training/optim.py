@@ -17,23 +17,28 @@ class OptimConfig:
 
     name: Literal["adam", "adamw", "sgd"] = option("adam", "adam, adamw or sgd")
     lr: float = option(
-        0.001, "learning rate after warm-up. Too high: the loss jumps or stays at chance"
+        0.001, "learning rate after warm-up. If it is too high, the loss jumps or stays at chance"
     )
     weight_decay: float = option(0.0, "decay of the weights (not of biases and norms)")
     momentum: float = option(0.9, "momentum of sgd")
     schedule: Literal["step", "cosine", "constant"] = option(
-        "step", "step: × factor every step_epochs; cosine: down to zero at the last epoch"
+        "step",
+        "step: multiplied by step_factor every step_epochs; cosine: falls to zero "
+        "at the last epoch",
     )
     step_epochs: float = option(5.0, "epochs between two steps of the step schedule")
-    step_factor: float = option(0.95, "what a step multiplies the learning rate with")
-    warmup_epochs: float = option(0.0, "epochs over which the rate rises linearly from zero")
+    step_factor: float = option(0.95, "number by which each step multiplies the learning rate")
+    warmup_epochs: float = option(
+        0.0, "number of epochs in which the rate rises linearly from zero"
+    )
     clip_norm: float = option(
-        0.0, "largest norm of the gradient; longer ones are scaled down. 0: no clipping"
+        0.0, "largest norm of the gradient; longer gradients are scaled down. 0: no clipping"
     )
     clip_by: Literal["all", "parameter"] = option(
         "all",
-        "whose norm clip_norm limits: all, that of all gradients together; parameter, that of "
-        "each matrix or vector of weights by itself, as DINO was published",
+        "the norm that clip_norm limits. all: that of all gradients together; "
+        "parameter: that of each matrix or vector of weights by itself, as DINO was "
+        "published",
     )
 
     def __post_init__(self):
