@@ -1,6 +1,6 @@
 """Trial lists: which pairs of utterances to compare, and which pairs share a speaker.
 
-Three forms are read; the first line decides, and every other line must agree:
+Three forms are read. The first line decides, and every other line must agree:
 
 - ``1 enrol test`` or ``0 enrol test`` (VoxCeleb; 1 = same speaker),
 - ``enrol test target`` or ``enrol test nontarget`` (Kaldi),

@@ -1,8 +1,9 @@
 """Fast ResNet-34 (Chung et al., "In defence of metric learning", Interspeech 2020).
 
-A quarter of ResNet-34's width, with channel gates and an early stride over frequency: known as
-ResNetSE34L, 1.4 M parameters. Activations are ``(batch, channels, bands, frames)`` in
-channels-last memory: on a CPU a training step is 1.2 times as fast in float32, as fast in bfloat16.
+It has a quarter of ResNet-34's width, channel gates and an early stride over frequency. It is also
+known as ResNetSE34L and has 1.4 M parameters. Activations are ``(batch, channels, bands, frames)``
+in channels-last memory: on a CPU a training step is then 1.2 times as fast in float32, and equally
+fast in bfloat16.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """Kaldi's two-column text files, read with line numbers so that complaints can name the line.
 
-Nothing but the standard library: the validators start at once, on any Python.
+This module imports only the standard library, so the validators start at once, on any Python.
 """
 
 import operator

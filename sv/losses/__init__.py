@@ -1,4 +1,4 @@
-"""Losses: pure functions of embeddings, one family a file."""
+"""Losses: pure functions of embeddings, one family in each file."""
 
 from sv.losses.adaptive_margin import AdaptiveMargin
 from sv.losses.bootstrap import byol_loss

@@ -1,4 +1,4 @@
-"""What every method is to the training loop, and what it gets to see of a batch."""
+"""The interface between the training loop and a method: Method, and the batch it gets, Views."""
 
 from dataclasses import dataclass, field
 from typing import Any

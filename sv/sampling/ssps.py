@@ -4,9 +4,9 @@ Lepage & Dehak, "SSPS: Self-Supervised Positive Sampling for Robust Self-Supervi
 Verification", Interspeech 2025 (arXiv 2505.14561), and TASLP 2025 (arXiv 2501.17772).
 
 Two crops of one utterance share its channel, so a network may learn channels. SSPS keeps a memory
-of *references* (one embedding for each training utterance), clusters them every epoch, and puts in
-the place of an anchor's own positive that of another utterance of the same cluster, or of a
-neighbouring one, out of a queue of recent positives.
+of *references* (one embedding for each training utterance) and clusters them every epoch. It
+replaces an anchor's own positive by the positive of another utterance, from the same cluster or
+from a neighbouring one. These positives come from a queue of recent ones.
 """
 
 from dataclasses import dataclass

@@ -1,10 +1,10 @@
 """Confidence intervals of error rates by resampling speakers.
 
 The trials of a list are not independent: 37,611 trials of VoxCeleb1-O come from 40 speakers, and
-one odd speaker moves hundreds of them together. So speakers are drawn, with replacement, and a
+one odd speaker moves hundreds of them together. So speakers are drawn with replacement, and a
 trial counts as often as its two speakers were drawn: w_e w_t for different speakers, w for the
 same one (the "pigeonhole" bootstrap, Owen 2007, for pairs). Resampling trials instead would give
-intervals several times too narrow.
+intervals that are several times too narrow.
 """
 
 from collections.abc import Sequence

@@ -1,12 +1,13 @@
 """The two-covariance model: maximum likelihood by EM.
 
-Speaker s has a centre y_s ~ N(mean, B); its utterances are x ~ N(y_s, W). Bruemmer and de
-Villiers, "The speaker partitioning problem", Odyssey 2010; PLDA (Ioffe 2006) with full rank.
+Speaker s has a centre y_s ~ N(mean, B); its utterances are x ~ N(y_s, W). The source is Bruemmer
+and de Villiers, "The speaker partitioning problem", Odyssey 2010. The model is PLDA (Ioffe 2006)
+with full rank.
 
 Every step works in the basis V in which V'WV = I and V'BV = diag(psi) (simultaneous
-diagonalisation): there the posterior of a centre, given n utterances whose deviations from the
-mean sum to f, has variance psi/(1 + n psi) and mean psi/(1 + n psi) f, dimension by dimension. No
-matrix is inverted per speaker.
+diagonalisation). Take n utterances of a centre whose deviations from the mean sum to f. In this
+basis the posterior of the centre has variance psi/(1 + n psi) and mean psi/(1 + n psi) f,
+dimension by dimension. So no matrix is inverted for a speaker.
 """
 
 from typing import NamedTuple

@@ -1,8 +1,8 @@
 """The only training loop, for all methods.
 
 A step: crops of a batch → device → augmentation → normalisation → ``method.training_step`` →
-gradients → update. In addition, the learning rate depends on epochs only, every epoch and SIGTERM
-write a checkpoint, every epoch writes a line to the log, and training stops if it learns nothing.
+gradients → update. The learning rate depends on epochs only. Every epoch and SIGTERM write a
+checkpoint, every epoch writes a line to the log, and training stops if it learns nothing.
 
 Resuming is exact: batches are pure functions of (seed, epoch, step), and everything else that
 changes is in the checkpoint. A training that was killed and started again ends with the same bits.
