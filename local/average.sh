@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
-# First half of stage 6: average the networks of the last epochs into <exp>/final.pt. Which epochs
-# is decided before anything is scored, so no test list has a say in it.
+# First half of stage 6: average the networks of the last epochs of each experiment into
+# <exp>/final.pt. Which epochs is decided before anything is scored, so no test list has a say in it.
 #
-# Usage: average.sh [options] <exp>
+# Usage: average.sh [options] <exp> ...
 set -euo pipefail
 
-last=10      # how many of the last epochs
-force=false  # run it even if complete
+last=                  # program: how many of the last epochs
+force=${force:-false}  # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
-exp=$1
+settings=()
+hand_on settings last
 
-exec once --title "average of $exp" --done "$exp/.average.done" --input "$exp/train.jsonl" \
-  --input "$exp/.train.done" --output "$exp/final.pt" --force "$force" -- \
-  python -m sv.bin.average --exp "$exp" --last "$last" --out "$exp/final.pt"
+for exp in "$@"; do
+  once --title "average of $exp" --done "$exp/.average.done" --input "$exp/train.jsonl" \
+    --input "$exp/.train.done" --output "$exp/final.pt" --force "$force" -- \
+    python -m sv.bin.average --exp "$exp" ${settings[@]+"${settings[@]}"} --out "$exp/final.pt"
+done

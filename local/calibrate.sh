@@ -7,10 +7,10 @@
 set -euo pipefail
 
 dev_trials=       # FILE: labelled trial list, if not <dev-data>/trials
-p_target=0.05     # prior at which the ratios should be best
+p_target=         # program: prior at which the ratios should be best
 durations=false   # let the durations of utt2dur count as a measure of quality
 magnitudes=       # DIR: let the magnitudes of the embeddings of this experiment count
-force=false       # run it even if complete
+force=${force:-false} # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
@@ -36,10 +36,12 @@ if [ -n "$magnitudes" ]; then
 fi
 measures=()
 [ ${#quality[@]} -eq 0 ] || measures=(--dev-quality "${dev_quality[@]}" --quality "${quality[@]}")
+settings=()
+hand_on settings p_target
 model=$out/calibration.safetensors
 
 exec once --title "calibrated scores in $out" --done "$out/scores/$name.done" "${inputs[@]}" \
   --output "$out/scores/$name" --output "$model" --force "$force" -- \
   python -m sv.bin.calibrate --dev-trials "$dev_trials" --dev-scores "${dev_scores[@]}" \
-  --p-target "$p_target" --model "$model" --scores "${scores[@]}" ${measures[@]+"${measures[@]}"} \
-  --output "$out/scores/$name"
+  ${settings[@]+"${settings[@]}"} --model "$model" --scores "${scores[@]}" \
+  ${measures[@]+"${measures[@]}"} --output "$out/scores/$name"

@@ -8,32 +8,31 @@ set -euo pipefail
 
 k=auto           # clusters of k-means, or auto: what a silhouette of held-out utterances says
 merge=           # then merge them to so many, about the speakers expected; nothing: do not
-linkage=average  # how clusters are compared for merging: average or ward
-iterations=10    # of k-means
-converge=false   # stop before --iterations as soon as no centroid moves
-start=random     # first centroids: random or k-means++
-starts=1         # runs from different first centroids; the best counts
-seed=0           # of the first centroids
+linkage=         # program: how clusters are compared for merging: average or ward
+iterations=      # program: of k-means
+converge=        # program: stop before --iterations as soon as no centroid moves, true or false
+start=           # program: first centroids: random or k-means++
+starts=          # program: runs from different first centroids; the best counts
+seed=            # program: of the first centroids
 labels=          # FILE: utt2spk with true speakers; if it is there, adds oracle figures; changes no
                  # cluster
-ngpu=0           # GPUs, a process for each, on each machine; 0: one process, a GPU if any
-nnodes=1         # machines with --ngpu GPUs each
+ngpu=${ngpu:-0}  # GPUs, a process for each, on each machine; 0: one process, a GPU if any
+nnodes=${nnodes:-1} # machines with --ngpu GPUs each
 processes=       # processes on each machine, if not one for each GPU
-force=false      # run it even if complete
+force=${force:-false} # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
 embeddings=$1 out=$2
 read -r -a launch <<< "${cmd:-launch}"
 
+options=(--k "$k")
+hand_on options merge linkage iterations converge start starts seed
 what=(--title "clusters of $embeddings" --done "$out/.cluster.done" --input "$embeddings"
   --output "$out/utt2cluster" --output "$out/centroids.scp" --output "$out/centroids.ark"
   --output "$out/sizes" --output "$out/sizes.png" --output "$out/cluster.json"
-  --key "$k $merge $linkage $iterations $converge $start $starts $seed")
+  --key "${options[*]}")
 [ ! -e "${embeddings%.scp}.ark" ] || what+=(--input "${embeddings%.scp}.ark")
-options=(--k "$k" --linkage "$linkage" --iterations "$iterations" --converge "$converge"
-  --start "$start" --starts "$starts" --seed "$seed")
-[ -z "$merge" ] || options+=(--merge "$merge")
 if [ -e "$labels" ]; then
   what+=(--input "$labels")
   options+=(--labels "$labels")

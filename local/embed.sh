@@ -5,11 +5,11 @@
 # Usage: embed.sh [options] <model> <data> <exp>
 set -euo pipefail
 
-nj=1         # pieces, and jobs that work on them, without --ngpu
-ngpu=0       # GPUs, a process for each, on each machine; 0: one process, a GPU if any
-nnodes=1     # machines with --ngpu GPUs each
+nj=${nj:-1}  # pieces, and jobs that work on them, without --ngpu
+ngpu=${ngpu:-0} # GPUs, a process for each, on each machine; 0: one process, a GPU if any
+nnodes=${nnodes:-1} # machines with --ngpu GPUs each
 processes=   # processes on each machine, if not one for each GPU; several leave --nj no work
-force=false  # run it even if complete
+force=${force:-false} # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"

@@ -5,7 +5,7 @@
 # Usage: embed_mean.sh [options] <data> <training-data> <exp>
 set -euo pipefail
 
-force=false  # run it even if complete
+force=${force:-false}  # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"

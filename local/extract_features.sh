@@ -7,15 +7,15 @@
 # Usage: extract_features.sh [options] <data> <fbank>
 set -euo pipefail
 
-nj=2                 # pieces, and jobs that work on them
-sample_rate=16000    # Hz; audio at another rate is resampled
-num_mel_bins=80      # mel bands
-channel=             # which channel of the audio, from 0; empty: the mean of all
-compression=CM2      # how arks are stored: CM2 16 bit, CM or CM3 8 bit, FM float
-wave=false           # keep the waveforms too, 115 MB an hour at 16 kHz
-exclude=             # FILE: utterances to leave out, as sv doctor lists them
-max_bad=0.01         # share of bad utterances that is left out without stopping
-force=false          # run it even if complete, and every piece of it
+nj=${nj:-2}            # pieces, and jobs that work on them
+sample_rate=           # program: Hz; audio at another rate is resampled
+num_mel_bins=          # program: mel bands
+compression=           # program: how arks are stored: CM2 16 bit, CM or CM3 8 bit, FM float
+wave=false             # keep the waveforms too, 115 MB an hour at 16 kHz
+channel=               # program: which channel of the audio, from 0; default: the mean of all
+exclude=               # FILE: utterances to leave out, as sv doctor lists them
+max_bad=               # program: share of bad utterances that is left out without stopping
+force=${force:-false}  # run it even if complete, and every piece of it
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
@@ -27,20 +27,17 @@ read -r -a launch <<< "${cmd:-launch}"
 audio=$(cut -d ' ' -f 2- -- "$data/wav.scp" | tr '\n' '\0' |
   xargs -0 stat -L -c '%s %Y' -- 2>&1 | sha256sum) || true # missing files are named below
 
-key="$sample_rate $num_mel_bins $compression $max_bad $audio"
+settings=() limits=() leave_out=()
+hand_on settings sample_rate num_mel_bins compression channel
+hand_on limits max_bad
+hand_on leave_out exclude
+key="${settings[*]} ${limits[*]} $audio"
 [ "$wave" = false ] || key+=" wave"
-[ -z "$channel" ] || key+=" channel $channel"
 what=(--title "features of $data" --done "$fbank/.features.done" --input "$data/wav.scp"
   --input "$data/utt2dur" --output "$data/feats.scp" --output "$data/utt2num_frames"
   --key "$key")
 [ "$wave" = false ] || what+=(--output "$data/wav_ark.scp" --output "$data/utt2num_samples")
-choice=()
-[ -z "$channel" ] || choice=(--channel "$channel")
-leave_out=()
-if [ -n "$exclude" ]; then
-  what+=(--input "$exclude")
-  leave_out=(--exclude "$exclude")
-fi
+[ -z "$exclude" ] || what+=(--input "$exclude")
 . begin.sh "${what[@]}" --force "$force"
 
 # Features of an earlier run lack its bad utterances, which would pass for a mistake.
@@ -49,9 +46,8 @@ validate_data_dir --no-feats --no-audio "$data" # audio is looked at below, file
 nj=$(split_scp --weights "$data/utt2dur" "$nj" "$data/wav.scp" "$fbank/split$nj/wav.JOB.scp")
 LAUNCH_TITLE="features of $data" "${launch[@]}" "JOB=1:$nj" "$fbank/log/features.JOB.log" \
   python -m sv.bin.extract_features --scp "$fbank/split$nj/wav.JOB.scp" --out "$fbank" --name JOB \
-  --sample-rate "$sample_rate" --num-mel-bins "$num_mel_bins" --compression "$compression" \
-  --wave "$wave" --force "$force" ${choice[@]+"${choice[@]}"} ${leave_out[@]+"${leave_out[@]}"}
-python -m sv.bin.merge_features --data "$data" --pieces "$fbank" --num "$nj" --max-bad "$max_bad" \
-  --wave "$wave" ${leave_out[@]+"${leave_out[@]}"}
+  --wave "$wave" --force "$force" ${settings[@]+"${settings[@]}"} ${leave_out[@]+"${leave_out[@]}"}
+python -m sv.bin.merge_features --data "$data" --pieces "$fbank" --num "$nj" --wave "$wave" \
+  ${limits[@]+"${limits[@]}"} ${leave_out[@]+"${leave_out[@]}"}
 validate_data_dir --no-audio "$data"
 once mark "${what[@]}"

@@ -7,12 +7,12 @@
 set -euo pipefail
 
 levels="10 5 0"      # levels of the speaker over the other person, dB
-sides="test"         # test or both: which sides of a trial are mixed
+sides=               # program: test or both: which sides of a trial are mixed
 trials=              # FILE: trial list, if not <data>/trials
-seed=0               # another one draws other interferers
-nj=2                 # parallel jobs
-num_mel_bins=80      # mel bands, as in stage 1
-force=false          # run it even if complete
+seed=                # program: another one draws other interferers
+nj=${nj:-2}          # parallel jobs
+num_mel_bins=        # program: mel bands, as in stage 1
+force=${force:-false} # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
@@ -25,14 +25,17 @@ if [ ! -e "$labels/$name/utt2spk" ]; then
   exit 2
 fi
 
+export nj force
+settings=()
+hand_on settings sides seed
+
 for level in $levels; do
   set=${name}_${level}db
   what=(--title "adverse trials at $level dB" --done "$audio/.$set.done" --input "$data/wav.scp"
     --input "$labels/$name/utt2spk" --input "${trials:-$data/trials}"
-    --output "$data"_"$level"db/trials --key "$level $sides $seed")
+    --output "$data"_"$level"db/trials --key "$level ${settings[*]}")
   once "${what[@]}" --force "$force" -- python -m sv.bin.mix_trials --data "$data" \
-    --labels "$labels/$name" --trials "${trials:-$data/trials}" --snr "$level" --sides "$sides" \
-    --seed "$seed" --audio "$audio/$set" --out "${data}_${level}db" --out-labels "$labels/$set"
-  extract_features.sh --nj "$nj" --num-mel-bins "$num_mel_bins" --force "$force" \
-    "${data}_${level}db" "$fbank/$set"
+    --labels "$labels/$name" --trials "${trials:-$data/trials}" --snr "$level" \
+    ${settings[@]+"${settings[@]}"} --audio "$audio/$set" --out "${data}_${level}db" --out-labels "$labels/$set"
+  extract_features.sh --num-mel-bins "$num_mel_bins" "${data}_${level}db" "$fbank/$set"
 done

@@ -7,9 +7,9 @@ set -euo pipefail
 
 utt2cluster=  # FILE: pseudo-labels
 utt2spk=      # FILE: true speakers; every result made with them is marked
-lda_dim=150   # dimensions kept; below the number of clusters or speakers
-iterations=20 # of EM
-force=false   # run it even if complete
+lda_dim=      # program: dimensions kept; below the number of clusters or speakers
+iterations=   # program: of EM
+force=${force:-false} # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
@@ -27,7 +27,9 @@ else
   exit 2
 fi
 
+settings=()
+hand_on settings lda_dim iterations
 exec once --title "PLDA of $data in $exp" --done "$exp/plda/.$name.done" --input "$labels" \
   --input "$embeddings.scp" --input "$embeddings.ark" --output "$out" --force "$force" -- \
   python -m sv.bin.plda --embeddings "scp:$embeddings.scp" "$kind" "$labels" \
-  --lda-dim "$lda_dim" --iterations "$iterations" --out "$out"
+  ${settings[@]+"${settings[@]}"} --out "$out"

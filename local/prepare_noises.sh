@@ -5,16 +5,19 @@
 # Usage: prepare_noises.sh [options] <musan> <rirs> <data>
 set -euo pipefail
 
-babble=musan     # musan or training: babble of MUSAN's speech, or of other training utterances
-rir_parts=sim_rir # of sim_rir and real_rir: simulated or measured rooms
-max_rooms=0      # so many, spread evenly over all of them; 0 is all
+babble=          # program: musan or training: babble of MUSAN's speech, or of other training utterances
+rir_parts=       # program: of sim_rir and real_rir: simulated or measured rooms
+max_rooms=       # program: so many, spread evenly over all of them; 0 is all
 download=false   # fetch what is not there from openslr.org (11 GB and 1.3 GB)
-force=false      # run it even if complete
+force=${force:-false} # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
 musan=$1 rirs=$2 data=$3
-read -r -a parts <<< "$rir_parts"
+babbling=() rooms=()
+hand_on babbling babble
+hand_on rooms max_rooms
+[ -z "$rir_parts" ] || read -r -a parts <<< "--parts $rir_parts"
 
 prepare() { # name, corpus, further options
   local name=$1 corpus=$2
@@ -29,5 +32,5 @@ prepare() { # name, corpus, further options
     --out "$data/$name" --download "$download" "$@"
 }
 
-prepare musan "$musan" --babble "$babble"
-prepare rirs "$rirs" --parts "${parts[@]}" --max-rooms "$max_rooms"
+prepare musan "$musan" ${babbling[@]+"${babbling[@]}"}
+prepare rirs "$rirs" ${parts[@]+"${parts[@]}"} ${rooms[@]+"${rooms[@]}"}

@@ -10,7 +10,7 @@ set -euo pipefail
 
 trials=              # FILE: trial list, if not <data>/trials
 name=                # of the scores, as for score.sh; the report goes to <exp>/report/<name>
-p_target="0.01 0.05" # priors of a target trial for minDCF
+p_target=            # program: priors of a target trial for minDCF
 train=               # DIR: training set to compare with the trials, if not train beside <data>
 results=             # FILE: append a row for the first experiment to this table
 out=                 # DIR: write the report there, and no model: a comparison of experiments
@@ -26,9 +26,9 @@ name=${name:-$set}
 labels=$(dirname -- "$data")/labels/$set
 train=${train:-$(dirname -- "$data")/train}
 trials=${trials:-$data/trials}
-read -r -a p_targets <<< "$p_target"
 
-options=()
+priors=() options=()
+[ -z "$p_target" ] || read -r -a priors <<< "--p-target $p_target"
 for system in "$@"; do options+=("$system/scores/$name"); done
 for table in utt2spk utt2group utt2session; do
   [ ! -e "$labels/$table" ] || options+=("--$table" "$labels/$table")
@@ -36,7 +36,7 @@ done
 [ ! -e "$train/utt2spk" ] || options+=(--train-data "$train")
 [ -z "$results" ] || options+=(--results "$results")
 
-python -m sv.bin.report --trials "$trials" --p-target "${p_targets[@]}" \
+python -m sv.bin.report --trials "$trials" ${priors[@]+"${priors[@]}"} \
   --out "$report" --scores "${options[@]}"
 
 if [ -z "$out" ] && [ -e "$exp/final.pt" ]; then

@@ -7,24 +7,26 @@ set -euo pipefail
 
 trials=         # FILE: trial list, if not <data>/trials
 name=           # of the score file; default: the name of <data>
-least_share=0.1 # share of the energy from which a source is a speaker
-ngpu=0          # above 0: ask for a GPU, of which one is used; 0: one if any
-force=false     # run it even if complete
+least_share=    # program: share of the energy from which a source is a speaker
+ngpu=${ngpu:-0} # above 0: ask for a GPU, of which one is used; 0: one if any
+force=${force:-false} # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
 data=$1 exp=$2
 trials=${trials:-$data/trials}
-read -r -a launch <<< "${cmd:-launch}"
 name=${name:-$(basename -- "$data")}
+settings=()
+hand_on settings least_share
+read -r -a launch <<< "${cmd:-launch}"
 scores=$exp-sources/scores/$name
 
 what=(--title "scores of the sources of $exp" --done "$scores.done" --input "$trials"
-  --input "$exp/final.pt" --input "$data/feats.scp" --output "$scores" --key "$least_share")
+  --input "$exp/final.pt" --input "$data/feats.scp" --output "$scores" --key "${settings[*]}")
 . begin.sh "${what[@]}" --force "$force"
 
 [ "$ngpu" -eq 0 ] || launch+=(--gpu 1)
 LAUNCH_TITLE="scores of the sources of $exp" "${launch[@]}" "$exp/log/score_sources.$name.log" \
   python -m sv.bin.score_sources --model "$exp/final.pt" --data "$data" --trials "$trials" \
-  --output "$scores" --least-share "$least_share"
+  --output "$scores" ${settings[@]+"${settings[@]}"}
 once mark "${what[@]}"

@@ -5,14 +5,14 @@
 # Usage: simulate_channels.sh [options] <corpus> <out>
 set -euo pipefail
 
-trials=auto      # FILE|auto|none: trial list; auto is <corpus>/trials if it exists
-noise=generated  # DIR|generated|none: noises
-rir=generated    # DIR|generated|none: room responses
-max_bad=0.01     # share of files in formats that are not read, which are left out
-channel=         # which channel of the audio, from 0; empty: the mean of all
-seed=0           # another one draws other conditions
-nj=2             # jobs
-force=false      # run it even if complete
+trials=          # FILE|auto|none|program: trial list; auto is <corpus>/trials if it exists
+noise=           # DIR|generated|none|program: noises
+rir=             # DIR|generated|none|program: room responses
+max_bad=         # program: share of files in formats that are not read, which are left out
+channel=         # program: which channel of the audio, from 0; default: the mean of all
+seed=            # program: another one draws other conditions
+nj=${nj:-2}      # jobs
+force=${force:-false} # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
@@ -22,11 +22,12 @@ if [ ! -e "$corpus" ]; then
   echo "simulate_channels.sh: $corpus: there is no such corpus folder; check --corpus" >&2
   exit 2
 fi
-[ "$noise" != none ] || noise=generated
-[ "$rir" != none ] || rir=generated
-[ "$trials" != auto ] || trials=$corpus/trials
-options=(--noise "$noise" --rir "$rir" --seed "$seed")
-[ -z "$channel" ] || options+=(--channel "$channel")
+[ "$noise" != none ] || noise=
+[ "$rir" != none ] || rir=
+[ "${trials:-auto}" != auto ] || trials=$corpus/trials
+options=() limits=()
+hand_on options noise rir seed channel
+hand_on limits max_bad
 [ ! -f "$trials" ] || options+=(--trials "$trials")
 
 what=(--title "simulated channels of $corpus" --done "$out/.channels.done" --input "$corpus"
@@ -39,6 +40,6 @@ fi
 mkdir -p "$out"
 echo "${options[*]}" > "$out/.options"
 LAUNCH_TITLE="simulated channels" "${launch[@]}" "JOB=1:$nj" "$out/.log/channels.JOB.log" \
-  python -m sv.bin.simulate_channels --corpus "$corpus" --out "$out" "${options[@]}" \
-  --max-bad "$max_bad" --job JOB --num-jobs "$nj"
+  python -m sv.bin.simulate_channels --corpus "$corpus" --out "$out" ${options[@]+"${options[@]}"} \
+  ${limits[@]+"${limits[@]}"} --job JOB --num-jobs "$nj"
 once mark "${what[@]}"

@@ -7,16 +7,16 @@
 set -euo pipefail
 
 config=conf/simclr.yaml  # FILE: settings of model, loss and training
-seed=0                   # of the first weights and of the order of training
+seed=                    # program: of the first weights and of the order of training
 set=                     # settings over those of --config: "optim.lr=0.0005 train.epochs=20"
 base=                    # DIR: experiment to go on from; train.epochs counts its epochs too
 labels=                  # FILE: utt2spk, for methods that learn from true speakers
 clusters=                # DIR: clusters of the speakers (stage 4), for batches.hard_ratio above 0
 oracle=                  # DIR: true labels, for figures in the log; the weights stay the same
-ngpu=0                   # GPUs, a process for each, on each machine; 0: one process, a GPU if any
-nnodes=1                 # machines with --ngpu GPUs each
+ngpu=${ngpu:-0}          # GPUs, a process for each, on each machine; 0: one process, a GPU if any
+nnodes=${nnodes:-1}      # machines with --ngpu GPUs each
 processes=               # processes on each machine, if not one for each GPU
-force=false              # begin anew, even if complete or half done
+force=${force:-false}    # begin anew, even if complete or half done
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
@@ -31,7 +31,8 @@ if [ -n "$labels" ] && [ ! -e "$labels" ]; then
   exit 2
 fi
 read -r -a launch <<< "${train_cmd:-${cmd:-launch}}"
-overrides=(--set "train.seed=$seed")
+overrides=()
+[ -z "$seed" ] || overrides+=(--set "train.seed=$seed")
 for setting in $set; do overrides+=(--set "$setting"); done
 [ -z "$base" ] || overrides+=(--base "$base")
 [ -z "$labels" ] || overrides+=(--labels "$labels")
@@ -56,7 +57,7 @@ complete=$(cat "$exp/.train.done" 2> /dev/null || true)
 in_processes sv.bin.train "$exp" train
 LAUNCH_TITLE="training of $exp" "${launch[@]}" "${job[@]}" \
   --config "$config" --data "$data" --banks "$banks" --out "$exp" \
-  "${overrides[@]}" --restart "$force" || {
+  ${overrides[@]+"${overrides[@]}"} --restart "$force" || {
   status=$?
   # Settings that were refused have changed nothing: what was complete still is.
   ending=$(tail -n 1 "$first_log")

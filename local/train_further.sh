@@ -9,16 +9,17 @@ system=ssps              # ssps; baseline: without it; speakers: positives of th
                          # ablation that says what SSPS could gain at most
 ssps=                    # settings with ssps and speakers: "ssps.clusters=64 ssps.nearest=0"
 config=conf/simclr.yaml  # FILE: settings of model, loss and training
-seed=0                   # of the first weights and of the order of training
+seed=                    # program: of the first weights and of the order of training
 set=                     # settings of all systems; train.epochs counts the base's epochs too
-ngpu=0                   # GPUs, a process for each, on each machine; 0: one process, a GPU if any
-nnodes=1                 # machines with --ngpu GPUs each
-force=false              # begin anew, even if complete or half done
+ngpu=${ngpu:-0}          # GPUs, a process for each, on each machine; 0: one process, a GPU if any
+nnodes=${nnodes:-1}      # machines with --ngpu GPUs each
+force=${force:-false}    # begin anew, even if complete or half done
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
 base=$1 data=$2 banks=$3 exp=$4
 true_labels=$(dirname -- "$data")/labels/$(basename -- "$data")
+export ngpu nnodes force
 known=()
 case $system in
   baseline) ;;
@@ -33,5 +34,4 @@ case $system in
     ;;
 esac
 exec train.sh --config "$config" --set "$set" --seed "$seed" --base "$base" "${known[@]}" \
-  --oracle "$true_labels" --ngpu "$ngpu" --nnodes "$nnodes" --force "$force" \
-  "$data" "$banks" "$exp"
+  --oracle "$true_labels" "$data" "$banks" "$exp"

@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
-# In the place of stages 6 to 8 where a corpus has no trials: average the model and say where it is.
+# In the place of stages 6 to 8 if a corpus has no trials: average the models and say where they are.
 #
-# Usage: untested.sh [options] <exp>
+# Usage: untested.sh [options] <exp> ...
 set -euo pipefail
 
-last=10      # how many of the last epochs
-force=false  # run it even if complete
+last=                  # program: how many of the last epochs
+force=${force:-false}  # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
-exp=$1
-if [ ! -e "$exp/checkpoints" ]; then
-  echo "run.sh: there is no data/test and no model in $PWD/$exp: begin with --stage 0" >&2
-  exit 2
-fi
-average.sh --last "$last" --force "$force" "$exp"
-echo "There are no trials, so nothing to test. The model is $PWD/$exp/final.pt"
+export force
+for exp in "$@"; do
+  if [ ! -e "$exp/checkpoints" ]; then
+    echo "run.sh: there is no data/test and no model in $PWD/$exp: begin with --stage 0" >&2
+    exit 2
+  fi
+done
+average.sh --last "$last" "$@"
+echo "There are no trials, so nothing to test."
+for exp in "$@"; do echo "The model is $PWD/$exp/final.pt"; done

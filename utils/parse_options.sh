@@ -18,45 +18,85 @@
 # absolute, from the folder of the caller, or of the script if it is only there; `DIR|generated:`
 # also takes the bare word. As many arguments must be left as the Usage line has `<...>` (at least
 # as many, if the line ends in dots). Works under `set -euo pipefail`.
+#
+# Several scripts can share options. A file of such options has the variables, their comments, and
+#   option_files+=("${BASH_SOURCE[0]}")
+# A script sources it first. The script may then set a variable again to give it another default;
+# a comment is needed only if it should be another one, too.
+#
+# A comment that begins with `program:` (or `FILE|program:`) marks a setting of the Python program
+# that the script runs. Its variable is empty, because the program has the default, and
+#   hand_on words lda_dim iterations
+# adds `--lda-dim VALUE` and so on to the array `words` for those that the user has given.
+# `given_options` holds the names of all options that were given, with a blank around each.
 
 _options_script=${BASH_SOURCE[1]}
 _options_self=${_options_script##*/}
+given_options=' '
+
+hand_on() { # name of an array, names of variables
+  local -n _hand_on=$1
+  local _name
+  for _name in "${@:2}"; do
+    [ -z "${!_name}" ] || _hand_on+=("--${_name//_/-}" "${!_name}")
+  done
+}
 
 _options_error() {
   echo "$_options_self: $1" >&2
   exit 2
 }
 
-# Prints "name<TAB>comment" for each option; a comment may go on in indented comment lines.
+# Prints "name<TAB>comment" for each option of the script, then of the files it has sourced, the
+# last one first. A comment may go on in indented comment lines. An option that several files set
+# has the first comment that is there.
 _options_list() {
+  local _files=("$_options_script") _number
+  for ((_number = ${#option_files[@]} - 1; _number >= 0; _number--)); do
+    _files+=("${option_files[_number]}")
+  done
   awk '
-    /parse_options\.sh/ && !/^#/ { exit }
+    function keep() {
+      if (name != "" && !(name in texts)) names[++count] = name
+      if (name != "" && texts[name] == "") texts[name] = text
+      name = ""
+    }
+    FNR == 1 { keep(); below = 0 }
+    /parse_options\.sh/ && !/^#/ { keep(); below = 1 }
+    below { next }
     /^[a-z][a-z0-9_]*=/ {
-      if (name != "") print name "\t" text
+      keep()
       name = $0; sub(/=.*/, "", name)
       text = $0; if (!sub(/^.*[ \t]#[ \t]+/, "", text)) text = ""
       next
     }
     name != "" && /^[ \t]+#/ { line = $0; sub(/^[ \t]+#[ \t]*/, "", line); text = text " " line; next }
-    name != "" { print name "\t" text; name = "" }
-    END { if (name != "") print name "\t" text }
-  ' "$_options_script"
+    { keep() }
+    END { keep(); for (i = 1; i <= count; i++) print names[i] "\t" texts[names[i]] }
+  ' "${_files[@]}"
 }
+option_files+=() # a script need not share options
+_options_known=$(_options_list)
 
 # Variables of these functions begin with an underscore: a script may have options like `name`.
 _options_help() {
-  local _name _text
+  local _name _text _default
   awk 'NR == 1 && /^#!/ { next } !/^#/ { exit } { sub(/^# ?/, ""); print }' "$_options_script"
   printf '\nOptions:\n'
   while IFS=$'\t' read -r _name _text; do
-    printf '  --%-18s %s (default: %s)\n' "${_name//_/-}" "$_text" "${!_name:-none}"
-  done < <(_options_list)
+    _default=${!_name:-none}
+    if [[ $_text =~ ^([A-Za-z|]*\|)?program:\ (.*) ]]; then
+      _text=${BASH_REMATCH[1]:+${BASH_REMATCH[1]%|}: }${BASH_REMATCH[2]}
+      _default=${!_name:-that of the program}
+    fi
+    printf '  --%-18s %s (default: %s)\n' "${_name//_/-}" "$_text" "$_default"
+  done <<< "$_options_known"
   printf '  --%-18s %s\n' help "show this text"
 }
 
 # Prints the known option that is nearest to the given one, by edit distance.
 _options_nearest() {
-  _options_list | cut -f 1 | tr _ - | awk -v given="$1" '
+  cut -f 1 <<< "$_options_known" | tr _ - | awk -v given="$1" '
     function least(a, b) { return a < b ? a : b }
     function distance(a, b,   i, j, d) {
       for (i = 0; i <= length(a); i++) d[i, 0] = i
@@ -78,7 +118,7 @@ _options_is_path() { # comment, value
 
 _options_set() { # option as typed, its name, its value
   local _name=${2//-/_} _value=$3 _text _default _here
-  _text=$(_options_list | awk -F '\t' -v name="$_name" '$1 == name { print "x" $2 }')
+  _text=$(awk -F '\t' -v name="$_name" '$1 == name { print "x" $2 }' <<< "$_options_known")
   if [ -z "$_text" ]; then
     _options_error "no option $1 (nearest: --$(_options_nearest "$2")); --help lists them all"
   fi
@@ -98,6 +138,7 @@ _options_set() { # option as typed, its name, its value
     fi
   fi
   printf -v "$_name" '%s' "$_value"
+  given_options+="$_name "
 }
 
 while [ $# -gt 0 ]; do
@@ -108,7 +149,7 @@ while [ $# -gt 0 ]; do
     --*)
       # An unknown option is named as such even when nothing follows it.
       if [ $# -lt 2 ]; then
-        if _options_list | cut -f 1 | tr _ - | grep -qx -- "${1#--}"; then
+        if cut -f 1 <<< "$_options_known" | tr _ - | grep -qx -- "${1#--}"; then
           _options_error "$1 needs a value"
         fi
         _options_set "$1" "${1#--}" ""
@@ -129,4 +170,5 @@ if [ $# -lt "$_options_wanted" ] || { [ $# -gt "$_options_wanted" ] && [[ $_opti
   exit 2
 fi
 unset -f _options_error _options_list _options_help _options_nearest _options_is_path _options_set
-unset _options_script _options_self _options_name _options_usage _options_wanted
+unset _options_script _options_self _options_name _options_usage _options_wanted _options_known
+unset option_files

@@ -2,12 +2,15 @@
 # For the run.sh of a recipe: `. stages.sh` (path.sh puts it on the PATH), then
 #   if stage 3 "pretrain"; then ...; fi
 # is true for the stages from $stage to $stop_stage and prints a header with the time so far.
+# The scripts of local/ take nj, ngpu, nnodes and force from here, as they take cmd from cmd.sh; an
+# option that a recipe gives to a script beats it.
 
 # shellcheck disable=SC2154 # the recipe sets stage and stop_stage
 [ "$stage" -le "$stop_stage" ] || {
   echo "${0##*/}: --stage $stage is after --stop-stage $stop_stage: nothing to do" >&2
   exit 2
 }
+export nj ngpu nnodes force
 
 python "$SV_ROOT/utils/check_gpu" || true # a note on GPUs; it stops nothing
 
@@ -19,3 +22,6 @@ stage() { # number, title
   echo
   echo "== stage $1: $2 ($(elapsed) so far)"
 }
+
+. shared_data.sh
+choose_data

@@ -5,25 +5,20 @@
 # Usage: run.sh [--loss supcon|h_scl|aam] [options]
 set -euo pipefail
 
-stage=0                  # first stage to run
-stop_stage=8             # last stage to run
-nj=2                     # parallel jobs
-loss=supcon              # supcon, h_scl, or aam (classification: a baseline of one phase)
-hard_ratio=1             # share of a batch from clusters in stage 5; 0: random batches only
-num_clusters=16          # K, clusters of speakers; 50 published for 5,894 speakers
-refresh_every=0          # epochs after which stage 5 clusters again by itself; 0: never
-set=                     # settings over those of conf/<loss>.yaml: "optim.lr=0.0005"
-seed=0                   # of the first weights and of the order of training
-last=10                  # epochs to average for the final model, at most
-base=                    # name of the base experiment; default: <loss>-<seed>
-name=                    # name of the CHNS experiment; default: <loss>-chns-<seed>
-force=false              # run stages even if they are complete
+. "$(dirname -- "${BASH_SOURCE[0]}")/../../../egs/mini/local/corpus.sh" # options, stages 0-2
+loss=supcon      # supcon, h_scl, or aam (classification: a baseline of one phase)
+hard_ratio=1     # share of a batch from clusters in stage 5; 0: random batches only
+num_clusters=16  # K, clusters of speakers; 50 published for 5,894 speakers
+refresh_every=0  # epochs after which stage 5 clusters again by itself; 0: never
+base=            # name of the base experiment; default: <loss>-<seed>
+name=            # name of the CHNS experiment; default: <loss>-chns-<seed>
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/parse_options.sh"
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . ./cmd.sh
 . ./path.sh
 . stages.sh
+[ "$wave" = false ] || set="$set data.domain=wave"
 config=conf/$loss.yaml
 labels=data/labels/train/utt2spk
 base=exp/${base:-$loss-$seed}
@@ -32,51 +27,29 @@ case $loss:$hard_ratio in aam:* | *:0 | *:0.0) exp=$base ;; esac
 one_phase() { [ "$exp" = "$base" ] && echo "$loss, ratio $hard_ratio: nothing to do"; }
 mapfile -t systems < <(printf '%s\n' "$exp" "$base" | uniq)
 
-if stage 0 "data: speak the corpus, write data directories"; then
-  ../local/make_corpus.sh --nj "$nj" --force "$force" corpus data
-fi
-
-if stage 1 "features: 80-dimensional filterbanks"; then
-  for data in data/train data/test; do
-    extract_features.sh --nj "$nj" --force "$force" "$data" "fbank/${data#data/}"
-  done
-fi
-
-if stage 2 "augmentation banks: generated noises and room responses"; then
-  make_banks.sh --force "$force" banks
-fi
+if stage 0 "data: speak the corpus, write data directories"; then make_data; fi
+if stage 1 "features: 80-dimensional filterbanks"; then make_features; fi
+if stage 2 "augmentation banks: generated noises and room responses"; then make_augmentation; fi
 
 if stage 3 "train the base: $loss, random batches of distinct speakers"; then
-  train.sh --config "$config" --labels "$labels" --set "$set batches.hard_ratio=0" \
-    --seed "$seed" --force "$force" data/train banks "$base"
+  train.sh --config "$config" --labels "$labels" --set "$set batches.hard_ratio=0" --seed "$seed" \
+    data/train banks "$base"
 fi
-
 if stage 4 "voiceprints of the speakers by the base, and clusters of them"; then
   one_phase || cluster_speakers.sh --k "$num_clusters" --last "$last" --seed "$seed" \
-    --force "$force" data/train "$labels" "$base"
+    data/train "$labels" "$base"
 fi
-
 if stage 5 "train from scratch: batches with hard negatives from clusters"; then
   hard="batches.hard_ratio=$hard_ratio batches.refresh_every=$refresh_every"
   one_phase || train.sh --config "$config" --labels "$labels" --clusters "$base/clusters" \
-    --set "$set batches.clusters=$num_clusters $hard" --seed "$seed" --force "$force" \
-    data/train banks "$exp"
+    --set "$set batches.clusters=$num_clusters $hard" --seed "$seed" data/train banks "$exp"
 fi
 
 if stage 6 "embed the test set"; then
-  for system in "${systems[@]}"; do
-    average.sh --last "$last" --force "$force" "$system"
-    embed.sh --force "$force" "$system/final.pt" data/test "$system"
-  done
+  average.sh --last "$last" "${systems[@]}"
+  embed_systems.sh data/test "${systems[@]}"
 fi
-
-if stage 7 "score the trials: cosine"; then
-  for system in "${systems[@]}"; do
-    score.sh --force "$force" data/test "$system"
-  done
-fi
-
-if stage 8 "report"; then
-  report.sh --results exp/RESULTS.md data/test "${systems[@]}"
-fi
+if stage 7 "score the trials: cosine"; then score.sh data/test "${systems[@]}"; fi
+if stage 8 "report"; then report.sh --results exp/RESULTS.md data/test "${systems[@]}"; fi
 echo "complete after $(elapsed)"
+# results: RESULTS.md

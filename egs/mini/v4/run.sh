@@ -5,18 +5,12 @@
 # Usage: run.sh [options]
 set -euo pipefail
 
-stage=0          # first stage to run
-stop_stage=8     # last stage to run
-nj=2             # parallel jobs
+. "$(dirname -- "${BASH_SOURCE[0]}")/../../../egs/mini/local/corpus.sh" # options, stages 0-2
 configs="csc simclr_noise simclr_mixtures" # systems: conf/<config>.yaml; the others are ablations
-set=             # settings over those of every system: "optim.lr=0.0005 train.epochs=20"
-levels="10 5 0"  # of the test speaker over the other person, dB; "": clean trials only
-sides="test"     # test or both: which sides of a trial another person speaks over
-wave=false       # mix and augment waveforms in training instead of features
-seed=0           # of the first weights and of the order of training
-last=5           # epochs to average for the final model, at most
-name=            # the experiments are exp/<name><config>-<seed>
-force=false      # run stages even if they are complete
+levels="10 5 0" # of the test speaker over the other person, dB; "": clean trials only
+sides="test"    # test or both: which sides of a trial another person speaks over
+last=5
+name=           # the experiments are exp/<name><config>-<seed>
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/parse_options.sh"
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
@@ -24,69 +18,43 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . ./path.sh
 . stages.sh
 [ "$wave" = false ] || set="$set data.domain=wave"
-experiment() { echo "exp/$name$1-$seed"; }
-systems=() # of those that separate also <system>-sources, scored by the best sources
+experiments=() systems=() # a system <experiment>-sources is scored by its best separated sources
 for config in $configs; do
-  systems+=("$(experiment "$config")")
-  [[ $config != csc* ]] || systems+=("$(experiment "$config")-sources")
+  experiments+=("exp/$name$config-$seed") systems+=("exp/$name$config-$seed")
+  [[ $config != csc* ]] || systems+=("exp/$name$config-$seed-sources")
 done
 sets=(data/test)
 for level in $levels; do sets+=("data/test_${level}db"); done
 
-if stage 0 "data: speak the corpus, write data directories"; then
-  ../local/make_corpus.sh --nj "$nj" --force "$force" corpus data
-fi
-
-if stage 1 "features: 80-dimensional filterbanks"; then
-  for data in data/train data/test; do
-    extract_features.sh --nj "$nj" --wave "$wave" --force "$force" "$data" "fbank/${data#data/}"
-  done
-fi
-
+if stage 0 "data: speak the corpus, write data directories"; then make_data; fi
+if stage 1 "features: 80-dimensional filterbanks"; then make_features; fi
 if stage 2 "augmentation banks; adverse trials, in which another person speaks"; then
-  make_banks.sh --wave "$wave" --force "$force" banks
-  mix_trials.sh --levels "$levels" --sides "$sides" --nj "$nj" --force "$force" \
-    data/test mixtures fbank
+  make_augmentation
+  mix_trials.sh --levels "$levels" --sides "$sides" data/test mixtures fbank
 fi
 
 if stage 3 "pretrain: $configs"; then
-  for config in $configs; do
-    known=() # true speakers, for the one ablation that is supervised
-    [[ $config != *supervised ]] || known=(--labels data/labels/train/utt2spk)
-    train.sh --config "conf/$config.yaml" --set "$set" --seed "$seed" --force "$force" \
-      "${known[@]}" data/train banks "$(experiment "$config")"
+  for config in $configs; do # one ablation is supervised
+    [[ $config = *supervised ]] && labels=data/labels/train/utt2spk || labels=''
+    train.sh --config "conf/$config.yaml" --set "$set" --seed "$seed" --labels "$labels" \
+      data/train banks "exp/$name$config-$seed"
   done
 fi
-
 if stage 4 "cluster"; then echo "v4 trains without clusters: nothing to do"; fi
-
 if stage 5 "train: second phase"; then echo "v4 has one phase: nothing to do"; fi
 
 if stage 6 "embed the test sets"; then
-  for config in $configs; do
-    exp=$(experiment "$config")
-    average.sh --last "$last" --force "$force" "$exp"
-    for data in "${sets[@]}"; do embed.sh --force "$force" "$exp/final.pt" "$data" "$exp"; done
-  done
+  average.sh --last "$last" "${experiments[@]}"
+  for test in "${sets[@]}"; do embed_systems.sh "$test" "${experiments[@]}"; done
 fi
-
-
 if stage 7 "score the trials, clean and adverse: cosine"; then
-  for system in "${systems[@]}"; do
-    for data in "${sets[@]}"; do
-      case $system in
-        *-sources) score_sources.sh --force "$force" "$data" "${system%-sources}" ;;
-        *) score.sh --force "$force" "$data" "$system" ;;
-      esac
-    done
-  done
+  for test in "${sets[@]}"; do score_mixed.sh "$test" "${systems[@]}"; done
 fi
-
-if stage 8 "report: a table for each list"; then
-  for data in "${sets[@]}"; do
-    out=exp/report/${data#data/}
-    [ "$data" != data/test ] || out= # of the clean list also a model directory
-    report.sh --out "$out" --results exp/RESULTS.md "$data" "${systems[@]}"
+if stage 8 "report: a table for each list, and the model"; then
+  for test in "${sets[@]}"; do
+    [ "$test" = data/test ] && out='' || out=exp/report/${test#data/}
+    report.sh --out "$out" --results exp/RESULTS.md "$test" "${systems[@]}"
   done
 fi
 echo "complete after $(elapsed)"
+# results: RESULTS.md

@@ -1,0 +1,47 @@
+# shellcheck shell=bash
+# A folder of audio: the options of its recipes, and what their stages 0 to 2 do.
+. "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/recipe.sh"
+option_files+=("${BASH_SOURCE[0]}")
+
+corpus=                 # DIR: folder of audio; needed if stage 0 makes the data
+trials=auto             # FILE|auto|none: trial list; auto is <corpus>/trials if it exists
+channel=                # program: which channel of the audio, from 0; default: the mean of all
+layout=                 # program: flat, speaker/utt or speaker/session/utt; auto is by the depth of files
+group_speakers=false    # one speaker name in two sub-corpora means two people
+max_bad=                # program: share of bad audio files that is left out without stopping
+simulate_channels=false # give every utterance a recording condition of its own, and say so
+noise=generated         # DIR|generated|none: noises and music for augmentation, e.g. MUSAN
+rir=generated           # DIR|generated|none: room impulse responses, e.g. of RIRS_NOISES
+wave=false              # augment waveforms instead of features; keeps them as arks, 115 MB an hour
+
+make_data() {
+  is_shared data && return
+  prepare_folder.sh --trials "$trials" --channel "$channel" --layout "$layout" \
+    --group-speakers "$group_speakers" --max-bad "$max_bad" \
+    --simulate-channels "$simulate_channels" --noise "$noise" --rir "$rir" "${corpus:?"give --corpus, the folder of audio"}" data
+  made data corpus trials channel layout group_speakers max_bad simulate_channels noise rir
+}
+
+make_features() {
+  local set
+  is_shared features && return
+  for set in train test; do
+    if [ "$set" = test ] && [ ! -e data/test ]; then continue; fi
+    extract_features.sh --channel "$channel" --max-bad "$max_bad" --wave "$wave" "data/$set" "fbank/$set"
+  done
+  made features channel max_bad wave
+}
+
+make_augmentation() {
+  is_shared banks && return
+  make_banks.sh --noise "$noise" --rir "$rir" --wave "$wave" banks
+  made banks noise rir wave
+}
+
+# Ends the recipe before stage 6 if there are no trials.
+end_if_untested() { # experiments
+  if [ "$stop_stage" -gt 5 ] && [ ! -e data/test ]; then
+    untested.sh --last "$last" "$@"
+    exit
+  fi
+}

@@ -1,0 +1,66 @@
+# shellcheck shell=bash
+# VoxCeleb: the options of its recipes, what their stages 0 to 2 do, and its lists of trials.
+. "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/recipe.sh"
+option_files+=("${BASH_SOURCE[0]}")
+
+voxceleb1=              # DIR: VoxCeleb1, dev and test
+voxceleb2=              # DIR: VoxCeleb2, dev; m4a is converted by ffmpeg
+musan=corpus/musan      # DIR: noises, music and speech
+rirs=corpus/RIRS_NOISES # DIR: room responses
+trials=corpus/trials    # DIR: veri_test2.txt, list_test_all2.txt, list_test_hard2.txt
+download=false          # fetch trials, MUSAN and RIRS_NOISES if they are not there
+train_set=voxceleb2     # voxceleb2 (dev), voxceleb1 (dev), or several joined by +
+lists="o e h"           # trial lists
+contaminated=false      # also score, and mark, lists with speakers of the training set
+counts=published        # FILE|published|any: counts that the corpora and lists must have
+converted=corpus        # DIR: where m4a files are converted to
+babble=musan            # musan or training: babble of MUSAN's speech, or of training utterances
+max_rooms=10000         # of 60,000 room responses, spread evenly; 0: all, 8 kB of memory each
+num_mel_bins=80         # mel bands; model.mel_bins of the settings must agree
+MUST_FIT=num_mel_bins   # of data that another recipe has made, even if the option is not given
+
+make_data() {
+  local folder
+  is_shared data && return
+  # Trial lists, MUSAN, RIRS_NOISES and converted files, which v1 or v2 may have already.
+  for folder in ../v1 ../v2; do
+    [ "$data" = own ] || [ -e corpus ] || [ ! -d $folder/corpus ] || ln -s $folder/corpus corpus
+  done
+  "$SV_ROOT/egs/voxceleb/local/prepare.sh" --voxceleb1 "$voxceleb1" --voxceleb2 "$voxceleb2" \
+    --trials "$trials" --train-set "$train_set" --lists "$lists" --contaminated "$contaminated" \
+    --counts "$counts" --converted "$converted" --download "$download" data
+  made data voxceleb1 voxceleb2 trials train_set lists contaminated counts
+}
+
+make_features() {
+  local set
+  is_shared features && return
+  for set in train voxceleb1; do
+    extract_features.sh --num-mel-bins "$num_mel_bins" "data/$set" "fbank/$set"
+  done
+  made features num_mel_bins
+}
+
+make_augmentation() {
+  is_shared banks && return
+  prepare_noises.sh --babble "$babble" --max-rooms "$max_rooms" --download "$download" \
+    "$musan" "$rirs" data
+  make_banks.sh --noise data/musan --rir data/rirs --num-mel-bins "$num_mel_bins" banks
+  made banks musan rirs babble max_rooms num_mel_bins
+}
+
+# Lists of stage 0; the names of those with speakers of the training set say so.
+score_lists() { # experiments
+  local list
+  while read -r list; do
+    score.sh --trials "data/trials/$list" --name "$list" data/voxceleb1 "$@" < /dev/null
+  done < data/trials/lists
+}
+
+report_lists() { # experiments
+  local list
+  while read -r list; do
+    report.sh --trials "data/trials/$list" --name "$list" --results exp/RESULTS.md \
+      data/voxceleb1 "$@" < /dev/null
+  done < data/trials/lists
+}

@@ -1,0 +1,18 @@
+# shellcheck shell=bash
+# The options that every recipe has. egs/<corpus>/local/corpus.sh sources this file and adds those of
+# the corpus; a recipe sources that and adds its own, or other defaults (utils/parse_options.sh).
+option_files+=("${BASH_SOURCE[0]}")
+
+stage=0      # first stage to run
+stop_stage=8 # last stage to run
+data=auto    # DIR|auto|own: recipe folder whose data, features and banks to use; own: make them here;
+             # auto: those that are here, else those of ../v1, ../v2 or ../v3 if they are complete and
+             # made with the options that you give, else make them here
+nj=2         # parallel jobs
+ngpu=0       # GPUs, a process for each, on each machine; 0: one process, a GPU if any
+nnodes=1     # machines with --ngpu GPUs each
+set=         # settings over those of the files in conf/: "optim.lr=0.0005 train.epochs=20"
+seed=0       # of the first weights and of the order of training
+last=10      # epochs to average for the final model, at most
+name=        # another name for the experiments, which are folders in exp/
+force=false  # run stages even if they are complete

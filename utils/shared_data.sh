@@ -1,0 +1,114 @@
+# shellcheck shell=bash
+# Data, features and banks of another recipe folder (`--data`). stages.sh sources this file.
+#
+# A stage that makes them notes its options in data/.made.{data,features,banks}. A recipe that uses
+# those of another folder gets links to them: data/<set>, data/labels/<set>, fbank/<set>, banks, and
+# data/.from to the folder itself. Whatever it makes beside them (trials of v4) is its own.
+
+# shellcheck disable=SC2154 # the recipe sets the options
+
+# True, in one line, if a stage has nothing to make. Otherwise its note is away until it is done.
+is_shared() { # data, features or banks
+  if [ -L data/.from ]; then
+    echo "$1 of $(_data_from): nothing to do (made with $(_made "data/.from/data/.made.$1"))"
+    return 0
+  fi
+  [ ! -e "data/.made.$1" ] || mv -f "data/.made.$1" "data/.was.$1"
+  return 1
+}
+
+made() { # data, features or banks; the options that decide what they are
+  local _name
+  for _name in "${@:2}"; do printf '%s=%s\n' "$_name" "${!_name}"; done > "data/.made.$1"
+  # Features and banks of other data are those of stages that have yet to run again.
+  if [ "$1" = data ] && { [ "$force" = true ] || ! cmp -s data/.made.data data/.was.data; }; then
+    rm -f data/.made.features data/.made.banks
+  fi
+}
+
+# Links the recipe to the data of another folder, or leaves it with its own.
+choose_data() {
+  local folder why
+  if [ "$data" = own ] || { [ -L data/.from ] && [ ! -e data/.from/data ]; }; then _unlink_data; fi
+  case $data in
+    own) return ;;
+    auto)
+      if [ -L data/.from ]; then
+        _link_data "$(_data_from)" # with what is new there
+        why=$(_misfit data/.from given)
+        [ -z "$why" ] || _refuse "the data here are those of $(_data_from); $why (--data own: make others)"
+        return
+      fi
+      if [ -e data ] || [ -e fbank ] || [ -e banks ]; then return; fi
+      for folder in ../v1 ../v2 ../v3; do
+        if [ ! -e "$folder/data/.made.data" ] || [ "$folder" -ef . ]; then continue; fi
+        why=$(_misfit "$folder")
+        [ -n "$why" ] || { _link_data "$folder"; return; }
+        echo "data of $folder not used: $why"
+      done
+      ;;
+    *)
+      if [ "$data" -ef . ]; then return; fi
+      if [ ! -e data/.from ] && { [ -e data ] || [ -e fbank ] || [ -e banks ]; }; then
+        _refuse "--data $data: $PWD has data, features or banks of its own: move them away first"
+      fi
+      why=$(_misfit "$data")
+      [ -z "$why" ] || _refuse "--data $data: $why"
+      [ data/.from -ef "$data" ] || _unlink_data
+      _link_data "$data"
+      ;;
+  esac
+}
+
+_made() { # note
+  [ ! -e "$1" ] || tr '\n' ' ' < "$1" | sed 's/ $//'
+}
+
+_refuse() {
+  echo "run.sh: $1" >&2
+  exit 2
+}
+
+_data_from() { # as seen from the recipe
+  local _link
+  _link=$(readlink data/.from)
+  echo "${_link#../}"
+}
+
+# Prints why the data of a folder cannot be used, or nothing.
+_misfit() { # folder, `given` if data need not be complete
+  local _what _name _value
+  for _what in data features banks; do
+    if [ ! -e "$1/data/.made.$_what" ]; then
+      [ "${2:-}" = given ] && continue
+      echo "its $_what are not complete: run stages 0 to 2 there"
+      return
+    fi
+    while IFS='=' read -r _name _value; do
+      if [[ "$given_options ${MUST_FIT:-} " == *" $_name "* && ${!_name} != "$_value" ]]; then
+        echo "they were made with --${_name//_/-} '$_value', and this run wants '${!_name}'"
+        return
+      fi
+    done < "$1/data/.made.$_what"
+  done
+}
+
+_link_data() { # folder
+  local _item _place
+  mkdir -p data/labels fbank
+  [ -L data/.from ] || ln -sr -- "$1" data/.from
+  for _item in "$1"/data/* "$1"/data/labels/* "$1"/fbank/* "$1"/banks; do
+    _place=${_item#"$1"/}
+    if [ -e "$_item" ] && [ ! -e "$_place" ]; then ln -srfn -- "$_item" "$_place"; fi
+  done
+}
+
+_unlink_data() {
+  local _folder
+  [ -L data/.from ] || return 0
+  for _folder in data/ data/labels/ fbank/; do
+    [ ! -d "$_folder" ] || find "$_folder" -mindepth 1 -maxdepth 1 -type l -delete
+  done
+  [ ! -L banks ] || rm banks
+  rm -f data/.from # also found above, unless data/ was gone
+}
