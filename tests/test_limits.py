@@ -49,9 +49,8 @@ LIMITS = [
     ("sv/inference/speaker_model.py", r"``MIN_SECONDS`` \(([\d.]+) s\)", speaker_model.MIN_SECONDS),
     ("sv/features/filterbank.py", r"are below ([\de-]+) for signals", TOLERANCE),
     ("sv/features/filterbank.py", r"they are below ([\d.]+), and each", TONE_TOLERANCE),
-    ("local/extract_features.sh", r"max_bad=([\d.]+)", problems.MAX_BAD),
-    ("local/prepare_folder.sh", r"max_bad=([\d.]+)", problems.MAX_BAD),
-    ("egs/custom/v1/run.sh", r"max_bad=([\d.]+)", problems.MAX_BAD),
+    ("sv/bin/merge_features.py", r"default=([\d.]+),", problems.MAX_BAD),
+    ("sv/bin/prepare_folder.py", r"default=([\d.]+),", problems.MAX_BAD),
 ]
 
 

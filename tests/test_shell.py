@@ -129,9 +129,6 @@ def clone(tmp_path):
             continue
         stub.write_text(RECORDER)
         stub.chmod(0o755)
-    for corpus in ("mini", "custom"):  # what stage 0 would have made
-        for version in ("v1", "v2", "v3", "v4"):
-            (clone / "egs" / corpus / version / "data").mkdir()
     return clone
 
 

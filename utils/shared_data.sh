@@ -19,6 +19,7 @@ is_shared() { # data, features or banks
 
 made() { # data, features or banks; the options that decide what they are
   local _name
+  mkdir -p data
   for _name in "${@:2}"; do printf '%s=%s\n' "$_name" "${!_name}"; done > "data/.made.$1"
   # Features and banks of other data are those of stages that have yet to run again.
   if [ "$1" = data ] && { [ "$force" = true ] || ! cmp -s data/.made.data data/.was.data; }; then
