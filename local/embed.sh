@@ -5,7 +5,8 @@
 # Usage: embed.sh [options] <model> <data> <exp>
 set -euo pipefail
 
-nj=${nj:-1}  # pieces, and jobs that work on them, without --ngpu
+nj=${nj:-1}  # pieces, and jobs that work on them, without --ngpu; unless the option is given, pieces
+             # have at least 1,000 utterances, for a job takes seconds to start
 ngpu=${ngpu:-0} # GPUs, a process for each, on each machine; 0: one process, a GPU if any
 nnodes=${nnodes:-1} # machines with --ngpu GPUs each
 processes=   # processes on each machine, if not one for each GPU; several leave --nj no work
@@ -24,7 +25,9 @@ what=(--title "embeddings of $data in $exp" --done "$exp/embeddings/.$name.done"
 . begin.sh "${what[@]}" --force "$force"
 
 utterances=$(wc -l < "$data/feats.scp")
-nj=$((nj < utterances ? nj : utterances))
+most=$utterances
+[[ $given_options = *" nj "* ]] || most=$(((utterances + 999) / 1000))
+nj=$((nj < most ? nj : most))
 . in_processes.sh
 in_processes sv.bin.embed "$exp" "embed.$name"
 [ "$ngpu" -eq 0 ] && [ "${job[1]}" = python ] || nj=1 # else they divide the work themselves

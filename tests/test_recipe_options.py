@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("egs/*/v*/run.sh"))
 SCRIPTS = sorted([*ROOT.glob("local/*.sh"), *ROOT.glob("egs/*/local/*.sh")])
-COMMON = "stage stop-stage data nj ngpu nnodes set seed last name force".split()
+COMMON = ["stage", "stop-stage", "data", "nj", "ngpu", "nnodes", "set", "seed", "last", "name"]
+COMMON += ["force"]
 DOCUMENTS = sorted(
     [ROOT / "README.md", *ROOT.glob("docs/*.md")]
     + [*ROOT.glob("egs/*/README.md"), *ROOT.glob("egs/*/v*/RESULTS.md")]
@@ -104,8 +105,12 @@ def test_options_that_the_pages_of_a_corpus_name_exist(folder):
 def test_the_table_of_options_in_the_readme_names_options_of_all_recipes():
     section = (ROOT / "README.md").read_text().split("\n## Options\n")[1].split("\n## ")[0]
     named = [re.findall(r"--([a-z-]+)", line.split(" | ")[0]) for line in section.splitlines()]
-    named = [name for line, names in zip(section.splitlines(), named, strict=True)
-             if line.startswith("| `--") for name in names]
+    named = [
+        name
+        for line, names in zip(section.splitlines(), named, strict=True)
+        if line.startswith("| `--")
+        for name in names
+    ]
     assert {"data", "stage", "set", "force"} <= set(named)
     for recipe in RECIPES:
         # The first recipe of a corpus takes a file of settings, the others a method.
@@ -209,4 +214,6 @@ def test_the_environment_of_a_recipe_is_the_default_of_a_script(tmp_path):
         words = ["bash", ROOT / "local" / script, "--help"]
         printed = subprocess.run(words, env=environment, capture_output=True, text=True).stdout
         assert "(default: true)" in printed.split("\n  --force ")[1]
-        assert script == "train.sh" or "(default: 7)" in printed.split("\n  --nj ")[1].splitlines()[0]
+        assert (
+            script == "train.sh" or "(default: 7)" in printed.split("\n  --nj ")[1].splitlines()[0]
+        )

@@ -255,3 +255,25 @@ def test_help_at_the_front_door_names_both_kinds_of_options(clone, tmp_path):
     assert done.returncode == 0
     assert "--recipe egs/mini/v1" in done.stdout
     assert "--corpus" in done.stdout and "DIR: folder of audio" in done.stdout
+
+
+PREFIX = '"$(dirname -- "${BASH_SOURCE[0]}")/../../../'
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=relative)
+def test_a_recipe_works_as_a_copy_in_any_folder(clone, tmp_path, recipe):
+    """Beside the others, as README.md says; and far away, with the repository's place put in."""
+    source = clone / recipe.relative_to(ROOT)
+    beside = clone / "egs" / "mine" / "v1"
+    shutil.copytree(source, beside)
+    far = tmp_path / "far"
+    shutil.copytree(source, far)
+    for script in far.glob("*.sh"):
+        script.write_text(script.read_text().replace(PREFIX, f'"{clone}/'))
+    corpus = ["--corpus", "x"] if "custom" in recipe.parts else []
+    for copy in (beside, far):
+        (tmp_path / "calls").unlink(missing_ok=True)
+        done = shell(copy / "run.sh", *corpus, "--stop-stage", "2", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert {"extract_features.sh", "make_banks.sh"} <= set(programs(tmp_path))
+        assert (copy / "data" / f".made.{recipe.parent.name}.banks").exists()

@@ -124,7 +124,7 @@ def said(clone, tmp_path_factory):
             "v4",
             ["--stop-stage", 7],
             CSC,
-            [e for e in CSC for _ in range(4)],
+            4 * CSC,
             4 * ["score_sources.sh"],
         ),
     ],

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Data, features and banks of another recipe folder (`--data`). stages.sh sources this file.
 #
-# A stage that makes them notes its options in data/.made.{data,features,banks}. A recipe that uses
+# A stage that makes them notes its options in data/.made.<corpus>.{data,features,banks}; corpus.sh
+# sets CORPUS, and MUST_FIT to options that count even if they are not given. A recipe that uses
 # those of another folder gets links to them: data/<set>, data/labels/<set>, fbank/<set>, banks, and
 # data/.from to the folder itself. Whatever it makes beside them (trials of v4) is its own.
 
@@ -10,20 +11,21 @@
 # True, in one line, if a stage has nothing to make. Otherwise its note is away until it is done.
 is_shared() { # data, features or banks
   if [ -L data/.from ]; then
-    echo "$1 of $(_data_from): nothing to do (made with $(_made "data/.from/data/.made.$1"))"
+    echo "$1 of $(_data_from): nothing to do$(_made_with "data/.from/data/.made.$CORPUS.$1")"
     return 0
   fi
-  [ ! -e "data/.made.$1" ] || mv -f "data/.made.$1" "data/.was.$1"
+  [ ! -e "data/.made.$CORPUS.$1" ] || mv -f "data/.made.$CORPUS.$1" "data/.was.$CORPUS.$1"
   return 1
 }
 
 made() { # data, features or banks; the options that decide what they are
   local _name
   mkdir -p data
-  for _name in "${@:2}"; do printf '%s=%s\n' "$_name" "${!_name}"; done > "data/.made.$1"
+  for _name in "${@:2}"; do printf '%s=%s\n' "$_name" "${!_name}"; done > "data/.made.$CORPUS.$1"
   # Features and banks of other data are those of stages that have yet to run again.
-  if [ "$1" = data ] && { [ "$force" = true ] || ! cmp -s data/.made.data data/.was.data; }; then
-    rm -f data/.made.features data/.made.banks
+  if [ "$1" = data ] &&
+    { [ "$force" = true ] || ! cmp -s "data/.made.$CORPUS.data" "data/.was.$CORPUS.data"; }; then
+    rm -f "data/.made.$CORPUS.features" "data/.made.$CORPUS.banks"
   fi
 }
 
@@ -42,7 +44,7 @@ choose_data() {
       fi
       if [ -e data ] || [ -e fbank ] || [ -e banks ]; then return; fi
       for folder in ../v1 ../v2 ../v3; do
-        if [ ! -e "$folder/data/.made.data" ] || [ "$folder" -ef . ]; then continue; fi
+        if [ ! -e "$folder/data/.made.$CORPUS.data" ] || [ "$folder" -ef . ]; then continue; fi
         why=$(_misfit "$folder")
         [ -n "$why" ] || { _link_data "$folder"; return; }
         echo "data of $folder not used: $why"
@@ -61,8 +63,8 @@ choose_data() {
   esac
 }
 
-_made() { # note
-  [ ! -e "$1" ] || tr '\n' ' ' < "$1" | sed 's/ $//'
+_made_with() { # note
+  [ ! -s "$1" ] || printf ' (made with %s)' "$(tr '\n' ' ' < "$1" | sed 's/ $//')"
 }
 
 _refuse() {
@@ -80,7 +82,7 @@ _data_from() { # as seen from the recipe
 _misfit() { # folder, `given` if data need not be complete
   local _what _name _value
   for _what in data features banks; do
-    if [ ! -e "$1/data/.made.$_what" ]; then
+    if [ ! -e "$1/data/.made.$CORPUS.$_what" ]; then
       [ "${2:-}" = given ] && continue
       echo "its $_what are not complete: run stages 0 to 2 there"
       return
@@ -90,7 +92,7 @@ _misfit() { # folder, `given` if data need not be complete
         echo "they were made with --${_name//_/-} '$_value', and this run wants '${!_name}'"
         return
       fi
-    done < "$1/data/.made.$_what"
+    done < "$1/data/.made.$CORPUS.$_what"
   done
 }
 

@@ -2,6 +2,7 @@
 # A folder of audio: the options of its recipes, and what their stages 0 to 2 do.
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/recipe.sh"
 option_files+=("${BASH_SOURCE[0]}")
+CORPUS=custom
 
 corpus=                 # DIR: folder of audio; needed if stage 0 makes the data
 trials=auto             # FILE|auto|none: trial list; auto is <corpus>/trials if it exists
@@ -23,11 +24,12 @@ make_data() {
 }
 
 make_features() {
-  local set
+  local part
   is_shared features && return
-  for set in train test; do
-    if [ "$set" = test ] && [ ! -e data/test ]; then continue; fi
-    extract_features.sh --channel "$channel" --max-bad "$max_bad" --wave "$wave" "data/$set" "fbank/$set"
+  for part in train test; do
+    if [ "$part" = test ] && [ ! -e data/test ]; then continue; fi
+    extract_features.sh --channel "$channel" --max-bad "$max_bad" --wave "$wave" \
+      "data/$part" "fbank/$part"
   done
   made features channel max_bad wave
 }

@@ -2,6 +2,7 @@
 # The mini corpus, synthetic speech: the options of its recipes, and what their stages 0 to 2 do.
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/recipe.sh"
 option_files+=("${BASH_SOURCE[0]}")
+CORPUS=mini
 
 wave=false # augment waveforms instead of features
 
@@ -12,10 +13,10 @@ make_data() {
 }
 
 make_features() {
-  local set
+  local part
   is_shared features && return
-  for set in train test; do
-    extract_features.sh --wave "$wave" "data/$set" "fbank/$set"
+  for part in train test; do
+    extract_features.sh --wave "$wave" "data/$part" "fbank/$part"
   done
   made features wave
 }

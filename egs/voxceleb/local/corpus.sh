@@ -2,6 +2,7 @@
 # VoxCeleb: the options of its recipes, what their stages 0 to 2 do, and its lists of trials.
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/recipe.sh"
 option_files+=("${BASH_SOURCE[0]}")
+CORPUS=voxceleb MUST_FIT=num_mel_bins
 
 voxceleb1=              # DIR: VoxCeleb1, dev and test
 voxceleb2=              # DIR: VoxCeleb2, dev; m4a is converted by ffmpeg
@@ -17,7 +18,6 @@ converted=corpus        # DIR: where m4a files are converted to
 babble=musan            # musan or training: babble of MUSAN's speech, or of training utterances
 max_rooms=10000         # of 60,000 room responses, spread evenly; 0: all, 8 kB of memory each
 num_mel_bins=80         # mel bands; model.mel_bins of the settings must agree
-MUST_FIT=num_mel_bins   # of data that another recipe has made, even if the option is not given
 
 make_data() {
   local folder
@@ -33,10 +33,10 @@ make_data() {
 }
 
 make_features() {
-  local set
+  local part
   is_shared features && return
-  for set in train voxceleb1; do
-    extract_features.sh --num-mel-bins "$num_mel_bins" "data/$set" "fbank/$set"
+  for part in train voxceleb1; do
+    extract_features.sh --num-mel-bins "$num_mel_bins" "data/$part" "fbank/$part"
   done
   made features num_mel_bins
 }
