@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # First half of stage 6: average the networks of the last epochs of each experiment into
-# <exp>/final.pt. Which epochs is decided before anything is scored, so no test list has a say in it.
+# <exp>/final.pt. The epochs are chosen before anything is scored, so no test list has a say in it.
 #
 # Usage: average.sh [options] <exp> ...
 set -euo pipefail

@@ -7,7 +7,7 @@ set -euo pipefail
 
 trials=               # FILE|auto|none|program: trial list; auto is <corpus>/trials if it exists
 channel=              # program: which channel of the audio, from 0; default: the mean of all
-layout=               # program: flat, speaker/utt or speaker/session/utt; auto is by the depth of files
+layout=               # program: flat, speaker/utt or speaker/session/utt; else by their depth
 group_speakers=false  # one speaker name in two sub-corpora means two people
 max_bad=              # program: share of unreadable files that is left out without stopping
 simulate_channels=false  # give every utterance a recording condition of its own

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Stage 7 of v4, for any corpus: scores of the trials of a data directory by several systems. A system
-# <exp>-sources is the experiment <exp> scored by its best pair of separated sources.
+# Stage 7 of v4, for any corpus: scores of the trials of a data directory by several systems. The
+# system <exp>-sources is the experiment <exp> scored by its best pair of separated sources.
 #
 # Usage: score_mixed.sh [options] <data> <system> ...
 set -euo pipefail

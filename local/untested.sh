@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# In the place of stages 6 to 8 if a corpus has no trials: average the models and say where they are.
+# In the place of stages 6 to 8 if a corpus has no trials: average the models and name their places.
 #
 # Usage: untested.sh [options] <exp> ...
 set -euo pipefail

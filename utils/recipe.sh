@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# The options that every recipe has. egs/<corpus>/local/corpus.sh sources this file and adds those of
-# the corpus; a recipe sources that and adds its own, or other defaults (utils/parse_options.sh).
+# The options that every recipe has. egs/<corpus>/local/corpus.sh sources this file and adds those
+# of the corpus. A recipe sources corpus.sh and adds its own, or other defaults (parse_options.sh).
 option_files+=("${BASH_SOURCE[0]}")
 
 stage=0      # first stage to run
 stop_stage=8 # last stage to run
-data=auto    # DIR|auto|own: recipe folder whose data, features and banks to use; own: make them here;
-             # auto: those that are here, else those of ../v1, ../v2 or ../v3 if they are complete and
-             # made with the options that you give, else make them here
+data=auto    # DIR|auto|own: recipe folder whose data, features and banks to use; own: make them
+             # here; auto: those that are here, else those of ../v1, ../v2 or ../v3 if they are
+             # complete and made with the options that you give, else make them here
 nj=2         # parallel jobs
 ngpu=0       # GPUs, a process for each, on each machine; 0: one process, a GPU if any
 nnodes=1     # machines with --ngpu GPUs each

@@ -39,7 +39,8 @@ choose_data() {
       if [ -L data/.from ]; then
         _link_data "$(_data_from)" # with what is new there
         why=$(_misfit data/.from given)
-        [ -z "$why" ] || _refuse "the data here are those of $(_data_from); $why (--data own: make others)"
+        [ -z "$why" ] ||
+          _refuse "the data here are those of $(_data_from); $why (--data own: make others)"
         return
       fi
       if [ -e data ] || [ -e fbank ] || [ -e banks ]; then return; fi
@@ -51,6 +52,8 @@ choose_data() {
       done
       ;;
     *)
+      # That recipe may itself use the data of another one.
+      if [ -L "$data/data/.from" ]; then data=$(CDPATH='' cd -P -- "$data/data/.from" && pwd); fi
       if [ "$data" -ef . ]; then return; fi
       if [ ! -e data/.from ] && { [ -e data ] || [ -e fbank ] || [ -e banks ]; }; then
         _refuse "--data $data: $PWD has data, features or banks of its own: move them away first"

@@ -7,7 +7,7 @@ CORPUS=custom
 corpus=                 # DIR: folder of audio; needed if stage 0 makes the data
 trials=auto             # FILE|auto|none: trial list; auto is <corpus>/trials if it exists
 channel=                # program: which channel of the audio, from 0; default: the mean of all
-layout=                 # program: flat, speaker/utt or speaker/session/utt; auto is by the depth of files
+layout=                 # program: flat, speaker/utt or speaker/session/utt; else by their depth
 group_speakers=false    # one speaker name in two sub-corpora means two people
 max_bad=                # program: share of bad audio files that is left out without stopping
 simulate_channels=false # give every utterance a recording condition of its own, and say so
@@ -19,7 +19,8 @@ make_data() {
   is_shared data && return
   prepare_folder.sh --trials "$trials" --channel "$channel" --layout "$layout" \
     --group-speakers "$group_speakers" --max-bad "$max_bad" \
-    --simulate-channels "$simulate_channels" --noise "$noise" --rir "$rir" "${corpus:?"give --corpus, the folder of audio"}" data
+    --simulate-channels "$simulate_channels" --noise "$noise" --rir "$rir" \
+    "${corpus:?"give --corpus, the folder of audio"}" data
   made data corpus trials channel layout group_speakers max_bad simulate_channels noise rir
 }
 

@@ -22,8 +22,8 @@ num_mel_bins=80         # mel bands; model.mel_bins of the settings must agree
 make_data() {
   local folder
   is_shared data && return
-  # Trial lists, MUSAN, RIRS_NOISES and converted files, which v1 or v2 may have already.
-  for folder in ../v1 ../v2; do
+  # Trial lists, MUSAN, RIRS_NOISES and converted files, which another recipe may have already.
+  for folder in ../v1 ../v2 ../v3; do
     [ "$data" = own ] || [ -e corpus ] || [ ! -d $folder/corpus ] || ln -s $folder/corpus corpus
   done
   "$SV_ROOT/egs/voxceleb/local/prepare.sh" --voxceleb1 "$voxceleb1" --voxceleb2 "$voxceleb2" \

@@ -12,8 +12,8 @@ trials=corpus/trials   # DIR: folder of veri_test2.txt, list_test_all2.txt, list
 train_set=             # program: voxceleb2 (dev), voxceleb1 (dev), or several joined by +
 lists=                 # program: trial lists to prepare
 contaminated=          # program: keep, and mark, lists with speakers of the training set
-counts=                # FILE|published|any|program: counts to check; a file has '<part> <count> ...'
-                       # lines
+counts=                # FILE|published|any|program: counts to check; a file has lines
+                       # '<part> <count> ...'
 max_bad=               # program: share of bad audio files that is left out without stopping
 converted=corpus       # DIR: where m4a files are converted to
 format=                # program: of converted files, flac or wav

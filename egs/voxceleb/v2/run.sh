@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../egs/voxceleb/local/corpus.sh" # options, stages 0-2
 method=simclr            # settings: conf/<method>.yaml
 num_mel_bins=            # mel bands of the features; default: as published, 80 for DINO, else 40
-epochs=                  # of both phases together; default: as published, 100 and 20, DINO 80 and 20
+epochs=                  # of both phases together; default: as published, 100 + 20, DINO 80 + 20
 further=                 # settings of stage 5, with SSPS and without
 ssps=                    # settings over those with SSPS alone: "ssps.nearest=2"
 baseline=false           # also go on without SSPS, for as many epochs
