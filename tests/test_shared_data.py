@@ -76,6 +76,8 @@ def test_half_made_data_are_not_taken(recipe):
     recipe("mini/v1", "--stop-stage", 1)
     recipe("mini/v3", "--data", "../v1", status=2)
     assert "v1: its banks are not complete: run stages 0 to 2 there" in recipe.said
+    recipe("mini/v3", "--data", "../v7", status=2)
+    assert "v7: there is no such recipe folder" in recipe.said
     assert recipe("mini/v2")[0] == "make_corpus.sh"
     recipe("mini/v1")
     assert recipe("mini/v3") == []

@@ -52,6 +52,7 @@ choose_data() {
       done
       ;;
     *)
+      [ -d "$data" ] || _refuse "--data $data: there is no such recipe folder"
       # That recipe may itself use the data of another one.
       if [ -L "$data/data/.from" ]; then data=$(CDPATH='' cd -P -- "$data/data/.from" && pwd); fi
       if [ "$data" -ef . ]; then return; fi
