@@ -68,7 +68,10 @@ choose_data() {
 }
 
 _made_with() { # note
-  [ ! -s "$1" ] || printf ' (made with %s)' "$(tr '\n' ' ' < "$1" | sed 's/ $//')"
+  local _set
+  [ -e "$1" ] || return 0
+  _set=$(sed '/=$/d' "$1" | tr '\n' ' ')
+  [ -z "$_set" ] || printf ' (made with %s)' "${_set% }"
 }
 
 _refuse() {
