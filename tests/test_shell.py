@@ -282,4 +282,4 @@ def test_a_recipe_works_as_a_copy_in_any_folder(clone, tmp_path, recipe):
 def test_one_folder_for_the_scores_of_several_systems_is_refused(tmp_path):
     done = shell(ROOT / "local" / "score.sh", "--out", "x", "data", "a", "b", cwd=tmp_path)
     assert done.returncode == 2
-    assert "score.sh: --out x is for one system: call score.sh for each of a b" in done.stderr
+    assert "/x is for one system: call score.sh for each of a b" in done.stderr
