@@ -59,13 +59,15 @@ LAUNCH_TITLE="training of $exp" "${launch[@]}" "${job[@]}" \
   --config "$config" --data "$data" --banks "$banks" --out "$exp" \
   ${overrides[@]+"${overrides[@]}"} --restart "$force" || {
   status=$?
+  case $(tail -n 1 "$first_log") in # ends in the status of the program (sv/cli.py says which)
+    *"exit status 2") refused=true ;;
+    *"exit status 4") refused=true
+      echo "train.sh: a recipe's --name gives another folder, --force true starts over in this" >&2 ;;
+    *) refused=false ;;
+  esac
   # Settings that were refused have changed nothing: what was complete still is.
-  ending=$(tail -n 1 "$first_log")
-  if [[ -n $complete && $force = false && $ending = *"exit status 2" ]]; then
+  if $refused && [ -n "$complete" ] && [ "$force" = false ]; then
     printf '%s\n' "$complete" > "$exp/.train.done"
-  fi
-  if grep -q "belongs to another training" "$first_log"; then
-    echo "train.sh: a recipe's --name gives another folder, --force true starts over in this" >&2
   fi
   exit "$status"
 }

@@ -85,7 +85,17 @@ def describe_os_error(error: OSError) -> str:
 
 
 def run(main: Callable[[list[str] | None], int | None]) -> None:
-    """Call ``main`` and exit: 0 if it returned, 2 for bad input, 1 for a failure of the system.
+    """Call ``main`` and exit with one of these statuses.
+
+    ====  =======================================================================================
+    0     ``main`` returned
+    1     a failure of the system (``OSError``, no memory), or a defect of ours
+    2     bad input or a wrong command line (``InputError``)
+    4     the folder has a checkpoint of another training (``OtherTraining``)
+    99    a signal stopped a training, and its state is saved (`sv.training.stopping`)
+    130   Ctrl-C
+    141   the reader of our output has gone
+    ====  =======================================================================================
 
     ``InputError``, ``OSError`` and memory that runs out become one line on stderr; anything else
     is a defect of ours and keeps its traceback. What was printed and did not arrive is a failure,
@@ -97,7 +107,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
         status = _with_flush(main)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        status = 2
+        status = error.status
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         _discard_stdout()
         status = 141

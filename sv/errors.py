@@ -5,8 +5,16 @@ class InputError(Exception):
     """Something given to the program cannot be used.
 
     The message is a plain sentence for the user: it names the file (or option), says what is
-    wrong with it, and what to do. Programs print it without a traceback and exit with status 2.
+    wrong with it, and what to do. Programs print it without a traceback and exit with ``status``.
     """
+
+    status = 2
+
+
+class OtherTraining(InputError):
+    """The experiment folder has a checkpoint of other settings or data."""
+
+    status = 4
 
 
 class AudioError(InputError):

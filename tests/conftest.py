@@ -124,6 +124,23 @@ def write_waves():
     return write
 
 
+@pytest.fixture
+def stopped_after(monkeypatch):
+    """A context in which training ends once (epoch, step) are done, as a signal ends it."""
+    pytest.importorskip("torch")
+
+    @contextlib.contextmanager
+    def stopped(epoch: int, step: int):
+        from sv.training.stopping import Interrupted
+        from sv.training.trainer import Trainer
+
+        with monkeypatch.context() as patch, pytest.raises(Interrupted):
+            patch.setattr(Trainer, "stop_at", (epoch, step))
+            yield
+
+    return stopped
+
+
 @pytest.fixture(scope="session")
 def write_model():
     """A function that writes a ``final.pt`` of a tiny encoder with random weights."""

@@ -84,8 +84,8 @@ def one_step(row: str, features: Path) -> dict:
             batches=SpeakerBatches(labels, 4, seed=0) if supervised else None,
         )
         batch = trainer.source[0, 0]
-        trainer._one_step(batch)
-    loss = float(trainer.totals["loss"])
+        trainer.train_step(batch)
+    loss = float(trainer.state.totals["loss"])
     assert np.isfinite(loss)
     method = trainer.method
     return {

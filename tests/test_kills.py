@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = pytest.mark.whole
 
-KILL_TEST = Path(__file__).resolve().parent.parent / "utils" / "kill_test"
+KILL_TEST = Path(__file__).resolve().with_name("kill_test.py")
 
 
 def results(*words):

@@ -1,8 +1,8 @@
 """Tiny settings of every method: the one table for all tests of what every method must be able to.
 
 These are training in several processes (tests/methods/test_processes.py), going on after a signal
-(tests/methods/test_training.py) and after kills (utils/kill_test). A method that is in the registry
-and not here fails tests/methods/test_processes.py.
+(tests/methods/test_training.py) and after kills (tests/kill_test.py). A method that is in the
+registry and not here fails tests/methods/test_processes.py.
 """
 
 COMMON = [

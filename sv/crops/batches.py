@@ -6,9 +6,10 @@ as training without interruption.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Any
 
 import numpy as np
+from torch import nn
 
 from sv.errors import InputError
 
@@ -42,24 +43,47 @@ def batch_utterances(
     return order[step * batch_size : (step + 1) * batch_size]
 
 
-class Batches(Protocol):
-    """The composition of every batch of a training.
+class Batches:
+    """The composition of every batch of a training; a base class.
 
-    ``batches(epoch, step)`` returns indices of utterances: (batch,), all crops of an item from one
-    utterance, or (count, batch), crop v of an item from the utterance in row v.
-
-    Where it has them, the training loop uses ``fingerprint`` (what a resume must not change),
-    ``figures(epoch)`` for its log, and ``refresh_every``, ``refresh(network, epoch)``,
-    ``state_dict`` and ``load_state_dict``: see ``sv.sampling.chns.SpeakerBatches``.
+    A subclass has ``steps``, the batches of an epoch, and says of each what is in it. One whose
+    batches depend on more than seed, epoch and step overrides the rest as well:
+    `sv.sampling.chns.SpeakerBatches` does.
     """
 
     steps: int
 
-    def __call__(self, epoch: int, step: int) -> np.ndarray: ...  # noqa: D102
+    fingerprint: str = ""
+    """A hash of what a training that resumes must find as it was."""
+
+    refresh_every: int = 0
+    """Epochs after which the training loop calls ``refresh``; 0: never."""
+
+    def __call__(self, epoch: int, step: int) -> np.ndarray:
+        """Return the utterances of a batch, as indices into the training set.
+
+        (batch,): all crops of an item are of one utterance. (count, batch): crop v of an item is of
+        the utterance in row v.
+        """
+        raise NotImplementedError
+
+    def figures(self, epoch: int) -> dict[str, float]:
+        """Return figures about the batches of an epoch, for its log."""
+        return {}
+
+    def refresh(self, network: nn.Module, epoch: int) -> None:
+        """Make the batches of ``epoch`` and later by what the network has learned."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what resuming in the middle of an epoch needs beside the fingerprint."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what ``state_dict`` returned."""
 
 
 @dataclass(frozen=True)
-class RandomBatches:
+class RandomBatches(Batches):
     """Every utterance once an epoch, in random order; the rest that fills no batch is dropped."""
 
     utterances: int

@@ -181,7 +181,7 @@ def _answer(
             there = np.frombuffer(room, kind, math.prod(shape), start + offset)
             np.copyto(there.reshape(shape), array.numpy())
     except InputError as error:
-        return InputError, str(error)
+        return type(error), str(error)
     except OSError as error:
         return OSError, error.errno, error.strerror or str(error), error.filename
     except Exception as error:

@@ -126,7 +126,7 @@ def _answer(connection, function: Callable[..., Any], arguments: tuple) -> None:
     try:
         answer = True, function(*arguments)
     except InputError as error:
-        answer = False, InputError(str(error))
+        answer = False, type(error)(str(error))
     except (OSError, MemoryError) as error:
         answer = False, error
     except Exception:

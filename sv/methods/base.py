@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sv.crops.views import CropGroup, DataConfig
+from sv.crops.front_end import FrontEnd
+from sv.crops.views import Batch, CropGroup, DataConfig
 from sv.methods.momentum import follow
 from sv.sampling.ssps import SSPS
 
@@ -69,6 +70,31 @@ class Views:
     labels: Tensor | None = None
     moment: Moment = field(default_factory=Moment)
     sources: dict[str, Sources] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        batch: Batch,
+        front_end: FrontEnd,
+        device: torch.device,
+        *,
+        labels: Tensor | None = None,
+        moment: Moment | None = None,
+    ) -> "Views":
+        """Bring a batch to the device and make the network's input of it.
+
+        labels: (N,) speaker of each utterance of the training set; None without labels.
+        """
+        crops, sources = {}, {}
+        for name, group in batch.crops.items():
+            if group.sources:
+                crops[name], of_sources = front_end.mixtures(group, device)
+                sources[name] = Sources(of_sources, group.items.to(device))
+            else:
+                crops[name] = front_end(group, device)
+        speakers = None if labels is None else labels[batch.utterances].to(device)
+        utterances = batch.utterances.to(device)
+        return cls(crops, utterances, speakers, moment or Moment(), sources)
 
 
 class Method(nn.Module):

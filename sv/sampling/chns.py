@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from sv.config import option
+from sv.crops.batches import Batches
 from sv.errors import InputError
 
 SPEAKERS = 2
@@ -110,7 +111,7 @@ class SpeakerClusters:
         return np.concatenate([*whole, rng.permutation(self.members[order[last]])[:rest]])
 
 
-class SpeakerBatches:
+class SpeakerBatches(Batches):
     """Two utterances of each of ``batch_size`` distinct speakers: (2, batch) for any (epoch, step).
 
     A pure function of seed, epoch and step. Speakers are equally likely whatever they have

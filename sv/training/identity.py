@@ -1,13 +1,18 @@
 """When two trainings are the same: fingerprints of their inputs, and their differences in words."""
 
 import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from sv import checkpoint
 from sv.crops.index import TrainingIndex
-from sv.crops.views import NoiseBank
+from sv.crops.views import NoiseBank, ViewSource
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
+from sv.training.experiment import Experiment
 
 SAMPLED = 64
 """Utterances whose features are looked at to tell two training sets apart."""
@@ -37,13 +42,38 @@ def fingerprint_rooms(rooms: RoomBank | WaveRooms | None) -> str:
     return hashlib.sha256(values.numpy()).hexdigest()
 
 
+def identity_of(
+    settings: Experiment,
+    source: ViewSource,
+    rooms: RoomBank | WaveRooms | None,
+    precision: str,
+    base: Path | None,
+) -> dict[str, Any]:
+    """Return by name what a training that resumes must find as it was."""
+    return {
+        "settings": settings.identity(),
+        "training set": fingerprint(source.index),
+        "noise bank": fingerprint_noises(source.noises),
+        "room bank": fingerprint_rooms(rooms),
+        "precision": precision,
+        "base": "" if base is None else checkpoint.digest(checkpoint.state_path(base)),
+        "composition of batches": source.batches.fingerprint,
+    }
+
+
 def differences(before: dict, now: dict) -> list[str]:
     """Return what differs between the identities of two trainings, in words."""
+    found = changed_settings(before, now, now["settings"])
+    others = [name for name in now if name != "settings" and before.get(name) != now[name]]
+    return found + [f"the {name} has changed" for name in others]
+
+
+def changed_settings(before: dict, now: dict, groups: Iterable[str]) -> list[str]:
+    """Return what differs in some groups of settings, in words."""
     found = []
-    for group, values in now["settings"].items():
-        old = before["settings"].get(group, {})
+    for group in groups:
+        old, values = before["settings"].get(group, {}), now["settings"][group]
         for key in sorted({*values, *old}):
             if old.get(key) != values.get(key):
                 found.append(f"{group}.{key} was {old.get(key)!r} and is {values.get(key)!r}")
-    others = [name for name in now if name != "settings" and before.get(name) != now[name]]
-    return found + [f"the {name} has changed" for name in others]
+    return found

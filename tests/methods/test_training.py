@@ -10,7 +10,6 @@ from sv import checkpoint
 from sv.bin import train
 from sv.errors import InputError
 from sv.training.monitor import TrainingFailed
-from sv.training.trainer import Interrupted, Trainer
 
 pytestmark = pytest.mark.whole
 
@@ -37,17 +36,10 @@ def model(out, epoch):
 
 
 @pytest.mark.parametrize("method", sorted(TINY))
-def test_interrupted_and_resumed_gives_the_same_bits(data, tmp_path, monkeypatch, method):
+def test_interrupted_and_resumed_gives_the_same_bits(data, tmp_path, stopped_after, method):
     whole = run(data, tmp_path / "whole", method)
-    original = Trainer._one_step
-
-    def step(self, batch):
-        original(self, batch)
-        # In the middle of the second epoch, or after the first if there is no middle.
-        self.signalled = self.epoch * self.steps + self.step == self.steps + self.steps // 2
-
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(Trainer, "_one_step", step)
+    # In the middle of the second epoch; after the first if there is one step an epoch.
+    with stopped_after(1, 0 if supervised(method) else 1):
         run(data, tmp_path / "resumed", method)
     resumed = run(data, tmp_path / "resumed", method)
     states = [checkpoint.load(checkpoint.state_path(out))["method"] for out in (whole, resumed)]

@@ -15,7 +15,6 @@ from sv.kaldi.arks import ArkWriter, load_vectors
 from sv.sampling.chns import SpeakerClusters
 from sv.training.experiment import Experiment
 from sv.training.supervision import read_clusters
-from sv.training.trainer import Interrupted, Trainer
 
 pytestmark = pytest.mark.whole
 
@@ -151,23 +150,9 @@ def test_hard_batches_come_from_clusters(data, clusters, tmp_path):
     assert rows_of(easy)[0]["same_cluster"] == pytest.approx(2 / 8, abs=0.08)
 
 
-def interrupted(monkeypatch, at, data, out, *settings, clusters):
-    original = Trainer._one_step
-
-    def step(self, batch):
-        original(self, batch)
-        self.signalled = (self.epoch, self.step) == at
-
-    monkeypatch.setattr(Trainer, "_one_step", step)
-    with pytest.raises(Interrupted):
-        run(data, out, *settings, clusters=clusters)
-    monkeypatch.undo()
-    assert (state(out)["epoch"], state(out)["step"]) == at
-
-
 @pytest.mark.parametrize("at", [(2, 1), (3, 1)])
 def test_resuming_inside_an_epoch_with_new_clusters_is_exact(
-    data, clusters, tmp_path, monkeypatch, at
+    data, clusters, tmp_path, monkeypatch, stopped_after, at
 ):
     """New clusters before epochs 2 and 4 (counted from 1: 3 and 5): one is met in the middle."""
     settings = [*HARD, "batches.refresh_every=2", "batches.further=similar", "train.epochs=5"]
@@ -184,18 +169,21 @@ def test_resuming_inside_an_epoch_with_new_clusters_is_exact(
     assert len(made) == 3 and len(set(made)) > 1  # those of stage 4, and two of its own
     monkeypatch.undo()
     out = tmp_path / "interrupted"
-    interrupted(monkeypatch, at, data, out, *settings, clusters=clusters)
+    with stopped_after(*at):
+        run(data, out, *settings, clusters=clusters)
+    assert (state(out)["epoch"], state(out)["step"]) == at
     run(data, out, *settings, clusters=clusters)
     assert same(state(whole)["method"], state(out)["method"])
     figures = [[(r["loss"], r["same_cluster"]) for r in rows_of(exp)] for exp in (whole, out)]
     np.testing.assert_allclose(*figures, rtol=1e-6)
 
 
-def test_a_classifier_resumes_with_its_centres(data, tmp_path, monkeypatch):
+def test_a_classifier_resumes_with_its_centres(data, tmp_path, stopped_after):
     settings = ["method.name=aam", "method.sub_centers=2"]
     whole = run(data, tmp_path / "whole", *settings)
     out = tmp_path / "interrupted"
-    interrupted(monkeypatch, (1, 1), data, out, *settings, clusters=None)
+    with stopped_after(1, 1):
+        run(data, out, *settings)
     run(data, out, *settings)
     assert same(state(whole)["method"], state(out)["method"])
     assert state(whole)["method"]["centers"].shape == (2 * SPEAKERS, 16)

@@ -15,7 +15,6 @@ from sv.errors import InputError
 from sv.features.augment_wave import WaveRooms
 from sv.training.experiment import Experiment
 from sv.training.preflight import check
-from sv.training.trainer import Interrupted, Trainer
 
 pytestmark = pytest.mark.whole
 
@@ -64,20 +63,15 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_same_bits_with_workers_and_after_an_interruption(data, banks, tmp_path, capsys):
+def test_same_bits_with_workers_and_after_an_interruption(
+    data, banks, tmp_path, capsys, stopped_after
+):
     whole = run_to(data, banks, tmp_path / "whole")
     said = capsys.readouterr().out
     assert "augmentation of waveforms: noise at 0 to 15 dB, music" in said
     assert "3 rooms, speeds [0.9, 1.0, 1.1]" in said
     assert same(whole, run_to(data, banks, tmp_path / "worker", "train.workers=1"))
-    step = Trainer._one_step
-
-    def interrupted(self, batch):
-        step(self, batch)
-        self.signalled = (self.epoch, self.step) == (1, 1)
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(Trainer, "_one_step", interrupted)
+    with stopped_after(1, 1):
         run_to(data, banks, tmp_path / "resumed")
     assert same(whole, run_to(data, banks, tmp_path / "resumed"))
     rows = [json.loads(line) for line in (tmp_path / "whole/train.jsonl").open()]

@@ -13,9 +13,9 @@ import torch
 
 from sv import checkpoint
 from sv.bin import average, train
-from sv.errors import InputError
+from sv.errors import InputError, OtherTraining
 from sv.training.monitor import TrainingFailed
-from sv.training.trainer import REQUEUE
+from sv.training.stopping import REQUEUE
 
 pytestmark = pytest.mark.whole
 
@@ -107,20 +107,10 @@ def test_killed_and_started_again_gives_the_same_bits(data, tmp_path, number):
     assert [row["epoch"] for row in rows] == list(range(1, 13))
 
 
-def test_interrupted_in_the_middle_of_an_epoch(data, trained, tmp_path, monkeypatch):
-    from sv.training.trainer import Interrupted, Trainer
-
+def test_interrupted_in_the_middle_of_an_epoch(data, trained, tmp_path, stopped_after):
     out = tmp_path / "middle"
-    original = Trainer._one_step
-
-    def step(self, batch):
-        original(self, batch)
-        self.signalled = (self.epoch, self.step) == (2, 1)
-
-    monkeypatch.setattr(Trainer, "_one_step", step)
-    with pytest.raises(Interrupted):
+    with stopped_after(2, 1):
         run_to(data, out, "train.epochs=6")
-    monkeypatch.undo()
     state = checkpoint.load(checkpoint.state_path(out))
     assert (state["epoch"], state["step"]) == (2, 1)
     run_to(data, out, "train.epochs=6")
@@ -146,7 +136,7 @@ def test_labels_have_no_influence(data, tmp_path):
 
 def test_other_settings_do_not_resume_silently(data, tmp_path):
     out = run_to(data, tmp_path / "exp", "train.epochs=1")
-    with pytest.raises(InputError, match=r"optim.lr was 0.005 and is 0.01.*--restart"):
+    with pytest.raises(OtherTraining, match=r"optim.lr was 0.005 and is 0.01.*--restart"):
         run_to(data, out, "train.epochs=1", "optim.lr=0.01")
     train.main([*arguments(data, out, "train.epochs=1", "optim.lr=0.01"), "--restart", "true"])
     assert "lr: 0.01" in (out / "config.yaml").read_text()
@@ -181,10 +171,9 @@ def test_another_bank_or_other_features_do_not_resume_silently(data, tmp_path, w
         train_with(tmp_path / "typo", data)
 
 
-def test_resuming_is_exact_for_methods_that_draw(data, tmp_path, monkeypatch):
+def test_resuming_is_exact_for_methods_that_draw(data, tmp_path, monkeypatch, stopped_after):
     """Dropout uses torch's generator, whose state must come back as it was."""
     from sv.methods.simclr import SimCLR
-    from sv.training.trainer import Interrupted, Trainer
 
     original = SimCLR.training_step
 
@@ -194,14 +183,7 @@ def test_resuming_is_exact_for_methods_that_draw(data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(SimCLR, "training_step", dropping)
     whole = run_to(data, tmp_path / "whole")
-    step = Trainer._one_step
-
-    def interrupted(self, batch):
-        step(self, batch)
-        self.signalled = (self.epoch, self.step) == (1, 1)
-
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(Trainer, "_one_step", interrupted)
+    with stopped_after(1, 1):
         run_to(data, tmp_path / "resumed")
     run_to(data, tmp_path / "resumed")
     assert same(weights(whole, 3), weights(tmp_path / "resumed", 3))

@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Kill training at random moments, start it again, and compare with a training never killed.
 
-    kill_test --kills 20 --case moco dino
-    kill_test --kills 20 --processes 2
+    python tests/kill_test.py --kills 20 --case moco dino
+    python tests/kill_test.py --kills 20 --processes 2
 
 Each case trains a tiny network (tests/tiny_methods.py) on made-up features, once from beginning to
 end and once through many lives, each ended by SIGKILL at a random step or in the middle of writing
@@ -122,7 +121,7 @@ def train(arguments, pipe, _):
 
 def launch(arguments, pipe, processes):
     """Train in several processes, of utils/processes; return the exit status."""
-    script = runpy.run_path(str(Path(__file__).with_name("processes")))
+    script = runpy.run_path(str(ROOT / "utils" / "processes"))
     # Both keep the pipe open, which ends when all have: only the first process writes to it.
     script["main"].__globals__["subprocess"] = SimpleNamespace(
         Popen=lambda command, env, preexec_fn: Forked(command[3:], pipe, env, preexec_fn)
@@ -178,7 +177,7 @@ def announce(pipe):
 
         return told
 
-    Trainer._one_step = telling(Trainer._one_step)
+    Trainer.train_step = telling(Trainer.train_step)
     checkpoint.save_state = telling(checkpoint.save_state)
 
 

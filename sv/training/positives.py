@@ -1,12 +1,38 @@
+<<<<<<< HEAD:sv/training/fill_memories.py
 """Fills the memories of SSPS by one look at the training set, before training goes on."""
+=======
+"""SSPS in a training: filled before the first step, prepared for an epoch, and its figures."""
+>>>>>>> b7b2957 (The training loop at a glance: state, signals, building and views have files of their own):sv/training/positives.py
 
 import torch
 
-from sv.methods.base import Method, Views
+from sv.methods.base import Method, Moment, Stats, Views
 from sv.sampling.ssps import SSPS
+from sv.training.oracle import Oracle
 
 MEMORIES = "positives."
 """Where the buffers of SSPS are in the state of a method."""
+
+
+def start_epoch(method: Method, moment: Moment, oracle: Oracle | None) -> Stats:
+    """Let the method and its positives prepare an epoch; return figures of it."""
+    figures = method.start_epoch(moment)
+    if method.positives is not None:
+        figures |= method.positives.start_epoch(int(moment.epoch))
+        if oracle is not None:
+            figures |= oracle.of_clusters(method.positives)
+    return figures
+
+
+def positive_figures(method: Method, views: Views, oracle: Oracle | None) -> Stats:
+    """Return how many anchors found a positive, and what true labels say of those."""
+    ssps = method.positives
+    if ssps is None or not ssps.sampling:
+        return {}
+    figures = {"coverage": ssps.coverage}
+    if oracle is not None:
+        figures |= oracle.of_positives(ssps, views.utterances)
+    return figures
 
 
 def steps_of_pass(ssps: SSPS | None, epoch: int, steps: int) -> list[tuple[int, int]]:

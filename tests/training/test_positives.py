@@ -12,7 +12,7 @@ from sv.methods import METHODS, build_method
 from sv.methods.base import Facts, Moment, Views
 from sv.sampling.ssps import SSPS as Memories
 from sv.sampling.ssps import SSPSConfig
-from sv.training.fill_memories import fill_step
+from sv.training.positives import fill_step
 
 PASS = [*SSPS, "ssps.fill=pass"]
 

@@ -1,0 +1,34 @@
+"""The networks of a training, with fresh weights: encoder, method, and SSPS where it is enabled."""
+
+import torch
+from torch import Tensor
+
+from sv import distributed
+from sv.crops.views import CropGroup
+from sv.encoders import build_encoder
+from sv.encoders.sync_norm import synchronise
+from sv.methods import build_method
+from sv.methods.base import Facts, Method
+from sv.sampling.ssps import SSPS
+from sv.training.experiment import Experiment
+
+
+def build(
+    settings: Experiment, facts: Facts, labels: Tensor | None, device: torch.device
+) -> tuple[Method, list[CropGroup]]:
+    """Return the method on its device, and the groups of crops that it wants.
+
+    labels: (N,) speaker of each utterance, for an ablation of SSPS.
+    """
+    method = build_method(build_encoder(settings.model), settings.method, facts)
+    if distributed.world_size() > 1 and settings.train.sync_batch_norm:
+        synchronise(method)
+    method.to(device)
+    groups = method.crop_groups(settings.data)
+    if settings.ssps.enabled:
+        dim, shape = method.encoder.embedding_dim, method.positive_shape
+        seed = settings.train.seed
+        positives = SSPS(settings.ssps, facts.utterances, dim, shape, seed, labels)
+        method.positives = positives.to(device)
+        groups = [*groups, positives.crop_group()]
+    return method, groups
