@@ -1,13 +1,13 @@
 """Finding bad audio: what is wrong with a file, and when too much of a corpus is bad.
 
 ``load`` decodes a file once and says what is wrong with it. Feature extraction uses the samples;
-``examine`` and ``separate`` use only the verdict. A bad utterance is listed and left out.
+``examine`` gives only the verdict. A bad utterance is listed and left out.
 More than 1 % of them means that something larger is wrong (a broken copy, a wrong folder), so the
 stage stops.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,6 @@ import numpy as np
 from sv.audio.files import read_audio
 from sv.errors import InputError
 from sv.files import atomic_write, shown
-from sv.progress import progress
 from sv.text import read_text
 
 FRAME_SECONDS = 0.025
@@ -75,18 +74,6 @@ def examine(
 ) -> str | None:
     """Return what is wrong with an audio file, or None if it can be used."""
     return load(path, sample_rate, channel)[1]
-
-
-def separate(wav_scp: Mapping[str, str], sample_rate: int = 16000) -> tuple[list[str], list[Bad]]:
-    """Examine utterances (id -> path of audio); return the good ids and the bad utterances."""
-    good, bad = [], []
-    for utterance, path in progress(wav_scp.items(), desc="checking audio", unit="utt"):
-        problem = examine(path, sample_rate)
-        if problem:
-            bad.append(Bad(utterance, path, problem))
-        else:
-            good.append(utterance)
-    return good, bad
 
 
 def write_bad(path: str | os.PathLike, bad: Iterable[Bad]) -> None:

@@ -137,7 +137,7 @@ def apply(args: Namespace, model: Calibration) -> None:
 def facts(args: Namespace, model: Calibration, trials: Trials) -> dict:
     """Return what the report should know; scores of one system keep the facts they had."""
     before = [read_info(path) for path in args.scores]
-    learned = getattr(model, "learned_from_", {})
+    learned = model.learned_from_
     on_test = learned.get("pairs") == trials.digest()
     if on_test:
         print(

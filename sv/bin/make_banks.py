@@ -17,6 +17,7 @@ Examples:
 import contextlib
 import logging
 import shutil
+from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -49,6 +50,22 @@ Clip = tuple[str, str, np.ndarray]
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and make both banks."""
+    args = options().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    how = {"num_mel_bins": args.num_mel_bins, "wave": args.wave == "true"}
+    parts = {"noise": (args.noise, write_noises), "rooms": (args.rir, write_rooms)}
+    for name, (source, write) in parts.items():
+        if source == "none":
+            shutil.rmtree(args.out / name, ignore_errors=True)  # one of an earlier run
+        elif source == "generated":
+            write(_generated(args.seed, name), args.out, **how)
+        else:
+            listed = args.out / f"bad_{name}"
+            write(_recorded(Path(source), name, listed, args.max_bad), args.out, **how)
+
+
+def options() -> ArgumentParser:
+    """Return the parser of the command line."""
     p = parser(__doc__)
     p.add_argument(
         "--noise", default="generated", help="folder of noise and music, 'generated', or 'none'"
@@ -68,18 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     p.add_argument("--max-bad", type=SHARE, default=MAX_BAD, help="tolerated share of bad files")
     p.add_argument("--seed", type=SEED, default=0, help="seed of generated noises and rooms")
-    args = p.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    options = {"num_mel_bins": args.num_mel_bins, "wave": args.wave == "true"}
-    parts = {"noise": (args.noise, write_noises), "rooms": (args.rir, write_rooms)}
-    for name, (source, write) in parts.items():
-        if source == "none":
-            shutil.rmtree(args.out / name, ignore_errors=True)  # one of an earlier run
-        elif source == "generated":
-            write(_generated(args.seed, name), args.out, **options)
-        else:
-            listed = args.out / f"bad_{name}"
-            write(_recorded(Path(source), name, listed, args.max_bad), args.out, **options)
+    return p
 
 
 def write_noises(clips: Iterable[Clip], out: Path, num_mel_bins: int, wave: bool = False) -> None:
@@ -144,21 +150,9 @@ def _recorded(root: Path, name: str, listed: Path, max_bad: float) -> Iterator[C
     Without a list, ids are relative paths without blanks, and folders tell the kind.
     """
     clips, bad = read_clips(root), []
-    unread = 0
     if clips is None:
-        found = find_files(root)
-        named = {name: name_problem(name) for name in found.audio}
-        bad = [Bad(shown(name), shown(root / name), p) for name, p in named.items() if p]
-        bad += [Bad(shown(n), shown(root / n), foreign_reason(n)) for n in found.foreign]
-        unread = len(bad)
-        clips = [
-            (
-                "-".join(relative.with_suffix("").parts).replace(" ", "_"),
-                noise_kind(relative),
-                root / relative,
-            )
-            for relative in map(Path, (name for name, problem in named.items() if not problem))
-        ]
+        clips, bad = _clips_below(root)
+    total = len(clips) + len(bad)
     for key, kind, path in progress(clips, desc=name, unit="file"):
         samples, problem = load(path)
         if problem:
@@ -167,9 +161,19 @@ def _recorded(root: Path, name: str, listed: Path, max_bad: float) -> Iterator[C
             yield key, kind, samples
     if bad:
         write_bad(listed, bad)
-        total = len(clips) + unread
         refuse_too_many(bad, total, str(listed), max_bad)
         print(f"{len(bad)} of {total} files are left out, see {listed}")
+
+
+def _clips_below(root: Path) -> tuple[list[tuple[str, str, Path]], list[Bad]]:
+    """Return (id, kind, path) of the audio files in a folder without a list, and useless names."""
+    found = find_files(root)
+    named = {name: name_problem(name) for name in found.audio}
+    bad = [Bad(shown(name), shown(root / name), p) for name, p in named.items() if p]
+    bad += [Bad(shown(n), shown(root / n), foreign_reason(n)) for n in found.foreign]
+    good = [Path(name) for name, problem in named.items() if not problem]
+    ids = ["-".join(relative.with_suffix("").parts).replace(" ", "_") for relative in good]
+    return [(i, noise_kind(p), root / p) for i, p in zip(ids, good, strict=True)], bad
 
 
 def _generated(seed: int, name: str) -> Iterator[Clip]:

@@ -113,7 +113,7 @@ def _calibration(args):
 
     if args.calibration is not None:
         fitted, made_on = Calibration.load(args.calibration), args.calibration.name
-        made_on = getattr(fitted, "learned_from_", {}).get("trials", made_on)
+        made_on = fitted.learned_from_.get("trials", made_on)
     else:
         from sv.data.trials import read_trials
         from sv.kaldi.arks import load_vectors

@@ -12,7 +12,7 @@ Examples:
 """
 
 import math
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from sv.cli import parser, run
@@ -150,9 +150,28 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line, measure, print, write."""
     args = options().parse_args(argv)
     systems = [named(text) for text in args.scores]
-    names = [name for name, _ in systems]
-    for option in ("det", "histogram"):
-        path = getattr(args, option)
+    _check(args, [name for name, _ in systems])
+    report = _measure(args, systems)
+    tables = _tables(report)
+    report.tables = [("Figures", tables[0][1]), *tables[1:]]
+    for heading, rows in tables:
+        print(f"{heading}\n{text_table(rows)}\n")
+    warnings = [f"warning: {c.text}" for c in report.checks if c.state == "warning"]
+    for line in warnings + report.notes:
+        print(line)
+    outputs = _outputs(args)
+    write_files(outputs, report)
+    if outputs.html:
+        print(f"report: {outputs.html}")
+    if args.results:
+        cells = row(report.results[0], args.trials, report.facts)
+        added = append_row(args.results, columns(_priors(args)), cells)
+        print(f"{'one row more' if added else 'the row is there already'} in {args.results}")
+
+
+def _check(args: Namespace, names: list[str]) -> None:
+    """Raise ``InputError`` for options that cannot be met, before anything is measured."""
+    for option, path in {"det": args.det, "histogram": args.histogram}.items():
         if path is not None and path.suffix not in (".png", ".pdf"):
             raise InputError(f"--{option} {path}: pictures are .png or .pdf; choose one of them")
     if len(set(names)) < len(names):
@@ -160,46 +179,40 @@ def main(argv: list[str] | None = None) -> None:
     if args.exp is not None and not args.exp.is_dir():
         raise InputError(f"--exp {args.exp}: no such folder")
 
-    p_targets = list(dict.fromkeys(args.p_target))
+
+def _priors(args: Namespace) -> list[float]:
+    """Return the priors of --p-target, each once."""
+    return list(dict.fromkeys(args.p_target))
+
+
+def _measure(args: Namespace, systems: list[tuple[str, Path]]) -> Report:
+    """Return the figures of all systems and what is known of them, still without tables."""
     trials = read_trials(args.trials)
-    labels = trials.require_both_classes()
+    trials.require_both_classes()
     scores = [match_scores(read_scores(path), trials) for _, path in systems]
     described = [System.of(*systems[0], args.exp, args.train_data)]
     described += [System.of(name, path) for name, path in systems[1:]]
     utt2spk = read_label_file(args.utt2spk) if args.utt2spk else None
     groups = speaker_groups(trials, utt2spk) if utt2spk else linked_groups(trials)
-    utt2group = read_label_file(args.utt2group) if args.utt2group else None
+    how = {
+        "groups": groups,
+        "resamples": args.resamples,
+        "seed": args.seed,
+        "llr": args.llr or all(system.info.get("llr") for system in described),
+        "utt2group": read_label_file(args.utt2group) if args.utt2group else None,
+    }
     results = [
-        evaluate(
-            name,
-            values,
-            trials,
-            p_targets,
-            groups=groups,
-            resamples=args.resamples,
-            seed=args.seed,
-            llr=args.llr or all(system.info.get("llr") for system in described),
-            utt2group=utt2group,
-        )
-        for name, values in zip(names, scores, strict=True)
+        evaluate(name, values, trials, _priors(args), **how)
+        for (name, _), values in zip(systems, scores, strict=True)
     ]
-
-    title = f"{args.trials}: {len(trials):,} trials, {int(labels.sum()):,} of them target"
-    tables = [
-        (title, figure_rows(results)),
-        (f"Differences from {names[0]}, on the same draws", difference_rows(results)),
-        ("Parts of the list", group_rows(results)),
-    ]
-    tables = [(heading, rows) for heading, rows in tables if rows]
-    found = checks(described, trials, utt2spk) + doubtful(results, trials, groups, utt2spk)
-    report = Report(
+    return Report(
         results=results,
         systems=described,
         trials=trials,
-        tables=[("Figures", tables[0][1]), *tables[1:]],
+        tables=[],
         notes=_notes(args, trials, groups, results),
         facts=training_facts(described[0].exp),
-        checks=found,
+        checks=checks(described, trials, utt2spk) + doubtful(results, trials, groups, utt2spk),
         intervals=_intervals(args, groups, results),
         list_name=args.list_name or list_version(trials),
         speakers=groups.count if utt2spk else None,
@@ -207,19 +220,21 @@ def main(argv: list[str] | None = None) -> None:
         utt2session=read_label_file(args.utt2session) if args.utt2session else None,
         embeddings=_embeddings(args, described[0]),
     )
-    for heading, rows in tables:
-        print(f"{heading}\n{text_table(rows)}\n")
-    for line in [f"warning: {c.text}" for c in found if c.state == "warning"] + report.notes:
-        print(line)
 
-    outputs = _outputs(args)
-    write_files(outputs, report)
-    if outputs.html:
-        print(f"report: {outputs.html}")
-    if args.results:
-        cells = row(results[0], args.trials, report.facts)
-        added = append_row(args.results, columns(p_targets), cells)
-        print(f"{'one row more' if added else 'the row is there already'} in {args.results}")
+
+def _tables(report: Report) -> list[tuple[str, list[list[str]]]]:
+    """Return (heading, rows with the header first) of the tables that have something in them."""
+    trials, results = report.trials, report.results
+    targets = int(trials.labels.sum())
+    tables = [
+        (
+            f"{trials.path}: {len(trials):,} trials, {targets:,} of them target",
+            figure_rows(results),
+        ),
+        (f"Differences from {results[0].name}, on the same draws", difference_rows(results)),
+        ("Parts of the list", group_rows(results)),
+    ]
+    return [(heading, rows) for heading, rows in tables if rows]
 
 
 def _intervals(args, groups: Groups, results: list[SystemResult]) -> str:
@@ -276,9 +291,9 @@ def _outputs(args) -> Outputs:
         outputs.html = args.html or args.out / "report.html"
         for key, stem in FILES.items():
             outputs.pictures[key] = [args.out / f"{stem}{form}" for form in (".png", ".pdf")]
-    for key in ("det", "histogram"):
-        if getattr(args, key) is not None:
-            outputs.pictures[key] = [getattr(args, key)]
+    for key, path in {"det": args.det, "histogram": args.histogram}.items():
+        if path is not None:
+            outputs.pictures[key] = [path]
     return outputs
 
 

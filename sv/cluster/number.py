@@ -73,48 +73,59 @@ def choose_k(
     held_out = np.random.default_rng(seed).random(count) < HELD_OUT
     most = count - int(held_out.sum())
     held_out = held_out[offset : offset + len(x)]
-    learn, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     tried = sorted(set(candidates)) if candidates is not None else grid(count)
+    _check_numbers(tried, most, count)
+    learn, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    select = torch.from_numpy if torch.is_tensor(x) else np.asarray
+    learn_x, test_x = x[select(learn)], x[select(test)]
+    options |= {"spherical": spherical, "seed": seed, "init": "k-means++", "sharded": sharded}
+    options["names"] = [names[i] for i in learn] if names else None
+
+    def measure(k: int) -> float:
+        found = kmeans(learn_x, k, **options)
+        score = silhouette(test_x, found.centroids, spherical=spherical, sharded=sharded)
+        if report is not None:
+            report(k, score)
+        return score
+
+    return _search(measure, tried, most, further=candidates is None)
+
+
+def _check_numbers(tried: list[int], most: int, count: int) -> None:
+    """Raise ``InputError`` unless all numbers of clusters are between 2 and ``most``."""
     if most == count or not tried or tried[0] < 2 or tried[-1] > most:
         raise InputError(
             f"the numbers of clusters to choose from, {', '.join(map(str, tried[:5]))}"
             f"{', ...' if len(tried) > 5 else ''}, must be between 2 and {most:,} for "
             f"{count:,} points (a tenth is held out)"
         )
-    select = torch.from_numpy if torch.is_tensor(x) else np.asarray
-    learn_x, test_x = x[select(learn)], x[select(test)]
-    learn_names = [names[i] for i in learn] if names else None
+
+
+def _search(
+    measure: Callable[[int], float], numbers: Sequence[int], most: int, further: bool
+) -> tuple[int, dict[int, float]]:
+    """Return the number with the best score, and the scores of all that were tried.
+
+    numbers: in ascending order; the search ends when PATIENCE in a row are worse than the best.
+    further: go on below the first number if that is the best, and at last try the numbers half way
+        between the best and its neighbours, up to ``most``.
+    """
     scores: dict[int, float] = {}
 
     def best() -> int:
         return max(scores, key=scores.get)
 
-    def measure(k: int) -> None:
-        found = kmeans(
-            learn_x,
-            k,
-            spherical=spherical,
-            seed=seed,
-            init="k-means++",
-            sharded=sharded,
-            names=learn_names,
-            **options,
-        )
-        scores[k] = silhouette(test_x, found.centroids, spherical=spherical, sharded=sharded)
-        if report is not None:
-            report(k, scores[k])
-
-    for k in tried:
-        measure(k)
+    for k in numbers:
+        scores[k] = measure(k)
         if list(scores).index(best()) < len(scores) - PATIENCE:
             break
-    if candidates is None:
-        while best() == min(scores) > 2:
-            measure(max(2, round(min(scores) / 2**0.5)))
-        middle = best()
-        for k in sorted({round(middle / 2**0.25), round(middle * 2**0.25)} - set(scores)):
-            if 2 <= k <= most:
-                measure(k)
+    while further and best() == min(scores) > 2:
+        k = max(2, round(min(scores) / 2**0.5))
+        scores[k] = measure(k)
+    middle = best()
+    for k in sorted({round(middle / 2**0.25), round(middle * 2**0.25)} - set(scores)):
+        if further and 2 <= k <= most:
+            scores[k] = measure(k)
     return best(), scores
 
 

@@ -1,9 +1,8 @@
 """Checks that training and test share no speaker; every preparation calls them."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from sv.data.labels import read_label_file
 from sv.errors import InputError
@@ -13,14 +12,6 @@ Labels = Mapping[str, str] | str | os.PathLike
 SHOWN = 5
 PROBE = 1024
 """Bytes of a file that are compared before all of it is."""
-
-
-class Overlap(NamedTuple):
-    """Two corpora that are known to share people, whose speaker names do not show it."""
-
-    train: str
-    test: str
-    reason: str
 
 
 def check_disjoint(train_labels: Labels, test_labels: Labels, *, allow: bool = False) -> list[str]:
@@ -81,32 +72,6 @@ def _middle(path: str) -> bytes:
     with Path(path).open("rb") as handle:
         handle.seek(os.fstat(handle.fileno()).st_size // 2)
         return handle.read(PROBE)
-
-
-def check_known_overlaps(
-    train_corpora: Collection[str],
-    test_corpora: Collection[str],
-    overlaps: Iterable[Overlap],
-    *,
-    allow: bool = False,
-) -> list[Overlap]:
-    """Return the known overlaps between what is trained on and what is tested on.
-
-    Names of speakers cannot show that one person is in two corpora, so a recipe keeps a table of
-    the cases that are known. The training corpora of a prepared set are the values of
-    ``data/labels/train/utt2group``.
-
-    Raises:
-        InputError: there is one and ``allow`` is false.
-    """
-    found = [one for one in overlaps if one.train in train_corpora and one.test in test_corpora]
-    if found and not allow:
-        shown = "; ".join(f"{one.train} with {one.test}: {one.reason}" for one in found)
-        raise InputError(
-            f"training and test share people ({shown}): an error rate on them would be flattered; "
-            "leave that corpus out of the training set"
-        )
-    return found
 
 
 def _speakers(labels: Labels) -> set[str]:

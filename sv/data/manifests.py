@@ -21,8 +21,6 @@ from sv.errors import InputError
 from sv.files import atomic_write
 from sv.kaldi.ids import id_problem
 
-KINDS = ("recordings", "supervisions", "cuts")
-
 
 def write_data_dir(
     out_dir: str | os.PathLike,

@@ -1,20 +1,19 @@
 """Encoders: ``features (batch, frames, mel)`` to ``embeddings (batch, embedding_dim)``.
 
 An encoder is one file with a config dataclass and a module. A line in ``ENCODERS`` makes it known.
-Each encoder has ``forward(features, lengths=None)``, ``embedding_dim`` and ``min_frames``.
+Both have a base class in `sv.encoders.base`, which says what the rest of the package uses of them.
 """
 
 from collections.abc import Iterable
 
-from torch import nn
-
+from sv.encoders.base import Encoder, EncoderConfig
 from sv.encoders.ecapa import EcapaConfig, EcapaTdnn
 from sv.encoders.resnet import FastResNet34, FastResNet34Config, ThinResNet34, ThinResNet34Config
 from sv.encoders.resnet_2023 import ResNet34Of2023, ResNet34Of2023Config
 from sv.encoders.separative import SeparativeConfig, SeparativeEncoder
 from sv.errors import InputError
 
-ENCODERS: dict[str, tuple[type[nn.Module], type]] = {
+ENCODERS: dict[str, tuple[type[Encoder], type[EncoderConfig]]] = {
     "ecapa": (EcapaTdnn, EcapaConfig),
     "fast_resnet34": (FastResNet34, FastResNet34Config),
     "thin_resnet34": (ThinResNet34, ThinResNet34Config),
@@ -23,7 +22,7 @@ ENCODERS: dict[str, tuple[type[nn.Module], type]] = {
 }
 
 
-def build_encoder(config: EcapaConfig | FastResNet34Config | SeparativeConfig) -> nn.Module:
+def build_encoder(config: EncoderConfig) -> Encoder:
     """Return the encoder that ``config`` describes, with fresh weights.
 
     Raises:
@@ -58,6 +57,8 @@ def check_variant(config: object, weights: Iterable[str]) -> None:
 __all__ = [
     "ENCODERS",
     "EcapaConfig",
+    "Encoder",
+    "EncoderConfig",
     "FastResNet34Config",
     "ResNet34Of2023Config",
     "SeparativeConfig",

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from sv.encoders.base import Encoder, EncoderConfig
 from sv.encoders.masking import (
     at_least_float32,
     check_features,
@@ -28,7 +29,7 @@ SPEECHBRAIN_FLOOR = 1e-12
 
 
 @dataclass
-class EcapaConfig:
+class EcapaConfig(EncoderConfig):
     """Settings of an ECAPA-TDNN; the defaults are the published 6.2 M parameter network.
 
     The pooled layer has 1,536 channels for C = 512 and for C = 1024: this gives the published 6.2 M
@@ -175,10 +176,8 @@ class SERes2NetBlock(nn.Module):
         return self.gate(y, x, mask)
 
 
-class EcapaTdnn(nn.Module):
+class EcapaTdnn(Encoder):
     """Convolution of 5 frames, three SE-Res2Net blocks, attentive statistics, one linear layer."""
-
-    min_frames = 1  # convolutions pad with zeros: even one frame has an embedding
 
     def __init__(self, config: EcapaConfig):
         super().__init__()

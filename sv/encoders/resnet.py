@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.encoders.base import Encoder, EncoderConfig
 from sv.encoders.masking import (
     at_least_float32,
     check_features,
@@ -30,7 +31,7 @@ BLOCKS = (3, 4, 6, 3)
 
 
 @dataclass
-class FastResNet34Config:
+class FastResNet34Config(EncoderConfig):
     """Settings of a Fast ResNet-34; the defaults are the published 1.4 M parameter network.
 
     Widths are multiples of 16. With 8 channels the float32 backward pass of oneDNN in torch 2.11
@@ -118,10 +119,9 @@ class SEBasicBlock(nn.Module):
         return self.gate(y, self.shortcut(x), shorter).relu_()
 
 
-class FastResNet34(nn.Module):
+class FastResNet34(Encoder):
     """7x7 stem, four stages of SE blocks, mean over frequency, pooling, one linear layer."""
 
-    min_frames = 1  # convolutions pad with zeros: even one frame has an embedding
     stem_kernel, stem_stride, stem_bias = 7, (2, 1), False
     strides = (1, 2, 2, 1)
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sv.config import option
+from sv.encoders.base import Encoder, EncoderConfig
 from sv.encoders.masking import at_least_float32, check_features, frame_mask, strided, zero_padding
 from sv.encoders.pooling import AttentiveStatisticsPooling
 from sv.encoders.sizes import refuse_empty_layers
@@ -27,7 +28,7 @@ QUIETEST = -7.0
 
 
 @dataclass
-class SeparativeConfig:
+class SeparativeConfig(EncoderConfig):
     """Settings of the separative encoder."""
 
     name: str = option("separative", "this encoder's name in ENCODERS")
@@ -91,10 +92,8 @@ class Separated:
     shares: Tensor
 
 
-class SeparativeEncoder(nn.Module):
+class SeparativeEncoder(Encoder):
     """A trunk, masks for every source, and one embedding for every source."""
-
-    min_frames = 1
 
     def __init__(self, config: SeparativeConfig):
         super().__init__()

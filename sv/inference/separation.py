@@ -73,7 +73,7 @@ def separate(model: SpeakerModel, samples: np.ndarray) -> Voices:
         InputError: the model does not separate, or the recording is too short.
     """
     encoder = model.embedder.encoder
-    if getattr(encoder, "sources", 1) < 2:
+    if encoder.sources < 2:
         raise InputError(
             f"the model's encoder is {model.embedder.settings['name']} of one source: train one "
             "that separates, such as conf/csc.yaml of recipe v4"

@@ -15,6 +15,7 @@ import torch
 
 from sv.crops.index import TrainingIndex
 from sv.data.trials import Trials
+from sv.encoders.separative import SeparativeEncoder
 from sv.errors import InputError
 from sv.features.normalise import normalise
 from sv.inference.embed import batches_by_length
@@ -45,7 +46,7 @@ def embed_sources(
         InputError: the model does not separate, or was trained on other features.
     """
     encoder = embedder.encoder
-    if not hasattr(encoder, "separate"):
+    if not isinstance(encoder, SeparativeEncoder):
         raise InputError(
             f"the model's encoder is {embedder.settings['name']}: only a separative one has sources"
         )

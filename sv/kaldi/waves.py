@@ -7,14 +7,13 @@ an hour, is that of the WAV files.
 """
 
 import mmap
-import os
 import struct
 from typing import NamedTuple
 
 import numpy as np
 
 from sv.errors import InputError
-from sv.kaldi.format import map_file, refuse_truncated
+from sv.kaldi.format import refuse_truncated
 from sv.kaldi.windows import WindowReader
 
 SAMPLE = np.dtype("<i2")
@@ -98,13 +97,6 @@ def parse(buffer, offset: int, where: str) -> Waveform:
     if at + length > size:
         refuse_truncated(where, at + length, size)
     return Waveform(form[2], length // 2, at)
-
-
-def read_waveform(path: str | os.PathLike, offset: int) -> tuple[int, np.ndarray]:
-    """Return (rate in Hz, int16 (samples,)) of the waveform at ``offset`` of an ark."""
-    buffer = map_file(path)
-    found = parse(buffer, offset, str(path))
-    return found.rate, np.frombuffer(buffer, SAMPLE, found.samples, found.data).astype(np.int16)
 
 
 class WaveReader(WindowReader):

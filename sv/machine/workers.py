@@ -125,9 +125,7 @@ def in_child(function: Callable[..., Result], *arguments: Any, what: str) -> Res
 def _answer(connection, function: Callable[..., Any], arguments: tuple) -> None:
     try:
         answer = True, function(*arguments)
-    except InputError as error:
-        answer = False, type(error)(str(error))
-    except (OSError, MemoryError) as error:
+    except (InputError, OSError, MemoryError) as error:
         answer = False, error
     except Exception:
         answer = False, RuntimeError(f"in a worker process:\n{traceback.format_exc()}")

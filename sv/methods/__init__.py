@@ -4,9 +4,8 @@ A method is a ``sv.methods.base.Method``: networks, the crops that it needs, and
 ``training_step(views) -> (loss, stats)``. A line in ``METHODS`` makes it known to configurations.
 """
 
-from torch import nn
-
-from sv.methods.base import Facts, Method
+from sv.encoders.base import Encoder
+from sv.methods.base import Facts, Method, MethodConfig
 from sv.methods.byol import BYOL, BYOLConfig
 from sv.methods.classify import Classify, ClassifyConfig
 from sv.methods.csc import CSC, CSCConfig, SupervisedCSC, SupervisedCSCConfig
@@ -17,7 +16,7 @@ from sv.methods.supcon import HSCL, HSCLConfig, SupCon, SupConConfig
 from sv.methods.swav import SwAV, SwAVConfig
 from sv.methods.vicreg import VICReg, VICRegConfig
 
-METHODS: dict[str, tuple[type[Method], type]] = {
+METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
     "simclr": (SimCLR, SimCLRConfig),
     "moco": (MoCo, MoCoConfig),
     "dino": (DINO, DINOConfig),
@@ -33,7 +32,7 @@ METHODS: dict[str, tuple[type[Method], type]] = {
 """``method.name`` → (module, settings)."""
 
 
-def build_method(encoder: nn.Module, config, facts: Facts | None = None) -> Method:
+def build_method(encoder: Encoder, config: MethodConfig, facts: Facts | None = None) -> Method:
     """Return the method that ``config`` describes, around ``encoder``.
 
     facts: what is known of the training set; nothing by default.

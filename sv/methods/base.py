@@ -1,13 +1,15 @@
 """The interface between the training loop and a method: Method, and the batch it gets, Views."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from sv.crops.front_end import FrontEnd
 from sv.crops.views import Batch, CropGroup, DataConfig
+from sv.encoders.base import Encoder
 from sv.methods.momentum import follow
 from sv.sampling.ssps import SSPS
 
@@ -97,6 +99,18 @@ class Views:
         return cls(crops, utterances, speakers, moment or Moment(), sources)
 
 
+class MethodConfig:
+    """Settings of a method. A subclass is a dataclass; it may make fields of these."""
+
+    name: str
+
+    projector: ClassVar[Sequence[int]] = ()
+    """Sizes of the layers between embedding and loss."""
+
+    drop_collisions: ClassVar[bool] = False
+    """Whether utterances of the anchor's speaker are no negatives, which needs labels."""
+
+
 class Method(nn.Module):
     """A framework: networks, and one step of training them.
 
@@ -107,7 +121,7 @@ class Method(nn.Module):
     needs_labels = False
     """Whether ``training_step`` wants ``views.labels``: true of supervised methods only."""
 
-    def __init__(self, encoder: nn.Module, config: Any):
+    def __init__(self, encoder: Encoder, config: MethodConfig):
         super().__init__()
         self.config = config
         self.encoder = encoder
@@ -117,7 +131,7 @@ class Method(nn.Module):
     @property
     def head_dim(self) -> int:
         """Size of what enters the loss: of the projector's last layer, or of an embedding."""
-        return (getattr(self.config, "projector", None) or [self.encoder.embedding_dim])[-1]
+        return [self.encoder.embedding_dim, *self.config.projector][-1]
 
     @property
     def positive_shape(self) -> tuple[int, ...]:

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from sv.config import option
 from sv.encoders.heads import mlp
 from sv.losses import byol_loss
-from sv.methods.base import Facts, Method, Moment, Stats, Views, check_sizes
+from sv.methods.base import Facts, Method, MethodConfig, Moment, Stats, Views, check_sizes
 from sv.methods.figures import pair_cosines
 from sv.methods.momentum import follower, rising
 
 
 @dataclass
-class BYOLConfig:
+class BYOLConfig(MethodConfig):
     """Grill et al. 2020 (arXiv 2006.07733), in its sizes; no speaker recipe of it is published."""
 
     name: str = field(default="byol", metadata={"help": "the method"})

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from sv.config import option
 from sv.losses import aam_softmax
-from sv.methods.base import Facts, Method, Stats, Views
+from sv.methods.base import Facts, Method, MethodConfig, Stats, Views
 from sv.methods.supcon import contrast, crop_labels
 
 
 @dataclass
-class ClassifyConfig:
+class ClassifyConfig(MethodConfig):
     """AAM-Softmax (Deng et al., CVPR 2019) with the settings of arXiv 2507.17540."""
 
     name: str = field(default="aam", metadata={"help": "the method"})

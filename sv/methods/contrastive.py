@@ -8,13 +8,13 @@ from torch import Tensor
 from sv.config import option
 from sv.losses import AdaptiveMargin
 from sv.losses.margins import chance_level, check_margin, usual_margin
-from sv.methods.base import check_sizes
+from sv.methods.base import MethodConfig, check_sizes
 
 # ---------------------------------------------------------------- the options of a margin
 
 
 @dataclass
-class MarginOptions:
+class MarginOptions(MethodConfig):
     """Fields for the settings of a method; formulas and sources are in `sv.losses.margins`."""
 
     margin: float | None = option(

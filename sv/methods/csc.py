@@ -21,7 +21,7 @@ from sv.distributed import elsewhere, factor_of_mean, gather
 from sv.errors import InputError
 from sv.losses.separative import cross_attention, csl_scores, pit_loss, separative_loss
 from sv.losses.temperature import LearnableTemperature
-from sv.methods.base import Facts, Method, Stats, Views
+from sv.methods.base import Facts, Method, MethodConfig, Stats, Views
 from sv.methods.figures import pair_cosines
 
 GROUP = "mixtures"
@@ -30,7 +30,7 @@ SILENT = -50.0
 
 
 @dataclass
-class CSCConfig:
+class CSCConfig(MethodConfig):
     """Settings of contrastive separative coding; those of the mixtures are in ``mixing``."""
 
     name: str = field(default="csc", metadata={"help": "the method"})
@@ -83,7 +83,7 @@ class CSC(Method):
 
     def __init__(self, encoder: nn.Module, config: CSCConfig, facts: Facts | None = None):
         super().__init__(encoder, config)
-        if getattr(encoder, "sources", 1) < 2:
+        if encoder.sources < 2:
             raise InputError(
                 f"{config.name} separates speakers: it needs model.name separative and "
                 "model.sources of 2 or more"

@@ -13,13 +13,13 @@ from sv.distributed import all_reduce_mean, gather
 from sv.encoders.heads import DinoHead
 from sv.errors import InputError
 from sv.losses import dino_loss, sinkhorn, update_center, view_cross_entropy
-from sv.methods.base import Facts, Method, Moment, Stats, Views, check_sizes
+from sv.methods.base import Facts, Method, MethodConfig, Moment, Stats, Views, check_sizes
 from sv.methods.figures import output_use, pair_cosines
 from sv.methods.momentum import follow, follower, rising
 
 
 @dataclass
-class DINOConfig:
+class DINOConfig(MethodConfig):
     """Caron et al. 2021 (arXiv 2104.14294), defaults as run for speakers in arXiv 2505.14561."""
 
     name: str = field(default="dino", metadata={"help": "the method"})

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from sv.config import option
 from sv.distributed import gather, own_rows
 from sv.losses import LearnableTemperature, h_scl, supcon
-from sv.methods.base import Facts, Method, Stats, Views
+from sv.methods.base import Facts, Method, MethodConfig, Stats, Views
 
 HARDEST = 0.01
 """Share of an anchor's negatives whose mean cosine is logged."""
 
 
 @dataclass
-class SupConConfig:
+class SupConConfig(MethodConfig):
     """SupCon with the published settings."""
 
     name: str = field(default="supcon", metadata={"help": "the method"})

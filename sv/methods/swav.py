@@ -11,13 +11,13 @@ from sv.config import option
 from sv.distributed import gather, rank, world_size
 from sv.encoders.heads import mlp
 from sv.losses import sinkhorn, swav_loss
-from sv.methods.base import Facts, Method, Moment, Stats, Views, check_sizes
+from sv.methods.base import Facts, Method, MethodConfig, Moment, Stats, Views, check_sizes
 from sv.methods.figures import output_use, pair_cosines
 from sv.methods.queue import Queue, check_queue
 
 
 @dataclass
-class SwAVConfig:
+class SwAVConfig(MethodConfig):
     """Caron et al. 2020 (arXiv 2006.09882), with the settings of arXiv 2505.14561."""
 
     name: str = field(default="swav", metadata={"help": "the method"})

@@ -8,12 +8,12 @@ from sv.config import option
 from sv.distributed import gather
 from sv.encoders.heads import mlp
 from sv.losses import vicreg_loss
-from sv.methods.base import Facts, Method, Stats, Views, check_sizes
+from sv.methods.base import Facts, Method, MethodConfig, Stats, Views, check_sizes
 from sv.methods.figures import pair_cosines
 
 
 @dataclass
-class VICRegConfig:
+class VICRegConfig(MethodConfig):
     """Bardes et al. 2022 (arXiv 2105.04906), weights and projector as in arXiv 2505.14561."""
 
     name: str = field(default="vicreg", metadata={"help": "the method"})

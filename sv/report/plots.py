@@ -36,7 +36,6 @@ STYLES = ("-", "--", ":")
 MARKS = ("s", "^", "D", "v")
 POINTS = 2000
 DPI = 120
-FILE_FORMATS = (".png", ".pdf")
 
 RC = {
     "font.size": 10,

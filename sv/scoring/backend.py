@@ -7,7 +7,9 @@ and a JSON header, which cannot run anything (``npz`` would need a second file f
 
 import inspect
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -21,6 +23,9 @@ Kind = TypeVar("Kind", bound="Backend")
 
 class Backend:
     """Base of the back-ends that are learned from data."""
+
+    learned_from_: Mapping[str, str] = MappingProxyType({})
+    """What it was learned from, for a reader of the file; nothing where nobody has said so."""
 
     def settings(self) -> dict:
         """Return the constructor's arguments."""

@@ -9,16 +9,12 @@ from sv.scoring.pairs import (
     Embeddings,
     Prepared,
     check_dimension,
-    inner_products,
     prepare_sides,
     score_sides,
     shown,
 )
 
 SHOWN = 5
-
-# Rows of length one: their inner products are cosines.
-cosine_of_pairs = inner_products
 
 
 def unit_rows(ids: list[str], vectors: np.ndarray, mean: np.ndarray | None = None) -> np.ndarray:
@@ -52,6 +48,8 @@ class Cosine(Backend):
     ``fit`` needs no labels. Learned: ``mean_`` (dim,) float32, or None without ``center``.
     """
 
+    mean_: np.ndarray | None = None
+
     def __init__(self, center: bool = False):
         self.center = center
 
@@ -65,12 +63,12 @@ class Cosine(Backend):
     def transform(self, vectors: np.ndarray, ids: list[str] | None = None) -> np.ndarray:
         """Return unit rows (n, dim) float32, whose inner products are the scores."""
         ids = ids if ids is not None else [f"row {n}" for n in range(len(vectors))]
-        return unit_rows(ids, vectors, getattr(self, "mean_", None))
+        return unit_rows(ids, vectors, self.mean_)
 
     def prepare(self, ids: list[str], vectors: np.ndarray) -> Prepared:
         """As ``transform``, in the place of ``vectors``, and in the form that ``pairs`` scores."""
         vectors = np.asarray(vectors, dtype=np.float32)
-        return Prepared(_to_unit_rows(ids, vectors, getattr(self, "mean_", None)))
+        return Prepared(_to_unit_rows(ids, vectors, self.mean_))
 
 
 def score_trials(

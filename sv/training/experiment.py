@@ -8,10 +8,11 @@ from sv import config
 from sv.config import option
 from sv.crops.views import DataConfig
 from sv.device import Precision
-from sv.encoders import ENCODERS
+from sv.encoders import ENCODERS, EncoderConfig
 from sv.features.augment import AugmentConfig
 from sv.features.mixing import MixingConfig
 from sv.methods import METHODS
+from sv.methods.base import MethodConfig
 from sv.sampling.chns import BatchesConfig
 from sv.sampling.ssps import SSPSConfig
 from sv.training.optim import OptimConfig
@@ -91,8 +92,8 @@ class Experiment:
     data: DataConfig
     augment: AugmentConfig
     mixing: MixingConfig
-    model: Any
-    method: Any
+    model: EncoderConfig
+    method: MethodConfig
     ssps: SSPSConfig
     batches: BatchesConfig
     optim: OptimConfig

@@ -67,7 +67,7 @@ def _check_mixtures(settings: Experiment, source: ViewSource) -> None:
     """Mixtures of more speakers than the encoder separates would fail in the first step."""
     if not any(group.sources for group in source.groups):
         return
-    most, sources = 1 + settings.mixing.interferers[1], getattr(settings.model, "sources", 1)
+    most, sources = 1 + settings.mixing.interferers[1], settings.model.sources
     if settings.mixing.probability > 0 and most > sources:
         raise InputError(
             f"mixtures have up to {most} speakers and model.sources is {sources}: set it to "

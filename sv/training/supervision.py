@@ -66,7 +66,7 @@ def supervise(
     how, name = settings.batches, settings.method.name
     supervised = METHODS[name][0].needs_labels
     ablation = None
-    if getattr(settings.method, "drop_collisions", False):
+    if settings.method.drop_collisions:
         ablation = "method.drop_collisions"
     elif settings.ssps.enabled and settings.ssps.neighbours == "speakers":
         ablation = "ssps.neighbours = speakers"

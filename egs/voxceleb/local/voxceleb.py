@@ -11,9 +11,9 @@ directories are lhotse manifests all the same.
 import csv
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from sv.corpora.counts import Counts, check_counts
-from sv.data.guard import Overlap
 from sv.data.trials import Trials, read_distributed
 from sv.errors import InputError
 from sv.text import read_text
@@ -49,6 +49,15 @@ TRAIN_SETS = {
     "voxceleb1": "voxceleb1-dev",
     "voxceleb2-test": "voxceleb2-test",
 }
+
+
+class Overlap(NamedTuple):
+    """Two corpora that are known to share people, whose speaker names do not show it."""
+
+    train: str
+    test: str
+    reason: str
+
 
 # The lists of the same corpus need no entry: there the names of speakers show it.
 OVERLAPS = (
