@@ -100,7 +100,7 @@ def save_state(exp: str | Path, content: dict[str, Any]) -> None:
 
     The state before the last stays as ``previous.pt``. A damaged ``last.pt`` is removed and not
     moved there: if the process were killed between the two renames of the next save, only the
-    damaged file would be left (``utils/kill_test --damage 0.5`` found this).
+    damaged file would be left (``tests/kill_test.py --damage 0.5`` found this).
     """
     save(state_path(exp), content, former=previous_path(exp))
 

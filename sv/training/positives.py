@@ -1,8 +1,4 @@
-<<<<<<< HEAD:sv/training/fill_memories.py
-"""Fills the memories of SSPS by one look at the training set, before training goes on."""
-=======
-"""SSPS in a training: filled before the first step, prepared for an epoch, and its figures."""
->>>>>>> b7b2957 (The training loop at a glance: state, signals, building and views have files of their own):sv/training/positives.py
+"""SSPS in a training: it fills its memories, prepares an epoch, and gives figures for the log."""
 
 import torch
 

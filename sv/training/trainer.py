@@ -5,12 +5,8 @@ gradients → update. The learning rate depends on epochs only. Every epoch and 
 checkpoint, every epoch writes a line to the log, and training stops if it learns nothing.
 
 Resuming is exact: batches are pure functions of (seed, epoch, step), and everything else that
-<<<<<<< HEAD
-changes is in the checkpoint. A training that was killed and started again ends with the same bits.
-=======
-changes is in the checkpoint (`sv.training.state`). A killed training that is started again ends
-with the same bits.
->>>>>>> b7b2957 (The training loop at a glance: state, signals, building and views have files of their own)
+changes is in the checkpoint (`sv.training.state`). A training that was killed and started again
+ends with the same bits.
 
 With several processes, each takes its share of every batch. Gradients and figures are averaged,
 and the first process writes (see `sv.distributed`). Everything else is the same in all processes,
