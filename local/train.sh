@@ -59,9 +59,11 @@ LAUNCH_TITLE="training of $exp" "${launch[@]}" "${job[@]}" \
   --config "$config" --data "$data" --banks "$banks" --out "$exp" \
   ${overrides[@]+"${overrides[@]}"} --restart "$force" || {
   status=$?
-  case $(tail -n 1 "$first_log") in # ends in the status of the program (sv/cli.py says which)
-    *"exit status 2") refused=true ;;
-    *"exit status 4") refused=true
+  # A log ends with the status of the program (sv/cli.py says which), also that of Kaldi's run.pl.
+  case $(tail -n 1 "$first_log") in
+    *"exit status 2" | "# Ended (code 2)"*) refused=true ;;
+    *"exit status 4" | "# Ended (code 4)"*)
+      refused=true
       echo "train.sh: a recipe's --name gives another folder, --force true starts over in this" >&2 ;;
     *) refused=false ;;
   esac

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from sv import cli
-from sv.errors import InputError
+from sv.errors import InputError, OtherTraining
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,6 +43,11 @@ def test_troubles_with_files_name_the_file_and_the_remedy(capsys, number, remedy
 
 def test_bad_input_is_status_2(capsys):
     assert ending(capsys, InputError("x.yaml: no")) == (2, "error: x.yaml: no\n")
+
+
+def test_a_checkpoint_of_another_training_has_a_status_of_its_own(capsys):
+    """By it local/train.sh knows that it may hint at --name."""
+    assert ending(capsys, OtherTraining("last.pt: no")) == (4, "error: last.pt: no\n")
 
 
 def test_our_own_defects_keep_their_traceback(capsys):

@@ -1,4 +1,4 @@
-"""What no file of ours may do: run what it reads, or start a shell."""
+"""What no file of ours may do: run what it reads, start a shell, or be too long."""
 
 import ast
 from pathlib import Path
@@ -70,6 +70,12 @@ def test_nothing_that_is_read_is_run():
     assert found == []
     names = {path.name for path in sources()}
     assert {"once", "launch", "train.py", "voxceleb.py", "harness.py"} <= names
+
+
+def test_no_file_is_too_long_to_read():
+    tests = (ROOT / "tests").rglob("*.py")
+    long = {p.name: n for p in [*sources(), *tests] if (n := len(p.read_text().splitlines())) > 500}
+    assert long == {}
 
 
 @pytest.mark.parametrize(

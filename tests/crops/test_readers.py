@@ -19,7 +19,7 @@ from sv.crops.batches import RandomBatches
 from sv.crops.index import TrainingIndex
 from sv.crops.readers import read
 from sv.crops.views import CropGroup, ViewSource
-from sv.errors import InputError, LostWorker, OutOfMemory
+from sv.errors import InputError, LostWorker, OutOfMemory, Truncated
 from sv.features.augment import AugmentConfig
 from sv.features.mixing import MixingConfig
 from sv.machine import memory
@@ -94,6 +94,7 @@ def test_arrays_of_a_batch_can_be_kept_if_they_are_small(source):
     ("error", "kind", "words"),
     [
         (InputError("a.ark: damaged: x\ny"), InputError, "a.ark: damaged: x\ny"),
+        (Truncated("is cut off", "a.wav"), Truncated, "a.wav is cut off"),
         (OSError(errno.ESTALE, "stale", "b.ark"), OSError, "[Errno 116] stale: 'b.ark'"),
         (MemoryError("Unable to allocate 3 GiB"), MemoryError, "Unable to allocate 3 GiB"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError, None),

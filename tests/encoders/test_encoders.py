@@ -13,6 +13,7 @@ from sv.encoders import (
     ThinResNet34Config,
     build_encoder,
 )
+from sv.encoders.base import Encoder, EncoderConfig
 from sv.encoders.heads import mlp
 from sv.errors import InputError
 
@@ -54,6 +55,11 @@ def encoder(request):
 
 def test_every_tiny_config_is_of_a_known_encoder():
     assert {config.name for config in TINY.values()} == set(ENCODERS)
+
+
+def test_encoders_and_their_settings_have_the_base_classes():
+    for encoder, config in ENCODERS.values():
+        assert issubclass(encoder, Encoder) and issubclass(config, EncoderConfig)
 
 
 @pytest.mark.parametrize("garbage", [0.0, 100.0, float("nan")])

@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from sv.errors import InputError, LostWorker
+from sv.errors import InputError, LostWorker, Truncated
 from sv.machine import workers
 
 PATIENCE = 60
@@ -45,6 +45,8 @@ def test_a_child_returns_or_raises_what_the_function_does():
     assert workers.in_child(double, 21, what="x") == 42
     with pytest.raises(InputError, match="^no such voice$"):
         workers.in_child(fail, InputError, "no such voice", what="x")
+    with pytest.raises(Truncated, match="^a.wav is cut off$"):
+        workers.in_child(fail, Truncated, "is cut off", "a.wav", what="x")
     with pytest.raises(PermissionError) as caught:
         workers.in_child(fail, OSError, errno.EACCES, "denied", "there", what="x")
     assert caught.value.filename == "there"

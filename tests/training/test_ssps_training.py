@@ -141,6 +141,10 @@ def test_a_base_that_does_not_fit_is_refused(data, base, tmp_path):
         run(data, tmp_path / "b", "train.epochs=5", "model.embedding_dim=32", base=base)
     with pytest.raises(InputError, match="another method or head"):
         run(data, tmp_path / "c", "train.epochs=5", "method.projector=[8]", base=base)
+    heads = {size: ["train.epochs=5", f"method.projector=[{size}]"] for size in (8, 6)}
+    other = run(data, tmp_path / "eight", *heads[8], "train.stop=1")
+    with pytest.raises(InputError, match=r"another method or head \(projector.0.weight does not"):
+        run(data, tmp_path / "six", *heads[6], base=other)
     with pytest.raises(InputError, match="nowhere.*there is no such file"):
         run(data, tmp_path / "d", "train.epochs=5", base=tmp_path / "nowhere")
 
