@@ -101,37 +101,48 @@ def scan(
     if named is not None:
         _refuse_bad_trials(Path(trials), corpus, bad, named)
 
-    test_ids = {file.id for _, *pair in named or [] for file in pair}
-    test_speakers = {f.speaker for _, *pair in named or [] for f in pair if f.speaker is not None}
-    allowed = None if chosen is None else {file.id for file in chosen}
-    candidates = [
-        u for u in utterances if u.id not in test_ids and (allowed is None or u.id in allowed)
-    ]
-    train = [u for u in candidates if u.speaker not in test_speakers]
-    test = [u for u in utterances if u.id in test_ids]
-    copies = copies_of({u.id: u.path for u in train}, {u.id: u.path for u in test})
-    same = {u.speaker for u in train if u.id in copies and u.speaker is not None}
-    train = [u for u in train if u.id not in copies and u.speaker not in same]
+    tested = [file for _, *pair in named or [] for file in pair]
     result = FolderCorpus(
         layout=layout,
-        train=train,
-        test=test,
+        train=[],
         trials=None if named is None else [(n, e.id, t.id) for n, e, t in named],
         bad=listed,
         foreign=found.foreign,
-        copies=copies,
-        left_out=len(candidates) - len(train),
         ambiguous_speakers=[] if group_speakers else speakers_in_several_groups(files),
     )
-    if not train:
+    _split(result, utterances, tested, None if chosen is None else {file.id for file in chosen})
+    if not result.train:
+        copies = result.copies
         raise InputError(
-            f"{corpus}: no utterance is left to train on: {len(test_ids):,} are named by the "
-            f"trials, {result.left_out:,} are of their speakers"
+            f"{corpus}: no utterance is left to train on: {len({f.id for f in tested}):,} are named "
+            f"by the trials, {result.left_out:,} are of their speakers"
             + (f" ({_copies_sentence(copies)})" if copies else "")
             + (", and the training list allows no other" if chosen is not None else "")
             + "; add audio of other speakers"
         )
     return result
+
+
+def _split(
+    corpus: FolderCorpus,
+    utterances: Sequence[Utterance],
+    tested: Sequence[AudioFile],
+    allowed: set[str] | None,
+) -> None:
+    """Fill in the test set, and the training set that has nobody of the test set.
+
+    tested: the files that the trials name.
+    allowed: ids of the utterances that may be trained on; None: all.
+    """
+    ids = {file.id for file in tested}
+    speakers = {file.speaker for file in tested if file.speaker is not None}
+    candidates = [u for u in utterances if u.id not in ids and (allowed is None or u.id in allowed)]
+    train = [u for u in candidates if u.speaker not in speakers]
+    corpus.test = [u for u in utterances if u.id in ids]
+    corpus.copies = copies_of({u.id: u.path for u in train}, {u.id: u.path for u in corpus.test})
+    same = {u.speaker for u in train if u.id in corpus.copies and u.speaker is not None}
+    corpus.train = [u for u in train if u.id not in corpus.copies and u.speaker not in same]
+    corpus.left_out = len(candidates) - len(corpus.train)
 
 
 def _usable_names(corpus: Path, found: Found) -> tuple[list[str], list[tuple[str, str]]]:
