@@ -112,10 +112,10 @@ def scan(
     )
     _split(result, utterances, tested, None if chosen is None else {file.id for file in chosen})
     if not result.train:
-        copies = result.copies
+        copies, count = result.copies, len({file.id for file in tested})
         raise InputError(
-            f"{corpus}: no utterance is left to train on: {len({f.id for f in tested}):,} are named "
-            f"by the trials, {result.left_out:,} are of their speakers"
+            f"{corpus}: no utterance is left to train on: {count:,} are named by the "
+            f"trials, {result.left_out:,} are of their speakers"
             + (f" ({_copies_sentence(copies)})" if copies else "")
             + (", and the training list allows no other" if chosen is not None else "")
             + "; add audio of other speakers"
