@@ -99,6 +99,7 @@ def limited(command, bytes_):
     return subprocess.run(command, capture_output=True, text=True, preexec_fn=limit)
 
 
+@pytest.mark.whole
 def test_training_on_a_full_disk_ends_in_a_sentence_and_leaves_no_half_file(
     tmp_path, write_features
 ):

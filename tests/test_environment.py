@@ -129,6 +129,7 @@ def test_packages_are_imported_once_until_one_changes(tmp_path):
     assert "cut off" in done.stderr
 
 
+@pytest.mark.whole
 def test_the_requirements_of_the_toolkit_can_be_read():
     command = [sys.executable, ROOT / "utils" / "check_env", "--extras", "mini,dev"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
@@ -194,6 +195,7 @@ def test_a_failed_installation_is_tried_again(repository):
     assert installs(root) == 2
 
 
+@pytest.mark.whole
 def test_a_broken_environment_is_made_anew(repository, tmp_path):
     root = repository()
     (root / ".venv/bin/python").write_text("#!/no/such/interpreter\n")

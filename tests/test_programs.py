@@ -43,6 +43,7 @@ def test_import_is_light():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.whole
 def test_settings_are_listed():
     command = [sys.executable, "-m", "sv.bin.train", "--help-settings"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -53,6 +54,7 @@ def test_settings_are_listed():
     assert all(lines[n + 1].strip() for n in keys), "an option without help"
 
 
+@pytest.mark.whole
 def test_bad_input_ends_with_one_plain_line(tmp_path):
     command = [sys.executable, "-m", "sv.bin.train", "--data", "nowhere", "--out", "x"]
     done = subprocess.run(
@@ -67,12 +69,14 @@ def test_bad_input_ends_with_one_plain_line(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.whole
 def test_a_closed_pipe_is_no_error():
     command = f"{sys.executable} -m sv.bin.train --help-settings | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert "rror" not in done.stderr
 
 
+@pytest.mark.whole
 def test_one_command_lists_all_programs_and_hands_on():
     def sv_command(*words):
         return subprocess.run(

@@ -153,6 +153,7 @@ def test_replaced_audio_is_extracted_again(corpus):
     np.testing.assert_allclose(features, fbank(samples.copy()), atol=1e-3)
 
 
+@pytest.mark.whole
 def test_other_rates_and_channels_are_converted_and_said_once(tmp_path, root):
     """In the output of the job: a process, because what was said is remembered in one."""
     generator = np.random.default_rng(0)

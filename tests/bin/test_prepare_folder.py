@@ -77,6 +77,7 @@ def call(*options, cwd, root):
     )
 
 
+@pytest.mark.whole
 def test_relative_paths_work_and_are_written_absolute(corpus, tmp_path, root):
     done = call("--corpus", "a corpus", cwd=tmp_path, root=root)
     assert done.returncode == 0, done.stderr

@@ -39,6 +39,7 @@ def run_score(world, *extra, trials="trials", output="exp/scores/test"):
     return world / output
 
 
+@pytest.mark.whole
 def test_from_trials_to_report(world, capsys):
     scores = run_score(world)
     lines = [line.split() for line in scores.read_text().splitlines()]
@@ -226,6 +227,7 @@ def test_mean_filterbank_is_the_mean_less_that_of_the_training_set(tmp_path):
     )
 
 
+@pytest.mark.whole
 def test_scoring_and_reporting_do_without_torch(root):
     """Metrics must start fast and run where there is no torch."""
     code = (

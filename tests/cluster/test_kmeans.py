@@ -142,6 +142,7 @@ def test_random_start_takes_different_points():
 
 
 @pytest.mark.parametrize(("clusters", "limit"), [(60, 1.25), (200, 1.6)])
+@pytest.mark.whole
 def test_plus_plus_spreads_the_start(clusters, limit):
     """One point at a time (60) it is as good as scikit-learn's; four at a time (200) not far."""
     x, _ = blobs(clusters=clusters, each=6, dim=32, noise=0.1)

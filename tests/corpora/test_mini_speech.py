@@ -55,6 +55,7 @@ def corpus(tmp_path_factory):
     return folder
 
 
+@pytest.mark.whole
 def test_files_do_not_depend_on_the_number_of_jobs_or_their_order(corpus, tmp_path):
     for job in "312":
         done = synthesize_in_a_process(tmp_path, "--job", job, "--num-jobs", "3")
@@ -62,6 +63,7 @@ def test_files_do_not_depend_on_the_number_of_jobs_or_their_order(corpus, tmp_pa
     assert contents(tmp_path) == contents(corpus)
 
 
+@pytest.mark.whole
 def test_an_interrupted_job_goes_on_and_keeps_what_is_there(corpus, tmp_path):
     whole = contents(corpus)
     for name, data in whole.items():

@@ -94,6 +94,7 @@ def test_a_converted_file_may_not_leave_its_folder(tmp_path):
         scan_piece(tmp_path / "files.scp", tmp_path / "t.tsv", **options)
 
 
+@pytest.mark.whole
 def test_jobs_of_the_stage_and_fewer_jobs_later(root, tmp_path):
     lines = []
     for number in range(3):

@@ -84,6 +84,7 @@ def test_a_tree_of_the_same_shape_with_its_trials_and_only_what_is_missing_again
     assert (corpus / "out" / made[1]).stat().st_mtime_ns == before
 
 
+@pytest.mark.whole
 def test_the_stage_makes_all_files_anew_when_the_seed_changes(root, corpus):
     made, script = corpus / "out" / "s1" / "a" / "u1.flac", root / "local" / "simulate_channels.sh"
     seen = []

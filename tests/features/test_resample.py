@@ -37,6 +37,7 @@ def test_only_the_ratio_counts():
     assert torch.equal(resample(waves, 18, 20), resample(waves, 9, 10))
 
 
+@pytest.mark.whole
 def test_training_on_waveforms_needs_no_torchaudio():
     code = (
         "import sys; sys.modules['torchaudio'] = None\n"

@@ -107,6 +107,7 @@ def test_speakers_give_a_wider_interval_than_single_utterances():
     assert widths[0] > 1.5 * widths[1]
 
 
+@pytest.mark.whole
 def test_coverage_on_speakers_drawn_anew():
     """About 95 of 100 intervals hold the truth when each speaker has an accuracy of its own."""
     generator = np.random.default_rng(5)

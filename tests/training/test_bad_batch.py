@@ -49,6 +49,7 @@ def run(data, out, *more):
 
 
 @pytest.mark.parametrize("babble", ["[0, 0]", "[3, 5]"])
+@pytest.mark.whole
 def test_the_batch_that_made_it_is_saved_and_shown(data, tmp_path, capsys, babble):
     """Losses are looked at now and then; the batch is that of the first bad loss."""
     noise = "augment.noise_probability=0" if babble == "[0, 0]" else "augment.noise_probability=1"

@@ -9,6 +9,8 @@ from sv import checkpoint
 from sv.bin import train
 from sv.errors import InputError
 
+pytestmark = pytest.mark.whole
+
 SETTINGS = [
     "model.name=ecapa",
     "model.mel_bins=8",

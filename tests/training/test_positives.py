@@ -14,6 +14,8 @@ from sv.sampling.ssps import SSPS as Memories
 from sv.sampling.ssps import SSPSConfig
 from sv.training.positives import fill_step
 
+pytestmark = pytest.mark.whole
+
 PASS = [*SSPS, "ssps.fill=pass"]
 
 

@@ -15,6 +15,8 @@ from sv import checkpoint, cli
 from sv.bin import train
 from sv.errors import OutOfMemory
 
+pytestmark = pytest.mark.whole
+
 SETTINGS = [
     "model.name=fast_resnet34",
     "model.mel_bins=8",
