@@ -159,7 +159,11 @@ def test_a_gap_in_the_corpus_is_named(corpus, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("trials", "1 spk001-s1-u1 spk001-s2-u1\n", "unknown utterances"),
+        (
+            "trials",
+            "1 spk001-s1-u1 spk001-s2-u1\n0 spk001-s1-u1 spk002-s1-u1\n",
+            "unknown utterances",
+        ),
         ("utterances.tsv", "", "share 1 speakers"),
     ],
 )
