@@ -20,8 +20,10 @@ from benchmarks.harness import Table, compare
 from sv.crops.banks import energy_decay
 from sv.crops.batches import RandomBatches
 from sv.crops.front_end import FrontEnd
+from sv.crops.groups import CropGroup
 from sv.crops.index import TrainingIndex
-from sv.crops.views import CropGroup, NoiseBank, ViewSource
+from sv.crops.noises import NoiseBank
+from sv.crops.views import ViewSource
 from sv.crops.wave_index import WaveformIndex
 from sv.features import fbank
 from sv.features.augment import AugmentConfig, RoomBank
@@ -149,7 +151,7 @@ def domains(folder: Path, rounds: int) -> Table:
             seed=0,
             noises=NoiseBank(index, KINDS),
             rooms=ROOMS,
-            mel_bands=80,
+            mel_bins=80,
         )
         front_end = FrontEnd("mean", 80, rate, ends[domain])
         return lambda: front_end(source[0, 0].crops["views"], torch.device("cpu"))

@@ -13,8 +13,10 @@ import torch
 
 from benchmarks.harness import Row, Table, compare
 from sv.crops.batches import RandomBatches
+from sv.crops.groups import CropGroup
 from sv.crops.index import TrainingIndex
-from sv.crops.views import CropGroup, NoiseBank, ViewSource
+from sv.crops.noises import NoiseBank
+from sv.crops.views import ViewSource
 from sv.features.augment import AugmentConfig, RoomBank, augment
 from sv.features.normalise import normalise
 from sv.kaldi.arks import ArkWriter
@@ -92,7 +94,7 @@ def feeding(data: Path, rounds: int) -> Table:
 
     def augmented() -> None:
         crops = full[0, 0].crops["views"]
-        normalise(augment(crops.features, crops.draws, rooms), "mean")
+        normalise(augment(crops.signal, crops.draws, rooms), "mean")
 
     return compare(
         "crops of 2 s from CM2 arks, one thread",

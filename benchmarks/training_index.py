@@ -114,7 +114,7 @@ def simulate(utterances: int, shards: int) -> dict:
         index = TrainingIndex.load(folder)
         figures["load_seconds"] = round(time.perf_counter() - start, 1)
         figures["load_peak_mb"] = round(_peak_mb())
-        arrays = (index.names, index.ark_id, index.offset, index.frames)
+        arrays = (index.names, index.ark_id, index.offset, index.lengths)
         figures["index_mb"] = round(sum(array.nbytes for array in arrays) / 1e6)
         batches = RandomBatches(len(index), 256, seed=0)
         start = time.perf_counter()

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from sv.crops.index import TrainingIndex
-from sv.crops.views import NoiseBank
+from sv.crops.noises import NoiseBank
 from sv.features.augment import RoomBank
 from sv.methods import METHODS
 from sv.sampling.chns import SpeakerBatches
@@ -79,7 +79,7 @@ def one_step(row: str, features: Path) -> dict:
             index,
             folder,
             noises=NoiseBank(index, kinds) if augmented else None,
-            rooms=RoomBank(torch.rand(3, 5, index.dim)) if augmented else None,
+            rooms=RoomBank(torch.rand(3, 5, index.mel_bins)) if augmented else None,
             labels=labels,
             batches=SpeakerBatches(labels, 4, seed=0) if supervised else None,
         )
@@ -89,7 +89,7 @@ def one_step(row: str, features: Path) -> dict:
     assert np.isfinite(loss)
     method = trainer.method
     return {
-        "crops": {name: list(crops.features.shape) for name, crops in batch.crops.items()},
+        "crops": {name: list(crops.signal.shape) for name, crops in batch.crops.items()},
         "draws": {
             name: [draw for draw, value in vars(crops.draws).items() if value is not None]
             for name, crops in batch.crops.items()

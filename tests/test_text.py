@@ -199,4 +199,4 @@ def test_a_training_set_from_windows(tmp_path, write_features):
         (folder / name).write_bytes(b"\xef\xbb\xbf" + text.replace(b"\n", b" \r\n") + b"\r\n")
     after = TrainingIndex.load(folder)
     assert after.ids(slice(None)) == before.ids(slice(None)) and after.arks == before.arks
-    assert after.frames.tolist() == [20, 30, 25]
+    assert after.lengths.tolist() == [20, 30, 25]

@@ -30,6 +30,8 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--name", required=True, help="name of the piece: its number, from 1")
     p.add_argument(
         "--num-mel-bins",
+        dest="mel_bins",
+        metavar="BANDS",
         type=MEL_BINS,
         default=80,
         help="number of mel filters; 80 is usual for neural networks, 40 makes files "
@@ -80,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
 
     torch.set_num_threads(1)  # the jobs are the parallelism
     wave = args.wave == "true"
-    settings = Settings(args.sample_rate, args.num_mel_bins, args.compression, wave, args.channel)
+    settings = Settings(args.sample_rate, args.mel_bins, args.compression, wave, args.channel)
     force, exclude = args.force == "true", read_exclude(args.exclude)
     print(extract_piece(args.scp, args.out, args.name, settings, force, exclude))
 

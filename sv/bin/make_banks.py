@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and make both banks."""
     args = options().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    how = {"num_mel_bins": args.num_mel_bins, "wave": args.wave == "true"}
+    how = {"mel_bins": args.mel_bins, "wave": args.wave == "true"}
     parts = {"noise": (args.noise, write_noises), "rooms": (args.rir, write_rooms)}
     for name, (source, write) in parts.items():
         if source == "none":
@@ -75,7 +75,12 @@ def options() -> ArgumentParser:
     )
     p.add_argument("--out", type=Path, required=True, help="folder for the banks")
     p.add_argument(
-        "--num-mel-bins", type=MEL_BINS, default=80, help="number of mel bands, as in stage 1"
+        "--num-mel-bins",
+        type=MEL_BINS,
+        default=80,
+        dest="mel_bins",
+        metavar="BANDS",
+        help="number of mel bands, as in stage 1",
     )
     p.add_argument(
         "--wave",
@@ -88,7 +93,7 @@ def options() -> ArgumentParser:
     return p
 
 
-def write_noises(clips: Iterable[Clip], out: Path, num_mel_bins: int, wave: bool = False) -> None:
+def write_noises(clips: Iterable[Clip], out: Path, mel_bins: int, wave: bool = False) -> None:
     """Write ``out/noise``: the log-mel features and kinds of ``clips``; with ``wave`` also them."""
     folder = out / "noise"
     frames: dict[str, int] = {}
@@ -97,7 +102,7 @@ def write_noises(clips: Iterable[Clip], out: Path, num_mel_bins: int, wave: bool
     (folder / "utt2kind").unlink(missing_ok=True)  # no bank until it is whole
     with _writers(folder, "CM2", wave) as (writer, waves):
         for name, kind, clip in clips:
-            features = np.asarray(fbank(clip, num_mel_bins=num_mel_bins))
+            features = np.asarray(fbank(clip, num_mel_bins=mel_bins))
             if len(features) < SHORTEST_NOISE:
                 continue
             writer.write(name, features)
@@ -114,7 +119,7 @@ def write_noises(clips: Iterable[Clip], out: Path, num_mel_bins: int, wave: bool
     print(f"{folder}: {counts}; {sum(frames.values()) / 360000:.2f} h")
 
 
-def write_rooms(clips: Iterable[Clip], out: Path, num_mel_bins: int, wave: bool = False) -> None:
+def write_rooms(clips: Iterable[Clip], out: Path, mel_bins: int, wave: bool = False) -> None:
     """Write ``out/rooms``: the energy decays of the room responses ``clips``.
 
     With ``wave`` also the responses themselves, from the direct sound on, peak at full scale.
@@ -123,7 +128,7 @@ def write_rooms(clips: Iterable[Clip], out: Path, num_mel_bins: int, wave: bool 
     samples: dict[str, int] = {}
     with _writers(folder, None, wave) as (writer, waves):
         for name, _, clip in clips:
-            writer.write(name, energy_decay(clip, num_mel_bins=num_mel_bins))
+            writer.write(name, energy_decay(clip, mel_bins=mel_bins))
             response = cut_response(clip)
             if waves:
                 waves.write_waveform(name, response / np.abs(response).max(), SAMPLE_RATE)

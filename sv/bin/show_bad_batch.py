@@ -1,7 +1,7 @@
 """Show the batch that made a loss that is not finite.
 
 Training stops at such a loss and saves the batch in the experiment folder: the crops as they were
-read (<group>/features), what was drawn to augment them (<group>/noise, snr, room ...) and what the
+read (<group>/signal), what was drawn to augment them (<group>/noise, snr, room ...) and what the
 network got (<group>/input). This program prints the shape and the range of each, the items that
 hold a number which is not finite, and the ids of the utterances. If every number is finite, the
 cause is in the network.

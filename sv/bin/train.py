@@ -135,13 +135,13 @@ def _describe(trainer, index, device, supervised) -> None:
     of = "waveforms" if settings.data.domain == "wave" else "features"
     print(f"augmentation of {of}: {', '.join(added) or 'none'}", flush=True)
     longest = index.rows(max(group.frames for group in trainer.source.groups))
-    short = int((index.frames < longest).sum())
+    short = int((index.lengths < longest).sum())
     if short:
         print(f"{short:,} utterances are shorter than a crop: they are repeated to fill it")
     if settings.data.crops == "apart":
         pair = 2 * index.rows(max(group.frames for group in trainer.source.groups if group.apart))
         print(
-            f"crops that share no frame; {int((index.frames < pair).sum()):,} utterances are "
+            f"crops that share no frame; {int((index.lengths < pair).sum()):,} utterances are "
             "shorter than two of them, and repeated to that length"
         )
     if trainer.method.positives is not None:

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     from sv.sampling.voiceprints import voiceprints
 
     embedder, index = Embedder.load(args.model), TrainingIndex.load(args.data)
-    embedder.require_bands(index.dim)
+    embedder.require_bands(index.mel_bins)
     speakers, labels = numbered_labels(args.labels, index.ids(slice(None)))
     device = choose_device(args.device)
     vectors = voiceprints(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sv.crops.views import NoiseBank
+from sv.crops.noises import NoiseBank
 from sv.crops.wave_index import Domain, WaveformIndex, load_index
 from sv.data.labels import refuse_gaps
 from sv.errors import InputError
@@ -48,7 +48,7 @@ def cut_response(
 def energy_decay(
     response: np.ndarray,
     sample_rate: int = 16000,
-    num_mel_bins: int = 80,
+    mel_bins: int = 80,
     seconds: float = ROOM_SECONDS,
 ) -> np.ndarray:
     """Return how a room's response spreads energy over time: (frames, mel), float32.
@@ -64,7 +64,7 @@ def energy_decay(
     shift = round(FRAME_SHIFT * sample_rate)
     frames = max(1, round(seconds / FRAME_SHIFT))
     tail = cut_response(response, sample_rate, frames * FRAME_SHIFT).astype(np.float64)
-    banks = mel_banks(num_mel_bins, sample_rate)  # (mel, FFT bins)
+    banks = mel_banks(mel_bins, sample_rate)  # (mel, FFT bins)
     spectrum = np.fft.rfft(tail.reshape(frames, shift), n=2 * (banks.shape[1] - 1))
     decay = np.square(np.abs(spectrum)) @ banks.T / banks.sum(axis=1)
     return (decay / decay.sum(axis=0).mean()).astype(np.float32)
@@ -98,10 +98,10 @@ def load_rooms(banks: str | Path, domain: Domain = "fbank") -> RoomBank | WaveRo
     if domain == "wave":
         _refuse_without_waves(folder)
         index = WaveformIndex.load(folder)
-        if len(set(index.frames)) != 1:
+        if len(set(index.lengths)) != 1:
             raise InputError(f"{folder}: the responses differ in length: run stage 2 again")
         every = np.arange(len(index))
-        responses = index.read_windows(every, np.zeros_like(every), int(index.frames[0]))
+        responses = index.read_windows(every, np.zeros_like(every), int(index.lengths[0]))
         return WaveRooms(torch.from_numpy(responses), index.sample_rate)
     scp = arks.read_paths(folder / "feats.scp")
     decays = [arks.read_matrix(location) for location in scp.values()]

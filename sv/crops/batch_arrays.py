@@ -14,12 +14,12 @@ UTTERANCES = "utterances"
 def flatten(batch: Batch) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the arrays of a batch by name, and what else `rebuild` needs, for JSON.
 
-    The names are ``utterances`` and, for each group of crops, ``<group>/features`` and
+    The names are ``utterances`` and, for each group of crops, ``<group>/signal`` and
     ``<group>/<field of Draws>``.
     """
     arrays, groups = {UTTERANCES: batch.utterances}, {}
     for name, crops in batch.crops.items():
-        arrays[f"{name}/features"] = crops.features
+        arrays[f"{name}/signal"] = crops.signal
         for draw, values in vars(crops.draws).items():
             if values is not None:
                 arrays[f"{name}/{draw}"] = values
@@ -36,5 +36,5 @@ def rebuild(arrays: dict[str, Tensor], groups: dict[str, Any]) -> Batch:
             for field in dataclasses.fields(Draws)
             if f"{name}/{field.name}" in arrays
         }
-        crops[name] = Crops(arrays[f"{name}/features"], draws=Draws(**drawn), **rest)
+        crops[name] = Crops(arrays[f"{name}/signal"], draws=Draws(**drawn), **rest)
     return Batch(crops, arrays[UTTERANCES])

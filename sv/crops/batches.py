@@ -14,7 +14,7 @@ from torch import nn
 from sv.errors import InputError
 
 ORDER = 0
-"""Sets the stream of random numbers apart from that of the crops (``sv.crops.views``)."""
+"""Sets the stream of random numbers apart from that of the crops (``sv.crops.plan``)."""
 
 
 def steps_per_epoch(utterances: int, batch_size: int) -> int:

@@ -21,14 +21,14 @@ class FrontEnd:
     Parameters
     ----------
     normalise: of each crop.
-    mel_bands: of the network's input.
+    mel_bins: of the network's input.
     sample_rate: of waveforms, Hz; None where crops are features.
     rooms: the bank of responses, in the domain of the crops.
     order: of room and noise.
     """
 
     normalise: Normalisation
-    mel_bands: int
+    mel_bins: int
     sample_rate: int | None = None
     rooms: RoomBank | WaveRooms | None = None
     order: Order = "room_noise"
@@ -50,7 +50,7 @@ class FrontEnd:
         """Return (count, batch, frames, mel), augmented and normalised, on ``device``."""
         if crops.draws.partner is not None:
             return self.mixtures(crops, device)[0]
-        inputs = crops.features.to(device, non_blocking=True)
+        inputs = crops.signal.to(device, non_blocking=True)
         draws = crops.draws.to(device)
         if self.sample_rate is None:
             log_mel = augment(inputs, draws, self.rooms, self.order)
@@ -60,7 +60,7 @@ class FrontEnd:
                 draws,
                 self.rooms,
                 frames=crops.frames,
-                num_mel_bins=self.mel_bands,
+                mel_bins=self.mel_bins,
                 sample_rate=self.sample_rate,
                 order=self.order,
             )
@@ -72,7 +72,7 @@ class FrontEnd:
         The sources are log-mel less the mean of their mixture in each band: where the mixture has
         been normalised by its mean, powers still add.
         """
-        inputs = crops.features.to(device, non_blocking=True)
+        inputs = crops.signal.to(device, non_blocking=True)
         draws = crops.draws.to(device)
         if self.sample_rate is None:
             mixture, sources = mix_log_mel(inputs, draws, self.rooms)
@@ -82,7 +82,7 @@ class FrontEnd:
                 draws,
                 self.rooms,
                 frames=crops.frames,
-                num_mel_bins=self.mel_bands,
+                mel_bins=self.mel_bins,
                 sample_rate=self.sample_rate,
             )
         if self.normalise != "none":

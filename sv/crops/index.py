@@ -25,15 +25,15 @@ _SAMPLED_HEADERS = 256
 
 
 class TrainingIndex:
-    """Where each utterance's features are, and how many frames they have.
+    """Where each utterance's features are, and how many rows (frames) they have.
 
     Attributes:
         arks: paths of the ark files (few).
         ark_id: (N,) int32, place in ``arks``.
         offset: (N,) int64, byte offset of the matrix in its ark.
-        frames: (N,) int32.
+        lengths: (N,) int32, rows of each utterance: here frames.
         names: (N,) fixed-width bytes, the utterance ids as UTF-8; see ``ids``.
-        dim: columns of every matrix.
+        mel_bins: columns of every matrix.
         row_shape, dtype: of a row as ``read_windows`` gives it.
     """
 
@@ -45,14 +45,14 @@ class TrainingIndex:
         arks: list[str],
         ark_id: np.ndarray,
         offset: np.ndarray,
-        frames: np.ndarray,
+        lengths: np.ndarray,
         names: np.ndarray,
-        dim: int,
+        mel_bins: int | None,
     ):
         self.arks = list(arks)
-        self.ark_id, self.offset, self.frames = ark_id, offset, frames
-        self.names, self.dim = names, dim
-        self.row_shape: tuple[int, ...] = (dim,)
+        self.ark_id, self.offset, self.lengths = ark_id, offset, lengths
+        self.names, self.mel_bins = names, mel_bins
+        self.row_shape: tuple[int, ...] = () if mel_bins is None else (mel_bins,)
         self._reader = self.reader(self.arks)
 
     @classmethod
@@ -70,14 +70,15 @@ class TrainingIndex:
         names, arks, ark_id, offset = read_locations(scp)
         refuse_duplicates(names, scp)
         frames = read_lengths(counts, names, scp)
-        dim = _check_arks(scp, names, arks, ark_id, offset, frames)
-        return cls(arks, ark_id, offset, frames, names, dim)
+        mel_bins = _check_arks(scp, names, arks, ark_id, offset, frames)
+        return cls(arks, ark_id, offset, frames, names, mel_bins)
 
     def __len__(self) -> int:
         return len(self.offset)
 
     def __repr__(self) -> str:
-        return f"TrainingIndex({len(self)} utterances, {len(self.arks)} arks, dim {self.dim})"
+        shape = f"{len(self)} utterances, {len(self.arks)} arks, {self.mel_bins} mel bands"
+        return f"TrainingIndex({shape})"
 
     def ids(self, utterances: int | np.ndarray | slice) -> str | list[str]:
         """Return the id of one utterance, or a list of ids."""
@@ -87,7 +88,7 @@ class TrainingIndex:
     def select(self, mask: np.ndarray) -> "TrainingIndex":
         """Return the utterances that a boolean mask (N,) or an array of places picks."""
         chosen = copy.copy(self)
-        for name in ("ark_id", "offset", "frames", "names"):
+        for name in ("ark_id", "offset", "lengths", "names"):
             setattr(chosen, name, getattr(self, name)[mask])
         if not len(chosen):
             raise InputError("no utterance is left after the selection; relax what was asked")
@@ -255,7 +256,7 @@ def _check_arks(
     frames: np.ndarray,
 ) -> int:
     """Check the end of every ark and a sample of headers; return the number of columns."""
-    dim = None
+    mel_bins = None
     for ark, utterances in zip(arks, sampled(ark_id, offset, len(arks)), strict=True):
         buffer = map_file(ark)
         for utterance in utterances:
@@ -268,10 +269,10 @@ def _check_arks(
                     f"{ark}: {name!r} has {header.rows} frames, utt2num_frames beside {scp} "
                     f"says {frames[utterance]}; run stage 1 (features) again"
                 )
-            if dim not in (None, header.cols):
+            if mel_bins not in (None, header.cols):
                 raise InputError(
-                    f"{ark}: {name!r} has {header.cols} columns, others have {dim}; all "
+                    f"{ark}: {name!r} has {header.cols} columns, others have {mel_bins}; all "
                     "features of a set must be made with the same settings"
                 )
-            dim = header.cols
-    return dim
+            mel_bins = header.cols
+    return mel_bins

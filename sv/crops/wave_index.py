@@ -20,7 +20,8 @@ class WaveformIndex(TrainingIndex):
     """Where each utterance's 16-bit waveform is, and how many samples it has.
 
     Attributes:
-        frames: (N,) int32, rows of each utterance: here samples. ``row_shape`` is ().
+        lengths: (N,) int32, rows of each utterance: here samples. ``row_shape`` is ().
+        mel_bins: None; training computes features.
         sample_rate: Hz, of all of them.
         arks, ark_id, offset, names: as in ``TrainingIndex``.
     """
@@ -28,9 +29,9 @@ class WaveformIndex(TrainingIndex):
     dtype = np.int16
     reader = WaveReader
 
-    def __init__(self, arks, ark_id, offset, frames, names, sample_rate: int):
-        super().__init__(arks, ark_id, offset, frames, names, dim=1)
-        self.row_shape, self.sample_rate = (), sample_rate
+    def __init__(self, arks, ark_id, offset, lengths, names, sample_rate: int):
+        super().__init__(arks, ark_id, offset, lengths, names, mel_bins=None)
+        self.sample_rate = sample_rate
 
     @classmethod
     def load(cls, data_dir: str | os.PathLike) -> "WaveformIndex":

@@ -49,7 +49,7 @@ class Settings(NamedTuple):
     """
 
     sample_rate: int = 16000
-    num_mel_bins: int = 80
+    mel_bins: int = 80
     compression: str = "CM2"
     wave: bool = False
     channel: int | None = None
@@ -149,9 +149,7 @@ def extract_piece(
                 _give_up_early(bad, wav_scp)
             if problem:
                 continue
-            features = fbank(
-                torch.from_numpy(waveform), settings.sample_rate, settings.num_mel_bins
-            )
+            features = fbank(torch.from_numpy(waveform), settings.sample_rate, settings.mel_bins)
             writer.write(utterance, features.numpy())
             if settings.wave:
                 waves.write_waveform(utterance, waveform, settings.sample_rate)

@@ -1,7 +1,7 @@
 """Augmentation of log-mel crops, on whole batches and on any device; settings and draws of both
 domains (``sv.features.augment_wave`` does the same to waveforms).
 
-The augmentation of each crop is drawn elsewhere (``sv.crops.views``, on the CPU, as a pure
+The augmentation of each crop is drawn elsewhere (``sv.crops.plan``, on the CPU, as a pure
 function of seed, epoch and step). It arrives here as arrays, so these functions are deterministic
 and the same on a CPU and on a GPU. The settings are METHODS of Lepage & Dehak 2024 (a room
 response and one noise file on every crop), with ranges of SNR as in Kaldi's VoxCeleb recipe.

@@ -116,7 +116,7 @@ def augment_waves(
     rooms: WaveRooms | None = None,
     *,
     frames: int,
-    num_mel_bins: int,
+    mel_bins: int,
     sample_rate: int = 16000,
     order: Order = "room_noise",
 ) -> Tensor:
@@ -136,5 +136,5 @@ def augment_waves(
             elif step == "noise" and draws.noise is not None:
                 waves = mix_at_snr(waves, draws.noise.float(), draws.snr)
         shape = waves.shape[:-1]
-        log_mel = fbank(waves.reshape(-1, waves.shape[-1]), sample_rate, num_mel_bins)
+        log_mel = fbank(waves.reshape(-1, waves.shape[-1]), sample_rate, mel_bins)
     return mask(log_mel.unflatten(0, shape), draws.masks)

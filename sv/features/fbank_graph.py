@@ -20,14 +20,14 @@ class FbankLayer(nn.Module):
     thousandth of an encoder's work. Differences from ``fbank`` are those of float32 rounding.
     """
 
-    def __init__(self, sample_rate: int, num_mel_bins: int, preset: str = "kaldi"):
+    def __init__(self, sample_rate: int, mel_bins: int, preset: str = "kaldi"):
         super().__init__()
         self.form = definition(preset)
         _, self.shift, _ = frame_sizes(sample_rate)
         self.bins = frame_sizes(sample_rate)[2] // 2 + 1
         matrix = spectrum_matrix(sample_rate, preset)
         self.register_buffer("frames_to_spectrum", matrix[:, None].float())
-        banks = mel_banks(num_mel_bins, sample_rate, preset)
+        banks = mel_banks(mel_bins, sample_rate, preset)
         self.register_buffer("banks", torch.tensor(banks.T).float())
 
     def forward(self, waveform: Tensor) -> Tensor:

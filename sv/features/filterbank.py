@@ -43,8 +43,8 @@ def num_frames(samples: int, sample_rate: int = 16000) -> int:
 
 
 @lru_cache(maxsize=32)
-def mel_banks(num_mel_bins: int, sample_rate: int, preset: str = "kaldi") -> np.ndarray:
-    """Return the weights (num_mel_bins, fft // 2 + 1), float64, of triangular filters.
+def mel_banks(mel_bins: int, sample_rate: int, preset: str = "kaldi") -> np.ndarray:
+    """Return the weights (mel_bins, fft // 2 + 1), float64, of triangular filters.
 
     mel(f) = 1127 ln(1 + f / 700); the corners are equally spaced in mel and the sides are
     straight lines in mel (Kaldi's) or in Hz. The bin at half the sample rate has weight 0.
@@ -52,9 +52,9 @@ def mel_banks(num_mel_bins: int, sample_rate: int, preset: str = "kaldi") -> np.
     """
     _, _, fft = frame_sizes(sample_rate)
     high_hz = sample_rate / 2
-    if num_mel_bins < 1 or sample_rate < 100:
+    if mel_bins < 1 or sample_rate < 100:
         raise InputError(
-            f"{num_mel_bins} mel bins at {sample_rate} Hz: needs at least 1 bin, and a sample "
+            f"{mel_bins} mel bins at {sample_rate} Hz: needs at least 1 bin, and a sample "
             "rate of at least 100 Hz"
         )
 
@@ -62,7 +62,7 @@ def mel_banks(num_mel_bins: int, sample_rate: int, preset: str = "kaldi") -> np.
         return 1127.0 * np.log1p(np.asarray(hz) / 700.0)
 
     form = definition(preset)
-    corners = np.linspace(mel(form.low_hz), mel(high_hz), num_mel_bins + 2)
+    corners = np.linspace(mel(form.low_hz), mel(high_hz), mel_bins + 2)
     bins = np.arange(fft // 2 + 1) * (sample_rate / fft)
     if form.straight_in_hz:
         corners = 700.0 * np.expm1(corners / 1127.0)
@@ -74,7 +74,7 @@ def mel_banks(num_mel_bins: int, sample_rate: int, preset: str = "kaldi") -> np.
     weights[:, -1] = 0.0
     if not weights.any(axis=1).all():
         raise InputError(
-            f"{num_mel_bins} mel bins are too many at {sample_rate} Hz: a filter falls between "
+            f"{mel_bins} mel bins are too many at {sample_rate} Hz: a filter falls between "
             "two FFT bins; choose fewer (80 at 16 kHz, 40 at 8 kHz)"
         )
     weights.setflags(write=False)
@@ -92,21 +92,21 @@ def _window(
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)
 def _banks(
-    num_mel_bins: int, sample_rate: int, dtype: torch.dtype, device: torch.device, preset: str
+    mel_bins: int, sample_rate: int, dtype: torch.dtype, device: torch.device, preset: str
 ) -> torch.Tensor:
-    """Return the filters (fft // 2 + 1, num_mel_bins) as a tensor."""
-    banks = mel_banks(num_mel_bins, sample_rate, preset)
+    """Return the filters (fft // 2 + 1, mel_bins) as a tensor."""
+    banks = mel_banks(mel_bins, sample_rate, preset)
     return torch.tensor(banks.T).contiguous().to(device, dtype)
 
 
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)
-def _strips(num_mel_bins: int, sample_rate: int) -> list[tuple[slice, slice, torch.Tensor]]:
+def _strips(mel_bins: int, sample_rate: int) -> list[tuple[slice, slice, torch.Tensor]]:
     """Return the filters as (bins, filters, float32 weights (bins, at most STRIP))."""
-    banks = mel_banks(num_mel_bins, sample_rate).T
+    banks = mel_banks(mel_bins, sample_rate).T
     strips = []
-    for first in range(0, num_mel_bins, STRIP):
-        filters = slice(first, min(first + STRIP, num_mel_bins))
+    for first in range(0, mel_bins, STRIP):
+        filters = slice(first, min(first + STRIP, mel_bins))
         used = np.flatnonzero(banks[:, filters].any(axis=1))
         bins = slice(int(used[0]), int(used[-1]) + 1)
         weights = torch.tensor(banks[bins, filters], dtype=torch.float32).contiguous()
@@ -123,8 +123,8 @@ def _fast(waveform: torch.Tensor, sample_rate: int, out: torch.Tensor) -> None:
     once for each of the overlapping frames.
     """
     window, shift, fft = frame_sizes(sample_rate)
-    frames, num_mel_bins = out.shape
-    strips = _strips(num_mel_bins, sample_rate)
+    frames, mel_bins = out.shape
+    strips = _strips(mel_bins, sample_rate)
     weights = _window(sample_rate, torch.float32, waveform.device)
     offsets = waveform.unfold(0, window, shift).mean(dim=1, keepdim=True)
     offsets.mul_(PRE_EMPHASIS - 1.0)
@@ -148,9 +148,7 @@ def _fast(waveform: torch.Tensor, sample_rate: int, out: torch.Tensor) -> None:
     out.clamp_min_(FLOOR).log_()
 
 
-def _general(
-    waveform: torch.Tensor, sample_rate: int, num_mel_bins: int, preset: str
-) -> torch.Tensor:
+def _general(waveform: torch.Tensor, sample_rate: int, mel_bins: int, preset: str) -> torch.Tensor:
     """The filterbank of (batch, samples) on any device, in plain differentiable steps."""
     window, shift, fft = frame_sizes(sample_rate)
     form = definition(preset)
@@ -164,7 +162,7 @@ def _general(
     weights = _window(sample_rate, waveform.dtype, waveform.device, preset)
     spectrum = torch.fft.rfft(frames * weights, n=fft)
     power = spectrum.real.square() + spectrum.imag.square()
-    banks = _banks(num_mel_bins, sample_rate, waveform.dtype, waveform.device, preset)
+    banks = _banks(mel_bins, sample_rate, waveform.dtype, waveform.device, preset)
     # Autocast would round the mel product to 16 bits.
     with torch.autocast(waveform.device.type, enabled=False):
         return form.log(torch.matmul(power, banks))

@@ -1,6 +1,6 @@
 """Online mixtures of speakers: the items of a batch interfere with each other.
 
-The interferers and their levels are drawn with the crops (``sv.crops.views``, a pure function of
+The interferers and their levels are drawn with the crops (``sv.crops.plan``, a pure function of
 seed, epoch and step). Here the sounds are added, on whole batches and on any device. Waveforms add
 as they do in air. Mel powers add up to the cross term of the two, which is zero on average; this
 is the fast way, because it needs no filterbank in training.
@@ -144,7 +144,7 @@ def mix_waves(
     rooms: WaveRooms | None = None,
     *,
     frames: int,
-    num_mel_bins: int,
+    mel_bins: int,
     sample_rate: int = 16000,
 ) -> tuple[Tensor, Tensor]:
     """As ``mix_log_mel``, with the sums in waveforms (count, heard, samples), int16 or in [-1, 1].
@@ -164,7 +164,7 @@ def mix_waves(
         if draws.noise is not None:
             mixture = mix_at_snr(mixture, draws.noise.float(), draws.snr)
         mixture, alone = (
-            fbank(x.flatten(0, 1), sample_rate, num_mel_bins).unflatten(0, x.shape[:2])
+            fbank(x.flatten(0, 1), sample_rate, mel_bins).unflatten(0, x.shape[:2])
             for x in (mixture, waves)
         )
         alone = alone.exp()

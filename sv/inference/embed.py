@@ -43,18 +43,18 @@ def embed(
     several processes (`sv.distributed`) each takes its share of the batches, which are those of
     one process, so that the result is the same to the bit; the first process writes.
     """
-    embedder.require_bands(index.dim)
+    embedder.require_bands(index.mel_bins)
     embedder.to(device)
     torch.backends.cudnn.allow_tf32 = False  # its rounding would depend on the batch
     processes, first = distributed.world_size(), distributed.is_first()
-    batches = batches_by_length(index.frames, frames_per_batch)
+    batches = batches_by_length(index.lengths, frames_per_batch)
     shares = [[*batches[part::processes], np.empty(0, np.int64)] for part in range(processes)]
     order = [np.concatenate(share) for share in shares]
     own = np.zeros((len(order[distributed.rank()]), embedder.encoder.embedding_dim), np.float32)
     bar = (progress if first else silent)(total=len(own), desc="embeddings", unit="utt")
     done = 0
     for rows in batches[distributed.rank() :: processes]:
-        lengths = np.maximum(index.frames[rows], embedder.encoder.min_frames)
+        lengths = np.maximum(index.lengths[rows], embedder.encoder.min_frames)
         zeros = np.zeros(len(rows), dtype=np.int64)
         features = index.read_windows(rows, zeros, int(lengths.max()))
         given = torch.from_numpy(lengths.astype(np.int64)).to(device)

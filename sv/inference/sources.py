@@ -50,16 +50,13 @@ def embed_sources(
         raise InputError(
             f"the model's encoder is {embedder.settings['name']}: only a separative one has sources"
         )
-    if embedder.mel_bins != index.dim:
-        raise InputError(
-            f"the model was trained on {embedder.mel_bins} mel bands, the features have {index.dim}"
-        )
+    embedder.require_bands(index.mel_bins)
     encoder.to(device)
     vectors = np.zeros((len(index), encoder.sources, encoder.embedding_dim), dtype=np.float32)
     shares = np.zeros((len(index), encoder.sources), dtype=np.float32)
     bar = progress(total=len(index), desc="sources", unit="utt")
-    for rows in batches_by_length(index.frames, frames_per_batch):
-        frames = index.frames[rows]
+    for rows in batches_by_length(index.lengths, frames_per_batch):
+        frames = index.lengths[rows]
         features = index.read_windows(rows, np.zeros(len(rows), np.int64), int(frames.max()))
         lengths = torch.from_numpy(frames.astype(np.int64)).to(device)
         ready = normalise(torch.from_numpy(features).to(device), embedder.normalise, lengths)

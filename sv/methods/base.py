@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from sv.crops.front_end import FrontEnd
-from sv.crops.views import Batch, CropGroup, DataConfig
+from sv.crops.groups import CropGroup, DataConfig
+from sv.crops.views import Batch
 from sv.encoders.base import Encoder
 from sv.methods.momentum import follow
 from sv.sampling.ssps import SSPS

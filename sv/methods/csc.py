@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sv.config import option
-from sv.crops.views import CropGroup, DataConfig
+from sv.crops.groups import CropGroup, DataConfig
 from sv.distributed import elsewhere, factor_of_mean, gather
 from sv.errors import InputError
 from sv.losses.separative import cross_attention, csl_scores, pit_loss, separative_loss

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sv.config import option
-from sv.crops.views import CropGroup, DataConfig
+from sv.crops.groups import CropGroup, DataConfig
 from sv.distributed import all_reduce_mean, gather
 from sv.encoders.heads import DinoHead
 from sv.errors import InputError

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sv.cluster import kmeans
 from sv.cluster.neighbours import nearest_clusters
 from sv.config import option
-from sv.crops.views import CropGroup
+from sv.crops.groups import CropGroup
 from sv.distributed import gather, highest, own_rows, rank, world_size
 from sv.errors import InputError
 

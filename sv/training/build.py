@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sv import distributed
-from sv.crops.views import CropGroup
+from sv.crops.groups import CropGroup
 from sv.encoders import build_encoder
 from sv.encoders.sync_norm import synchronise
 from sv.methods import build_method

@@ -6,7 +6,7 @@ from typing import Any
 
 from sv import config
 from sv.config import option
-from sv.crops.views import DataConfig
+from sv.crops.groups import DataConfig
 from sv.device import Precision
 from sv.encoders import ENCODERS, EncoderConfig
 from sv.features.augment import AugmentConfig

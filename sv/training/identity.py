@@ -9,7 +9,8 @@ import numpy as np
 
 from sv import checkpoint
 from sv.crops.index import TrainingIndex
-from sv.crops.views import NoiseBank, ViewSource
+from sv.crops.noises import NoiseBank
+from sv.crops.views import ViewSource
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
 from sv.training.experiment import Experiment
@@ -20,7 +21,7 @@ SAMPLED = 64
 
 def fingerprint(index: TrainingIndex) -> str:
     """Return a hash of a training set: ids, lengths, and the first frames of some utterances."""
-    digest = hashlib.sha256(index.names.tobytes() + index.frames.tobytes())
+    digest = hashlib.sha256(index.names.tobytes() + index.lengths.tobytes())
     some = np.unique(np.linspace(0, len(index) - 1, SAMPLED).astype(np.int64))
     digest.update(index.read_windows(some, np.zeros_like(some), index.rows(10)).tobytes())
     return digest.hexdigest()[:12]

@@ -31,13 +31,15 @@ def _check_bands(name: str, bands: int | None, wanted: int) -> None:
 def _check_features(
     settings: Experiment, index: TrainingIndex, source: ViewSource, rooms: RoomBank | None
 ) -> None:
-    if settings.model.mel_bins != index.dim:
+    if settings.model.mel_bins != index.mel_bins:
         raise InputError(
-            f"the features have {index.dim} mel bands but model.mel_bins is "
-            f"{settings.model.mel_bins}: change one (--set model.mel_bins={index.dim})"
+            f"the features have {index.mel_bins} mel bands but model.mel_bins is "
+            f"{settings.model.mel_bins}: change one (--set model.mel_bins={index.mel_bins})"
         )
-    _check_bands("noise bank", source.noises.index.dim if source.noises else None, index.dim)
-    _check_bands("room bank", rooms.decays.shape[-1] if rooms else None, index.dim)
+    _check_bands(
+        "noise bank", source.noises.index.mel_bins if source.noises else None, index.mel_bins
+    )
+    _check_bands("room bank", rooms.decays.shape[-1] if rooms else None, index.mel_bins)
     if settings.augment.speeds != [1.0]:
         raise InputError(
             "augment.speeds changes waveforms, and data.domain is fbank: --set data.domain=wave, "
@@ -126,7 +128,7 @@ def _check_crops(settings: Experiment, index: TrainingIndex, source: ViewSource)
             "utterance: --set data.crops=independent"
         )
     rows = index.rows(max(group.frames for group in groups))
-    (short,) = np.nonzero(index.frames < rows)
+    (short,) = np.nonzero(index.lengths < rows)
     if len(short):
         raise InputError(
             f"data.crops is apart, and {len(short):,} of {len(index):,} utterances are shorter "

@@ -25,8 +25,9 @@ from sv import distributed
 from sv.crops.batches import Batches, RandomBatches
 from sv.crops.front_end import FrontEnd
 from sv.crops.index import TrainingIndex
+from sv.crops.noises import NoiseBank
 from sv.crops.readers import read
-from sv.crops.views import Batch, NoiseBank, ViewSource
+from sv.crops.views import Batch, ViewSource
 from sv.device import autocast, autocast_dtype, describe_hardware, tune_float32_products
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
@@ -104,7 +105,7 @@ class Trainer:
             seed=seed,
             noises=noises,
             rooms=len(rooms) if rooms is not None else 0,
-            mel_bands=settings.model.mel_bins,
+            mel_bins=settings.model.mel_bins,
             mixing=settings.mixing,
             own=distributed.deal(size),
         )

@@ -38,7 +38,7 @@ def test_banks_from_folders(corpus, tmp_path):
         "speech": 1,
     }
     assert noises.index.ids(int(noises.rows["music"][0])) == "music-x-b"
-    assert noises.index.dim == 40 and noises.index.frames.max() == 198
+    assert noises.index.mel_bins == 40 and noises.index.lengths.max() == 198
     assert len(rooms) == 1 and rooms.decays.shape == (1, 50, 40)
 
 
@@ -68,8 +68,8 @@ def test_waveforms_are_kept_where_asked(corpus, tmp_path):
     for row in range(3):
         assert noises.index.ids(row) == features.index.ids(row)
         every = np.array([row]), np.array([0])
-        wave = noises.index.read_windows(*every, int(noises.index.frames[row]))[0]
-        log_mel = features.index.read_windows(*every, int(features.index.frames[row]))[0]
+        wave = noises.index.read_windows(*every, int(noises.index.lengths[row]))[0]
+        log_mel = features.index.read_windows(*every, int(features.index.lengths[row]))[0]
         np.testing.assert_allclose(fbank(wave / 32768), log_mel, atol=2e-3)
     rooms = load_rooms(tmp_path / "banks", "wave")
     assert rooms.responses.shape == (1, 8000) and rooms.sample_rate == 16000

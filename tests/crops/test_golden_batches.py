@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from sv.crops.batches import RandomBatches
+from sv.crops.groups import CropGroup
 from sv.crops.index import TrainingIndex
-from sv.crops.views import CropGroup, NoiseBank, ViewSource
+from sv.crops.noises import NoiseBank
+from sv.crops.views import ViewSource
 from sv.crops.wave_index import WaveformIndex
 from sv.features.augment import AugmentConfig
 from sv.features.mixing import MixingConfig
@@ -79,7 +81,7 @@ def source(index, groups, augment, own=None, kinds=BANK, mixing=None, batches=Ra
         seed=5,
         noises=bank_of(index, kinds),
         rooms=3,
-        mel_bands=8,
+        mel_bins=8,
         mixing=mixing,
         own=own,
     )
@@ -91,7 +93,7 @@ def digest(batches):
         found.update(batch.utterances.numpy().tobytes())
         for name in sorted(batch.crops):
             crops = batch.crops[name]
-            found.update(crops.features.numpy().tobytes())
+            found.update(crops.signal.numpy().tobytes())
             for draw in DRAWS:
                 value = getattr(crops.draws, draw)
                 found.update(b"-" if value is None else value.numpy().tobytes())
@@ -174,7 +176,7 @@ def test_shares_are_parts_of_the_whole(index_of, domain, name):
         assert torch.equal(torch.cat([p.utterances for p in parts], dim=-1), whole.utterances)
         for group, crops in whole.crops.items():
             mine = [part.crops[group] for part in parts]
-            assert torch.equal(torch.cat([part.features for part in mine], dim=1), crops.features)
+            assert torch.equal(torch.cat([part.signal for part in mine], dim=1), crops.signal)
             for draw in DRAWS:
                 expected = getattr(crops.draws, draw)
                 of_parts = [getattr(part.draws, draw) for part in mine]

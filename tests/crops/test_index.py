@@ -38,11 +38,11 @@ def edit(path, old, new):
 
 def test_load(tmp_path):
     index = TrainingIndex.load(make(tmp_path))
-    assert len(index) == 4 and index.dim == 6 and len(index.arks) == 2
+    assert len(index) == 4 and index.mel_bins == 6 and len(index.arks) == 2
     assert index.ids(slice(None)) == sorted(LENGTHS)
     assert index.ids(2) == "spk2-a"
-    assert index.frames.tolist() == [30, 12, 5, 44]
-    assert index.offset.dtype == np.int64 and index.frames.dtype == np.int32
+    assert index.lengths.tolist() == [30, 12, 5, 44]
+    assert index.offset.dtype == np.int64 and index.lengths.dtype == np.int32
 
 
 @pytest.mark.parametrize("form", ["FM", "CM2", "CM"])
@@ -63,29 +63,29 @@ def test_windows(tmp_path, form):
 
 def test_select(tmp_path):
     index = TrainingIndex.load(make(tmp_path))
-    long = index.select(index.frames >= 12)
+    long = index.select(index.lengths >= 12)
     assert long.ids(slice(None)) == ["spk1-a", "spk1-b", "spk2-b"]
     np.testing.assert_array_equal(
         long.read_windows([2], [20], 12), index.read_windows([3], [20], 12)
     )
     assert index.select(np.array([3, 0])).ids(slice(None)) == ["spk2-b", "spk1-a"]
     with pytest.raises(InputError, match="no utterance is left"):
-        index.select(index.frames > 1000)
+        index.select(index.lengths > 1000)
 
 
 def test_order_of_the_files_does_not_matter(tmp_path):
     folder = make(tmp_path)
-    expected = TrainingIndex.load(folder).frames.tolist()
+    expected = TrainingIndex.load(folder).lengths.tolist()
     lines = (folder / "utt2num_frames").read_text().splitlines()
     for number in range(4):
         (folder / "utt2num_frames").write_text("\n".join([*lines[number:], *lines[:number]]))
-        assert TrainingIndex.load(folder).frames.tolist() == expected
+        assert TrainingIndex.load(folder).lengths.tolist() == expected
     entries = (folder / "feats.scp").read_text().splitlines()
     (folder / "feats.scp").write_text("\n".join([*entries[1:], entries[0]]))
     (folder / "utt2num_frames").write_text("\n".join([lines[2], lines[0], lines[3], lines[1]]))
-    assert TrainingIndex.load(folder).frames.tolist() == [*expected[1:], expected[0]]
+    assert TrainingIndex.load(folder).lengths.tolist() == [*expected[1:], expected[0]]
     edit(folder / "utt2num_frames", "spk1-a 30", "other 7\nspk1-a 30")  # has no features
-    assert TrainingIndex.load(folder).frames.tolist() == [*expected[1:], expected[0]]
+    assert TrainingIndex.load(folder).lengths.tolist() == [*expected[1:], expected[0]]
 
 
 def test_files_are_parsed_in_blocks(tmp_path, monkeypatch):
@@ -93,7 +93,7 @@ def test_files_are_parsed_in_blocks(tmp_path, monkeypatch):
     folder = make(tmp_path, lengths)
     monkeypatch.setattr(columns, "BLOCK_BYTES", 100)
     index = TrainingIndex.load(folder)
-    assert dict(zip(index.ids(slice(None)), index.frames.tolist(), strict=True)) == lengths
+    assert dict(zip(index.ids(slice(None)), index.lengths.tolist(), strict=True)) == lengths
 
 
 def window_of(index):

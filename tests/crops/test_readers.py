@@ -16,9 +16,10 @@ import torch
 from sv.crops import readers
 from sv.crops.batch_arrays import flatten, rebuild
 from sv.crops.batches import RandomBatches
+from sv.crops.groups import CropGroup
 from sv.crops.index import TrainingIndex
 from sv.crops.readers import read
-from sv.crops.views import CropGroup, ViewSource
+from sv.crops.views import ViewSource
 from sv.errors import InputError, LostWorker, OutOfMemory, Truncated
 from sv.features.augment import AugmentConfig
 from sv.features.mixing import MixingConfig
@@ -69,7 +70,7 @@ def same(one, other):
 def test_a_batch_is_rebuilt_from_its_arrays(source):
     batch = source[KEYS[0]]
     arrays, groups = flatten(batch)
-    assert {"utterances", "views/features", "views/noise", "views/partner"} <= arrays.keys()
+    assert {"utterances", "views/signal", "views/noise", "views/partner"} <= arrays.keys()
     again = rebuild(arrays, groups)
     assert same(batch, again) and again.crops["reference"].draws.noise is None
 

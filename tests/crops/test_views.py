@@ -3,8 +3,10 @@ import pytest
 import torch
 
 from sv.crops.batches import RandomBatches
+from sv.crops.groups import CropGroup
 from sv.crops.index import TrainingIndex
-from sv.crops.views import CropGroup, NoiseBank, ViewSource
+from sv.crops.noises import NoiseBank, draw_noises, draw_talkers, read_noises
+from sv.crops.views import ViewSource
 from sv.crops.wave_index import WaveformIndex
 from sv.features.augment import AugmentConfig
 
@@ -29,11 +31,11 @@ def of_two(index, seconds, augment, *, batch_size=4, seed=0, **banks):
 
 def test_views_are_crops_of_the_utterances_they_claim(index):
     batch = source(index)[0, 1]
-    features = batch.crops["views"].features
+    features = batch.crops["views"].signal
     assert features.shape == (2, 4, 40, 8)
     for position, utterance in enumerate(batch.utterances):
         whole = index.read_windows(
-            np.array([utterance]), np.array([0]), int(index.frames[utterance])
+            np.array([utterance]), np.array([0]), int(index.lengths[utterance])
         )[0]
         if len(whole) < 40:
             whole = np.concatenate([whole, whole])
@@ -46,14 +48,14 @@ def test_a_batch_is_a_pure_function_of_seed_epoch_and_step(index):
     augment = AugmentConfig(room_probability=0, time_masks=1, band_masks=1)
     sources = source(index, augment), source(index, augment), source(index, augment, seed=1)
     one, again, other = (made[3, 1].crops["views"] for made in sources)
-    assert torch.equal(one.features, again.features)
+    assert torch.equal(one.signal, again.signal)
     for name in ("noise", "snr", "masks"):
         assert torch.equal(getattr(one.draws, name), getattr(again.draws, name))
-    assert not torch.equal(one.features, other.features)
+    assert not torch.equal(one.signal, other.signal)
 
 
 def test_crops_of_the_two_views_differ(index):
-    features = source(index)[0, 0].crops["views"].features
+    features = source(index)[0, 0].crops["views"].signal
     assert (features[0] != features[1]).any()
 
 
@@ -62,9 +64,9 @@ def test_groups_have_their_own_length_and_do_not_change_each_other(index):
     groups = [CropGroup("views", 2, 0.4), CropGroup("reference", 1, 0.6, augment=False)]
     both = ViewSource(index, groups, RandomBatches(len(index), 4, 0), augment, seed=0)[2, 1]
     alone = source(index, augment)[2, 1]
-    assert both.crops["reference"].features.shape == (1, 4, 60, 8)
+    assert both.crops["reference"].signal.shape == (1, 4, 60, 8)
     assert both.crops["reference"].draws.noise is None
-    assert torch.equal(both.crops["views"].features, alone.crops["views"].features)
+    assert torch.equal(both.crops["views"].signal, alone.crops["views"].signal)
 
 
 def test_views_of_one_item_may_come_from_different_utterances(index):
@@ -77,15 +79,15 @@ def test_views_of_one_item_may_come_from_different_utterances(index):
     batch = ViewSource(index, [CropGroup("views", 2, 0.4)], Pairs(), PLAIN, seed=0)[0, 0]
     assert batch.utterances.tolist() == [[0, 1], [2, 4]]
     for view, item, utterance in ((0, 1, 1), (1, 0, 2)):
-        crop = batch.crops["views"].features[view, item].numpy()
-        frames = int(index.frames[utterance])
+        crop = batch.crops["views"].signal[view, item].numpy()
+        frames = int(index.lengths[utterance])
         whole = index.read_windows(np.array([utterance]), np.array([0]), frames)[0]
         assert min(np.abs(whole[s : s + 40] - crop).max() for s in range(frames - 39)) < 1e-6
 
 
 def test_views_of_an_utterance_shorter_than_a_crop_still_differ(tmp_path, write_features):
     index = TrainingIndex.load(write_features(tmp_path, [30] * 4))
-    features = source(index)[0, 0].crops["views"].features
+    features = source(index)[0, 0].crops["views"].signal
     assert features.shape[2] == 40
     same = (features[0] == features[1]).all(dim=-1).all(dim=-1)
     assert same.sum() < 4
@@ -116,16 +118,16 @@ def bank_row(bank, row):
 
 def test_babble_never_contains_the_crop_itself(index):
     augment = AugmentConfig(room_probability=0, babble_speakers=[1, 1])
-    rng = np.random.default_rng(0)
-    views = source(index, augment)
-    calls = []
-    original = views._windows
-    views._windows = lambda i, utterances, *rest: (
-        calls.append(utterances) or original(i, utterances, *rest)
-    )
     crops = np.arange(8).repeat(50)
-    views._babble(crops, 40, rng)
-    assert (calls[0] != crops).all() and len(np.unique(calls[0])) == 8
+    talkers = draw_talkers(crops, index, None, augment, np.random.default_rng(0))[:, 0]
+    assert (talkers != crops).all() and len(np.unique(talkers)) == 8
+
+
+def babble_of(waves, speakers):
+    """Return the babble of 500 samples that is drawn for each of eight utterances."""
+    augment, rng = AugmentConfig(babble_speakers=speakers), np.random.default_rng(0)
+    plan = draw_noises(np.arange(8), 500, waves, None, augment, rng)
+    return read_noises(plan, 500, waves, None)
 
 
 def test_share_of_augmented_crops(index):
@@ -153,14 +155,12 @@ def test_crops_of_waveforms_are_long_enough_for_their_frames(tmp_path, write_wav
     waves = WaveformIndex.load(write_waves(tmp_path, [9000 + 100 * n for n in range(8)]))
     noises = NoiseBank(waves, {"noise": np.array([0, 1])})
     augment = AugmentConfig(time_masks=1, babble_speakers=[2, 3])
-    made = of_two(waves, 0.4, augment, noises=noises, mel_bands=20)
+    made = of_two(waves, 0.4, augment, noises=noises, mel_bins=20)
     crops = made[0, 1].crops["views"]
-    assert crops.features.dtype == torch.int16 and crops.features.shape == (2, 4, 40 * 160 + 240)
-    assert crops.draws.noise.shape == crops.features.shape and crops.draws.speed is None
+    assert crops.signal.dtype == torch.int16 and crops.signal.shape == (2, 4, 40 * 160 + 240)
+    assert crops.draws.noise.shape == crops.signal.shape and crops.draws.speed is None
     assert crops.draws.masks.shape == (2, 4, 40, 20) and crops.frames == 40
-    babble = made._babble(np.arange(8), 500, np.random.default_rng(0))
-    single = of_two(waves, 0.4, AugmentConfig(babble_speakers=[1, 1]))
-    voice = single._babble(np.arange(8), 500, np.random.default_rng(0))
+    babble, voice = babble_of(waves, [2, 3]), babble_of(waves, [1, 1])
     assert 1.5 < babble.var() / voice.var() < 3.5  # powers of two or three talkers
 
 
@@ -171,7 +171,7 @@ def test_all_crops_of_an_utterance_share_its_speed(tmp_path, write_waves):
     groups.append(CropGroup("reference", 1, 0.4, augment=False))
     made = ViewSource(waves, groups, RandomBatches(8, 8, 0), augment, seed=0)
     crops = made[0, 0].crops
-    assert crops["global"].features.shape == (2, 8, 7304)  # ⌈1.1 · (40 · 160 + 240)⌉
+    assert crops["global"].signal.shape == (2, 8, 7304)  # ⌈1.1 · (40 · 160 + 240)⌉
     speeds = crops["global"].draws.speed
     assert len(speeds.unique()) > 1 and (speeds[0] == speeds[1]).all()
     assert (crops["local"].draws.speed == speeds[0]).all()
@@ -187,7 +187,7 @@ def test_processes_read_shares_of_the_very_same_batch(index):
     assert torch.equal(torch.cat([first.utterances, second.utterances]), whole.utterances)
     for name, crops in whole.crops.items():
         one, other = first.crops[name], second.crops[name]
-        assert torch.equal(torch.cat([one.features, other.features], dim=1), crops.features)
+        assert torch.equal(torch.cat([one.signal, other.signal], dim=1), crops.signal)
         for draw, value in vars(crops.draws).items():
             if value is not None:
                 parts = [getattr(one.draws, draw), getattr(other.draws, draw)]

@@ -22,7 +22,7 @@ def test_windows_and_their_frames(tmp_path, write_waves):
     write_waves(tmp_path, [3000, 4000, 700])
     index = load_index(tmp_path, "wave")
     assert isinstance(index, WaveformIndex) and len(index) == 3
-    assert index.sample_rate == 16000 and index.frames.tolist() == [3000, 4000, 700]
+    assert index.sample_rate == 16000 and index.lengths.tolist() == [3000, 4000, 700]
     assert index.rows(10) == 1840
     windows = index.read_windows(np.array([1, 2]), np.array([5, 600]), index.rows(10))
     assert windows.shape == (2, 1840) and windows.dtype == np.int16

@@ -93,7 +93,7 @@ def test_feature_domain_room_agrees_with_convolving_the_waveform():
 def test_impulse_decays_to_one_frame_whatever_came_before_it():
     response = np.zeros(4000, dtype=np.float32)
     response[1000] = -0.5
-    decay = energy_decay(response, num_mel_bins=40, seconds=0.1)
+    decay = energy_decay(response, mel_bins=40, seconds=0.1)
     assert decay.shape == (10, 40)
     np.testing.assert_allclose(decay[0], 1.0, rtol=1e-5)
     np.testing.assert_allclose(decay[1:], 0.0, atol=1e-9)

@@ -74,7 +74,7 @@ def test_features_are_those_of_extraction():
     """A batch of crops gives what each crop alone gives, from int16 too, and under autocast."""
     waves = (3000 * noise(2, 3, 16240)).to(torch.int16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        features = augment_waves(waves, Draws(), frames=100, num_mel_bins=40)
+        features = augment_waves(waves, Draws(), frames=100, mel_bins=40)
     assert features.shape == (2, 3, 100, 40) and features.dtype == torch.float32
     for wave, crop in zip(waves.flatten(0, 1), features.flatten(0, 1), strict=True):
         assert torch.equal(fbank(wave.float() / 32768, RATE, 40), crop)
@@ -84,7 +84,7 @@ def test_masks_and_speed_reach_the_features():
     waves, masks = noise(1, 1, 2024), torch.zeros(1, 1, 10, 20, dtype=torch.bool)
     masks[..., 3:5, :] = True
     draws = Draws(masks=masks, speed=torch.tensor([[1.1]]))
-    features = augment_waves(waves, draws, frames=10, num_mel_bins=20)
+    features = augment_waves(waves, draws, frames=10, mel_bins=20)
     played = fbank(change_speed(waves, draws.speed, 1840)[0, 0], RATE, 20)
     torch.testing.assert_close(features[0, 0, 3:5], played.mean(0).expand(2, -1))
     torch.testing.assert_close(features[0, 0, 5:], played[5:])
@@ -104,8 +104,8 @@ def test_both_domains_agree_in_expectation():
     waves, other = 0.1 * bursts.float()[None], 0.1 * noise(1, samples)
     draws = Draws(room=torch.tensor([0]), snr=torch.tensor([10.0]), noise=other)
     cut = torch.from_numpy(cut_response(response.astype(np.float32)))
-    exact = augment_waves(waves, draws, WaveRooms(cut[None]), frames=800, num_mel_bins=40)
-    decay = torch.from_numpy(energy_decay(response.astype(np.float32), num_mel_bins=40))
+    exact = augment_waves(waves, draws, WaveRooms(cut[None]), frames=800, mel_bins=40)
+    decay = torch.from_numpy(energy_decay(response.astype(np.float32), mel_bins=40))
     draws.noise = fbank(other, RATE, 40)
     dry = fbank(waves, RATE, 40)
     model = augment(dry, draws, RoomBank(decay[None]))
@@ -124,7 +124,7 @@ def test_noise_sounds_in_the_room_if_it_comes_first():
     responses = noise(1, 300) * torch.exp(-torch.arange(300) / 60)
     rooms, waves, other = WaveRooms(responses), 0.1 * noise(1, samples), noise(1, samples, seed=1)
     draws = Draws(noise=other, snr=torch.tensor([3.0]), room=torch.tensor([0]))
-    how = {"frames": frames, "num_mel_bins": 20}
+    how = {"frames": frames, "mel_bins": 20}
     wet = rooms.convolve(mix_at_snr(waves, other, draws.snr), draws.room)
     made = augment_waves(waves, draws, rooms, order="noise_room", **how)
     torch.testing.assert_close(made, fbank(wet, RATE, 20))

@@ -8,8 +8,10 @@ import torch
 
 from sv.crops.batches import RandomBatches
 from sv.crops.front_end import FrontEnd
+from sv.crops.groups import CropGroup
 from sv.crops.index import TrainingIndex
-from sv.crops.views import CropGroup, NoiseBank, ViewSource
+from sv.crops.noises import NoiseBank
+from sv.crops.views import ViewSource
 from sv.crops.wave_index import WaveformIndex
 from sv.features.augment import AugmentConfig, RoomBank
 from sv.features.augment_wave import WaveRooms
@@ -48,7 +50,7 @@ def source(index, domain, own=None):
         seed=5,
         noises=noises,
         rooms=3,
-        mel_bands=8,
+        mel_bins=8,
         mixing=MIXING,
         own=own,
     )
@@ -60,7 +62,7 @@ def digest(batches):
         found.update(batch.utterances.numpy().tobytes())
         for name in sorted(batch.crops):
             crops = batch.crops[name]
-            found.update(crops.features.numpy().tobytes())
+            found.update(crops.signal.numpy().tobytes())
             for draw in DRAWS:
                 value = getattr(crops.draws, draw)
                 found.update(b"-" if value is None else value.numpy().tobytes())
@@ -108,6 +110,6 @@ def test_a_share_of_the_mixtures_is_part_of_the_whole(index_of, domain, shares):
             torch.testing.assert_close(torch.cat(joined, dim=1), expected, rtol=1e-4, atol=1e-4)
         for own, part in zip(shares, made, strict=True):
             mine = range(ITEMS)[own]
-            assert part.draws.partner.shape[1] == len(mine) <= part.features.shape[1] <= ITEMS
+            assert part.draws.partner.shape[1] == len(mine) <= part.signal.shape[1] <= ITEMS
             guests += sum(item not in (-1, *mine) for item in part.items.flatten().tolist())
     assert guests > len(parts)

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from sv.crops.batches import RandomBatches
+from sv.crops.groups import CropGroup
 from sv.crops.index import TrainingIndex
-from sv.crops.views import CropGroup, ViewSource
+from sv.crops.views import ViewSource
 from sv.features.augment import AugmentConfig, Draws
 from sv.features.augment_wave import signal_power
 from sv.features.mixing import MixingConfig, draw_interferers, mix_log_mel, mix_waves, sources_of
@@ -79,7 +80,7 @@ def test_mixtures_of_waveforms_are_near_those_of_features():
     waves = 0.1 * torch.randn(1, 4, 400 + 160 * 49, generator=generator)
     partner = torch.tensor([[[1], [2], [3], [0]]])
     draws = Draws(partner=partner, level=torch.full((1, 4, 1), 2.0))
-    mixture, sources = mix_waves(waves, draws, frames=50, num_mel_bins=20)
+    mixture, sources = mix_waves(waves, draws, frames=50, mel_bins=20)
     assert mixture.shape == (1, 4, 50, 20) and sources.shape == (1, 4, 2, 50, 20)
     # Powers add on average: the cross term is zero in the mean over frames and bands.
     ratio = mixture.exp().sum() / sources.exp().sum()
@@ -103,7 +104,7 @@ def test_draws_depend_on_seed_epoch_and_step_alone_and_move_nothing_else(tmp_pat
     for name in ("mixtures", "plain"):
         assert torch.equal(a.crops[name].draws.partner, b.crops[name].draws.partner)
         assert torch.equal(a.crops[name].draws.level, b.crops[name].draws.level)
-        assert torch.equal(a.crops[name].features, c.crops[name].features)
+        assert torch.equal(a.crops[name].signal, c.crops[name].signal)
     assert not torch.equal(a.crops["mixtures"].draws.level, d.crops["mixtures"].draws.level)
     assert c.crops["plain"].draws.partner is None
     assert (c.crops["mixtures"].draws.partner == -1).all()  # asked for, but nobody is drawn

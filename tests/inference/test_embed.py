@@ -32,7 +32,7 @@ def test_a_batch_leaves_no_trace_in_an_embedding(index, tmp_path, name, write_mo
         ids, vectors = load_vectors(f"scp:{tmp_path}/e.scp")
         assert ids == index.ids(slice(None))
         for row in range(len(index)):
-            frames = max(int(index.frames[row]), embedder.encoder.min_frames)
+            frames = max(int(index.lengths[row]), embedder.encoder.min_frames)
             features = index.read_windows(np.array([row]), np.array([0]), frames)
             alone = embedder(torch.from_numpy(features))[0].numpy()
             unit = [v / np.linalg.norm(v) for v in (alone, vectors[row])]

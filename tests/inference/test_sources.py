@@ -57,7 +57,7 @@ def test_dominant_source_is_what_the_encoder_gives(tmp_path, write_features):
     found = embed_sources(embedder, index, frames_per_batch=80)
     np.testing.assert_allclose(found.shares.sum(axis=1), 1, rtol=1e-5)
     for row in range(4):
-        features = index.read_windows(np.array([row]), np.zeros(1, int), int(index.frames[row]))
+        features = index.read_windows(np.array([row]), np.zeros(1, int), int(index.lengths[row]))
         one = torch.nn.functional.normalize(embedder(torch.from_numpy(features)))[0]
         loudest = found.vectors[row, found.shares[row].argmax()]
         np.testing.assert_allclose(loudest, one.numpy(), atol=1e-5)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sv.crops.views import DataConfig
+from sv.crops.groups import DataConfig
 from sv.methods.base import Moment, Views
 
 LATER = Moment(1.0, 10)

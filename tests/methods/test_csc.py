@@ -9,7 +9,7 @@ import torch
 
 from sv import checkpoint
 from sv.bin import train
-from sv.crops.views import DataConfig
+from sv.crops.groups import DataConfig
 from sv.encoders import SeparativeConfig, build_encoder
 from sv.errors import InputError
 from sv.methods import METHODS

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sv.crops.views import DataConfig
+from sv.crops.groups import DataConfig
 from sv.encoders.heads import DinoHead, UnitLinear
 from sv.errors import InputError
 from sv.losses import dino_loss, sinkhorn, view_cross_entropy

@@ -64,18 +64,18 @@ def test_the_batch_that_made_it_is_saved_and_shown(data, tmp_path, capsys, babbl
     assert shown[0].startswith("epoch 1, step ") and shown[0].endswith("loss nan")
     assert told.split("step ")[1].split(":")[0] == shown[0].split("step ")[1].split(",")[0]
     rows = {line.split()[0]: line for line in shown if line.startswith("views/")}
-    assert "2 x 2 x 30 x 8" in rows["views/features"] and "nan" in rows["views/input"]
+    assert "2 x 2 x 30 x 8" in rows["views/signal"] and "nan" in rows["views/input"]
     culprits = [line for line in shown if "not finite in" in line]
     if babble == "[0, 0]":  # one item, by its own crops
         assert len(culprits) == 1 and f"({BAD})" in culprits[0]
-        assert culprits[0].endswith("not finite in views/features, views/input")
+        assert culprits[0].endswith("not finite in views/input, views/signal")
     else:  # it may also have been among the talkers of the babble
         assert culprits and all("views/" in line for line in culprits)
     assert sum(line.startswith("item") and "; " in line for line in shown) == 2
     show_bad_batch.main([str(path), "--only", "views/input"])
     shown = capsys.readouterr().out
-    assert "views/input" in shown and "views/features" not in shown
-    with pytest.raises(InputError, match=r"no array 'input': it has views/features, views/"):
+    assert "views/input" in shown and "views/signal" not in shown
+    with pytest.raises(InputError, match=r"no array 'input': it has views/input, views/.*signal"):
         show_bad_batch.main([str(path), "--only", "input"])
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from sv.crops.batches import RandomBatches
-from sv.crops.views import CropGroup, ViewSource
+from sv.crops.groups import CropGroup
+from sv.crops.views import ViewSource
 from sv.encoders import build_encoder
 from sv.methods import build_method
 from sv.methods.base import Moment
@@ -126,7 +127,7 @@ def test_a_stop_lies_inside_the_plan():
 
 def test_the_head_of_dino_measures_long_and_short_crops_apart():
     """Short crops of another scale do not change what the head makes of the long ones."""
-    from sv.crops.views import DataConfig
+    from sv.crops.groups import DataConfig
     from sv.methods.base import Views
 
     torch.manual_seed(0)

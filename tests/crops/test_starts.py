@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from sv.crops.apart import starts_apart
 from sv.crops.batches import RandomBatches
+from sv.crops.groups import CropGroup
 from sv.crops.index import TrainingIndex
-from sv.crops.views import CropGroup, ViewSource
+from sv.crops.starts import starts_apart
+from sv.crops.views import ViewSource
 from sv.crops.wave_index import WaveformIndex
 from sv.features.augment import AugmentConfig
 
@@ -59,11 +60,11 @@ def test_each_view_is_a_crop_and_short_utterances_are_repeated_to_two_crops(inde
         for step in range(2):
             batch = source(index)[epoch, step]
             for item, utterance in enumerate(batch.utterances.tolist()):
-                frames = int(index.frames[utterance])
+                frames = int(index.lengths[utterance])
                 whole = index.read_windows(np.array([utterance]), np.array([0]), max(frames, 80))[0]
                 starts = [
                     next(s for s in range(len(whole) - 39) if np.array_equal(whole[s : s + 40], v))
-                    for v in batch.crops["views"].features[:, item].numpy()
+                    for v in batch.crops["views"].signal[:, item].numpy()
                 ]
                 assert starts[1] - starts[0] >= 40
                 if frames < 80:
@@ -71,18 +72,18 @@ def test_each_view_is_a_crop_and_short_utterances_are_repeated_to_two_crops(inde
 
 
 def test_a_share_of_a_process_is_part_of_the_whole_and_draws_are_pure(index):
-    whole = source(index)[2, 1].crops["views"].features
+    whole = source(index)[2, 1].crops["views"].signal
     parts = [source(index, own=rows)[2, 1] for rows in (slice(2), slice(2, 4))]
-    assert torch.equal(torch.cat([p.crops["views"].features for p in parts], dim=1), whole)
-    assert not torch.equal(source(index, seed=1)[2, 1].crops["views"].features, whole)
+    assert torch.equal(torch.cat([p.crops["views"].signal for p in parts], dim=1), whole)
+    assert not torch.equal(source(index, seed=1)[2, 1].crops["views"].signal, whole)
     reference = CropGroup("reference", 1, 0.6, augment=False)
     both = source(index, [*APART, reference])[2, 1].crops
-    assert torch.equal(both["views"].features, whole)
+    assert torch.equal(both["views"].signal, whole)
 
 
 def test_waveforms(tmp_path, write_waves):
     waves = WaveformIndex.load(write_waves(tmp_path, [14000, 13279, 9000, 20000]))
-    features = source(waves)[0, 0].crops["views"].features
+    features = source(waves)[0, 0].crops["views"].signal
     assert features.shape == (2, 4, 6640) and features.dtype == torch.int16
     assert all(not torch.equal(one, other) for one, other in zip(*features, strict=True))
 
@@ -115,7 +116,7 @@ def test_what_cannot_be_taken_apart_is_refused(index, tmp_path, write_features):
 
 
 def test_a_method_asks_for_what_the_settings_say():
-    from sv.crops.views import DataConfig
+    from sv.crops.groups import DataConfig
     from sv.methods.simclr import SimCLR, SimCLRConfig
 
     encoder = torch.nn.Identity()

@@ -1,4 +1,4 @@
-"""Two crops of an utterance that do not overlap, and how they are read.
+"""Where crops lie in their utterances: anywhere, or two that do not overlap.
 
 Two crops with independent starts overlap in most utterances. A network may then recognise the same
 frames instead of the speaker. Lepage & Dehak took pairs of crops that do not overlap (Interspeech
@@ -10,7 +10,22 @@ import numpy as np
 from sv.crops.index import TrainingIndex
 
 
-def starts_apart(rows: np.ndarray, crop: int, rng: np.random.Generator) -> np.ndarray:
+def starts_anywhere(lengths: np.ndarray, crop: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the first row (n,) of a random crop of each utterance.
+
+    An utterance that is shorter than a crop is repeated, from a random row on. So its views still
+    differ.
+
+    Parameters
+    ----------
+    lengths: (n,) rows of each utterance.
+    crop: rows of a crop.
+    """
+    lengths = lengths.astype(np.int64)
+    return rng.integers(0, np.where(lengths < crop, lengths, lengths - crop + 1))
+
+
+def starts_apart(lengths: np.ndarray, crop: int, rng: np.random.Generator) -> np.ndarray:
     """Return the first rows (2, n) of two crops of each utterance.
 
     For an utterance of L rows and crops of F: a gap g uniform in 0…L − 2F, then a pivot uniform in
@@ -19,12 +34,12 @@ def starts_apart(rows: np.ndarray, crop: int, rng: np.random.Generator) -> np.nd
 
     Parameters
     ----------
-    rows: (n,) length of each utterance.
+    lengths: (n,) rows of each utterance.
     crop: F, rows of a crop.
     """
-    length = np.maximum(rows, 2 * crop)
-    half = rng.integers(0, length - 2 * crop + 1) // 2
-    pivot = rng.integers(crop + half, length - crop - half + 1)
+    lengths = np.maximum(lengths.astype(np.int64), 2 * crop)
+    half = rng.integers(0, lengths - 2 * crop + 1) // 2
+    pivot = rng.integers(crop + half, lengths - crop - half + 1)
     return np.stack([pivot - half - crop, pivot + half])
 
 
@@ -35,10 +50,10 @@ def read_apart(
 
     An utterance shorter than two crops is repeated from its beginning, to the length of both.
     """
-    features = np.empty((len(utterances), crop, *index.row_shape), index.dtype)
-    short = index.frames[utterances] < 2 * crop
-    features[~short] = index.read_windows(utterances[~short], starts[~short], crop)
+    signal = np.empty((len(utterances), crop, *index.row_shape), index.dtype)
+    short = index.lengths[utterances] < 2 * crop
+    signal[~short] = index.read_windows(utterances[~short], starts[~short], crop)
     both = index.read_windows(utterances[short], np.zeros(short.sum(), np.int64), 2 * crop)
     first = (starts[short] == 0).reshape(-1, *[1] * (both.ndim - 1))
-    features[short] = np.where(first, both[:, :crop], both[:, crop:])
-    return features
+    signal[short] = np.where(first, both[:, :crop], both[:, crop:])
+    return signal

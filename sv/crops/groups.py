@@ -1,0 +1,60 @@
+"""Which crops a training asks for: their settings, and the groups of a method."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sv.config import option
+from sv.crops.wave_index import Domain
+from sv.features.normalise import Normalisation
+
+FRAMES_PER_SECOND = 100
+
+
+@dataclass
+class DataConfig:
+    """The crops that the network sees."""
+
+    crop_seconds: float = option(
+        2.0,
+        "length of a crop. A longer crop tells more about the speaker; time grows in proportion",
+    )
+    crops: Literal["independent", "apart"] = option(
+        "independent",
+        "where the two crops of an utterance lie. independent: anywhere, so most "
+        "pairs overlap; apart: they share no frame, which needs utterances of at "
+        "least two crops (shorter ones are repeated to that length)",
+    )
+    domain: Domain = option(
+        "fbank",
+        "fbank: augment log-mel features, the cheaper way; wave: augment waveforms exactly, then "
+        "compute features on the device (needs stages 1 and 2 with --wave true)",
+    )
+    normalise: Normalisation = option(
+        "mean", "per-crop normalisation of each band: none, mean, or mean_var"
+    )
+
+    def __post_init__(self):
+        if not 0.01 <= self.crop_seconds <= 1000:
+            raise ValueError(f"crop_seconds must be between 0.01 and 1000, not {self.crop_seconds}")
+
+
+@dataclass(frozen=True)
+class CropGroup:
+    """Crops of one kind that a method wants of every item of a batch.
+
+    ``count`` crops of ``seconds`` each; without ``augment`` they stay as recorded. With ``sources``
+    the method also gets what each mixture was made of (``sv.features.mixing``). With ``apart`` the
+    crops are two, and share no frame (``sv.crops.starts``).
+    """
+
+    name: str
+    count: int
+    seconds: float
+    augment: bool = True
+    sources: bool = False
+    apart: bool = False
+
+    @property
+    def frames(self) -> int:
+        """Frames of 10 ms in a crop."""
+        return round(self.seconds * FRAMES_PER_SECOND)

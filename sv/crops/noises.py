@@ -1,0 +1,159 @@
+"""Noise, music and babble for crops: drawn as numbers, then read."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sv.crops.index import TrainingIndex
+from sv.crops.starts import starts_anywhere
+from sv.features.augment import AugmentConfig
+
+
+@dataclass
+class NoiseBank:
+    """What to add to crops: an index of features, and which rows of it are of which kind.
+
+    ``rows``: kind (``noise``, ``music``, ``speech``) → indices. Babble is summed from ``speech``,
+    or from other training utterances if the bank has none.
+    """
+
+    index: TrainingIndex
+    rows: dict[str, np.ndarray]
+
+
+@dataclass
+class NoisePlan:
+    """Which sounds are added to each crop, and how loudly.
+
+    Shapes, with (...) the shape of the crops:
+    kinds: names of the kinds that can be drawn.
+    kind: (...) place in ``kinds``, -1 for no noise.
+    snr: (...) dB, +inf for no noise.
+    sounds: (..., most) utterances of the index that `sounds_of` returns for the kind, -1 for none.
+        Noise and music are one sound; babble is the sum of several.
+    starts: (..., most) first row of each sound.
+    """
+
+    kinds: list[str]
+    kind: np.ndarray
+    snr: np.ndarray
+    sounds: np.ndarray
+    starts: np.ndarray
+
+    def part(self, own: slice) -> "NoisePlan":
+        """Return the plan of the items ``own`` of (count, batch) crops."""
+        return NoisePlan(self.kinds, *(values[:, own] for values in self._arrays()))
+
+    def reshape(self, shape: tuple[int, ...]) -> "NoisePlan":
+        """Return the plan of the same crops in another shape."""
+        crops = self.kind.ndim
+        return NoisePlan(
+            self.kinds,
+            *(values.reshape(*shape, *values.shape[crops:]) for values in self._arrays()),
+        )
+
+    def _arrays(self) -> tuple[np.ndarray, ...]:
+        return self.kind, self.snr, self.sounds, self.starts
+
+
+def noise_kinds(augment: AugmentConfig, bank: NoiseBank | None) -> dict[str, list[float]]:
+    """Return kind → range of SNR, for the kinds that can be drawn."""
+    ranges = {"noise": augment.noise_snr, "music": augment.music_snr}
+    banked = bank.rows if bank else {}
+    kinds = {kind: ranges[kind] for kind in ranges if len(banked.get(kind, ()))}
+    if augment.babble_speakers[1] > 0:
+        kinds["babble"] = augment.babble_snr
+    return kinds
+
+
+def babble_is_banked(bank: NoiseBank | None) -> bool:
+    """Return whether babble is summed from the bank, and not from other training utterances."""
+    return bank is not None and len(bank.rows.get("speech", ())) > 0
+
+
+def sounds_of(kind: str, index: TrainingIndex, bank: NoiseBank | None) -> TrainingIndex:
+    """Return the index that holds the sounds of a kind: the bank's, or the training set."""
+    return bank.index if kind != "babble" or babble_is_banked(bank) else index
+
+
+def draw_noises(
+    utterances: np.ndarray,
+    length: int,
+    index: TrainingIndex,
+    bank: NoiseBank | None,
+    augment: AugmentConfig,
+    rng: np.random.Generator,
+) -> NoisePlan:
+    """Draw what is added to a crop of ``length`` rows of each of ``utterances`` (n,)."""
+    kinds, count = noise_kinds(augment, bank), len(utterances)
+    most = max(1, augment.babble_speakers[1] if "babble" in kinds else 1)
+    noisy = rng.random(count) < augment.noise_probability
+    plan = NoisePlan(
+        list(kinds),
+        kind=np.where(noisy, rng.integers(0, len(kinds), count), -1),
+        snr=np.full(count, np.inf, dtype=np.float32),
+        sounds=np.full((count, most), -1),
+        starts=np.zeros((count, most), dtype=np.int64),
+    )
+    for number, (kind, (low, high)) in enumerate(kinds.items()):
+        (rows,) = np.nonzero(plan.kind == number)
+        plan.snr[rows] = rng.uniform(low, high, len(rows))
+        if kind == "babble":
+            sounds = draw_talkers(utterances[rows], index, bank, augment, rng)
+        else:
+            sounds = rng.choice(bank.rows[kind], len(rows))[:, None]
+        plan.sounds[rows, : sounds.shape[1]] = sounds
+        lengths = sounds_of(kind, index, bank).lengths
+        for column, chosen in enumerate(sounds.T):
+            there = chosen >= 0
+            starts = starts_anywhere(lengths[chosen[there]], length, rng)
+            plan.starts[rows[there], column] = starts
+    return plan
+
+
+def draw_talkers(
+    utterances: np.ndarray,
+    index: TrainingIndex,
+    bank: NoiseBank | None,
+    augment: AugmentConfig,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw several other talkers for each crop: (n, most) places in the index of babble, or -1."""
+    low, high = augment.babble_speakers
+    count = rng.integers(low, high + 1, len(utterances))
+    shape = (len(utterances), high)
+    if babble_is_banked(bank):
+        talkers = rng.choice(bank.rows["speech"], shape)
+    else:
+        talkers = (utterances[:, None] + rng.integers(1, len(index), shape)) % len(index)
+    return np.where(np.arange(high) < count[:, None], talkers, -1)
+
+
+def read_noises(
+    plan: NoisePlan, length: int, index: TrainingIndex, bank: NoiseBank | None
+) -> np.ndarray:
+    """Read ``length`` rows of what is added to each crop: (n, length, *row_shape) float32.
+
+    The plan is of crops in one row, (n,). A crop without noise gets zeros.
+    """
+    noise = np.zeros((len(plan.kind), length, *index.row_shape), dtype=np.float32)
+    for number, kind in enumerate(plan.kinds):
+        (rows,) = np.nonzero(plan.kind == number)
+        source = sounds_of(kind, index, bank)
+        if kind == "babble":
+            noise[rows] = read_sum(plan.sounds[rows], plan.starts[rows], length, source)
+        else:
+            noise[rows] = source.read_windows(plan.sounds[rows, 0], plan.starts[rows, 0], length)
+    return noise
+
+
+def read_sum(
+    sounds: np.ndarray, starts: np.ndarray, length: int, source: TrainingIndex
+) -> np.ndarray:
+    """Read the sum (n, length, *row_shape) of the sounds (n, most) of each crop; -1 is none."""
+    power = np.zeros((len(sounds), length, *source.row_shape), dtype=np.float32)
+    for column in range(sounds.shape[1]):
+        (rows,) = np.nonzero(sounds[:, column] >= 0)
+        voices = source.read_windows(sounds[rows, column], starts[rows, column], length)
+        power[rows] += source.to_power(voices)
+    return source.from_power(power)
