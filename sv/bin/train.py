@@ -28,14 +28,13 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from sv.cli import add_process_timeout, add_settings, parser, run
-from sv.errors import InputError
 
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and train."""
     args = _parse(argv)
     from sv import distributed
-    from sv.crops.banks import load_noises, load_rooms
+    from sv.crops.banks import load_banks
     from sv.crops.wave_index import load_index
     from sv.lock import locked
     from sv.machine.memory import told_with
@@ -49,11 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = Experiment.load(args.config, args.set)
     domain, augmented = settings.data.domain, settings.augment
     index = load_index(args.data, domain)
-    if args.banks is not None and not args.banks.is_dir():
-        raise InputError(f"{args.banks}: there is no such folder of banks: run stage 2")
-    banks = args.banks or Path("banks")
-    noises = load_noises(banks, domain) if augmented.noise_probability > 0 else None
-    rooms = load_rooms(banks, domain) if augmented.room_probability > 0 else None
+    noises, rooms = load_banks(args.banks, domain, augmented)
     supervised = supervise(
         settings, index, labels=args.labels, clusters=args.clusters, device=device
     )

@@ -14,13 +14,14 @@ from sv.crops.noises import NoiseBank
 from sv.crops.wave_index import Domain, WaveformIndex, load_index
 from sv.data.labels import refuse_gaps
 from sv.errors import InputError
-from sv.features.augment import RoomBank
+from sv.features.augment import AugmentConfig, RoomBank
 from sv.features.augment_wave import WaveRooms
 from sv.features.filterbank import mel_banks
 from sv.kaldi import arks
 
 KINDS = ("noise", "music", "speech")
 FRAME_SHIFT = 0.010
+DEFAULT = Path("banks")
 
 
 ROOM_SECONDS = 0.5
@@ -109,6 +110,29 @@ def load_rooms(banks: str | Path, domain: Domain = "fbank") -> RoomBank | WaveRo
         raise InputError(f"{folder}: the responses differ in shape: run stage 2 again")
     stacked: Tensor = torch.from_numpy(np.stack(decays))
     return RoomBank(stacked)
+
+
+def room_names(banks: Path | None, domain: Domain) -> list[str]:
+    """Return the ids of the rooms, in the order of the bank that ``load_rooms`` reads."""
+    scp = "wav_ark.scp" if domain == "wave" else "feats.scp"
+    return list(arks.read_scp((banks or DEFAULT) / "rooms" / scp))
+
+
+def load_banks(
+    folder: Path | None, domain: Domain, augment: AugmentConfig
+) -> tuple[NoiseBank | None, RoomBank | WaveRooms | None]:
+    """Read the banks of noises and rooms that the settings ask for; None for one that is missing.
+
+    folder: made by stage 2; None: ``banks`` in the present folder.
+
+    Raises:
+        InputError: a folder is given that does not exist.
+    """
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder of banks: run stage 2")
+    folder = folder or DEFAULT
+    noises = load_noises(folder, domain) if augment.noise_probability > 0 else None
+    return noises, load_rooms(folder, domain) if augment.room_probability > 0 else None
 
 
 def _refuse_without_waves(folder: Path) -> None:

@@ -9,8 +9,8 @@ from sv.crops.index import TrainingIndex
 from sv.crops.views import Crops
 from sv.crops.wave_index import WaveformIndex
 from sv.features.augment import Order, RoomBank, augment
-from sv.features.augment_wave import WaveRooms, augment_waves
-from sv.features.mixing import mix_log_mel, mix_waves
+from sv.features.augment_wave import WaveRooms, alter, augment_waves
+from sv.features.mixing import add_speakers, mix_log_mel, mix_waves
 from sv.features.normalise import Normalisation, normalise
 
 
@@ -65,6 +65,16 @@ class FrontEnd:
                 order=self.order,
             )
         return normalise(log_mel, self.normalise)
+
+    def sounds(self, crops: Crops) -> Tensor:
+        """Return waveforms (count, batch, samples) after speed, speakers, rooms and noise.
+
+        They are what a listener hears of ``__call__``, which adds the filterbank and masks.
+        """
+        how = {"frames": crops.frames, "sample_rate": self.sample_rate}
+        if crops.draws.partner is not None:
+            return add_speakers(crops.signal, crops.draws, self.rooms, **how)[0]
+        return alter(crops.signal, crops.draws, self.rooms, order=self.order, **how)
 
     def mixtures(self, crops: Crops, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return mixtures as ``__call__`` does, and their sources (count, batch, n, frames, mel).

@@ -34,11 +34,13 @@ class TrainingIndex:
         lengths: (N,) int32, rows of each utterance: here frames.
         names: (N,) fixed-width bytes, the utterance ids as UTF-8; see ``ids``.
         mel_bins: columns of every matrix.
+        row_seconds: time from one row to the next.
         row_shape, dtype: of a row as ``read_windows`` gives it.
     """
 
     dtype: type = np.float32
     reader: type[WindowReader] = WindowReader
+    row_seconds: float = 0.01
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ class WaveformIndex(TrainingIndex):
 
     def __init__(self, arks, ark_id, offset, lengths, names, sample_rate: int):
         super().__init__(arks, ark_id, offset, lengths, names, mel_bins=None)
-        self.sample_rate = sample_rate
+        self.sample_rate, self.row_seconds = sample_rate, 1 / sample_rate
 
     @classmethod
     def load(cls, data_dir: str | os.PathLike) -> "WaveformIndex":

@@ -110,6 +110,38 @@ def change_speed(waves: Tensor, speed: Tensor, samples: int) -> Tensor:
     return out
 
 
+def at_speed(waves: Tensor, draws: Draws, frames: int, sample_rate: int) -> Tensor:
+    """Return waveforms (..., samples) in [-1, 1], at their speed and as long as ``frames``."""
+    waves = waves.float() if waves.is_floating_point() else waves.float() / FULL_SCALE
+    if draws.speed is None:
+        return waves
+    window, shift, _ = frame_sizes(sample_rate)
+    return change_speed(waves, draws.speed, (frames - 1) * shift + window)
+
+
+def alter(
+    waves: Tensor,
+    draws: Draws,
+    rooms: WaveRooms | None = None,
+    *,
+    frames: int,
+    sample_rate: int = 16000,
+    order: Order = "room_noise",
+) -> Tensor:
+    """Apply speed, then room and noise in their ``order``: what a listener would hear.
+
+    waves: (..., samples) int16, or floating point in [-1, 1]; as many samples as ``frames`` take,
+    and more if ``draws.speed`` is given.
+    """
+    waves = at_speed(waves, draws, frames, sample_rate)
+    for step in order.split("_"):
+        if step == "room" and draws.room is not None:
+            waves = rooms.convolve(waves, draws.room)
+        elif step == "noise" and draws.noise is not None:
+            waves = mix_at_snr(waves, draws.noise.float(), draws.snr)
+    return waves
+
+
 def augment_waves(
     waves: Tensor,
     draws: Draws,
@@ -122,19 +154,10 @@ def augment_waves(
 ) -> Tensor:
     """Apply speed, room and noise in their ``order``, and masks; return (..., frames, mel).
 
-    waves: (..., samples) int16, or floating point in [-1, 1]; as many samples as ``frames`` take,
-    more where ``draws.speed`` is given. Computed in float32 also under autocast.
+    waves: as in `alter`. Computed in float32 also under autocast.
     """
     with torch.autocast(waves.device.type, enabled=False):
-        waves = waves.float() if waves.is_floating_point() else waves.float() / FULL_SCALE
-        window, shift, _ = frame_sizes(sample_rate)
-        if draws.speed is not None:
-            waves = change_speed(waves, draws.speed, (frames - 1) * shift + window)
-        for step in order.split("_"):
-            if step == "room" and draws.room is not None:
-                waves = rooms.convolve(waves, draws.room)
-            elif step == "noise" and draws.noise is not None:
-                waves = mix_at_snr(waves, draws.noise.float(), draws.snr)
+        waves = alter(waves, draws, rooms, frames=frames, sample_rate=sample_rate, order=order)
         shape = waves.shape[:-1]
         log_mel = fbank(waves.reshape(-1, waves.shape[-1]), sample_rate, mel_bins)
     return mask(log_mel.unflatten(0, shape), draws.masks)

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from sv.config import option
 from sv.features.augment import FLOOR, Draws, RoomBank, mask, mix
-from sv.features.augment_wave import SILENCE, WaveRooms, change_speed, mix_at_snr, signal_power
-from sv.features.filterbank import fbank, frame_sizes
-from sv.kaldi.waves import FULL_SCALE
+from sv.features.augment_wave import SILENCE, WaveRooms, at_speed, mix_at_snr, signal_power
+from sv.features.filterbank import fbank
 
 
 @dataclass
@@ -138,6 +137,27 @@ def mix_log_mel(
     return mask(mixture, draws.masks), sources.clamp_min_(FLOOR).log_()
 
 
+def add_speakers(
+    waves: Tensor,
+    draws: Draws,
+    rooms: WaveRooms | None = None,
+    *,
+    frames: int,
+    sample_rate: int = 16000,
+) -> tuple[Tensor, Tensor]:
+    """Return the mixtures (count, batch, samples), and each speaker alone in a room.
+
+    waves: as in `mix_waves`. The speakers alone are (count, heard, samples), without gains.
+    """
+    waves = at_speed(waves, draws, frames, sample_rate)
+    if draws.room is not None:
+        waves = rooms.convolve(waves, draws.room)
+    mixture = sources_of(waves, signal_power(waves), draws.partner, draws.level).sum(dim=2)
+    if draws.noise is not None:
+        mixture = mix_at_snr(mixture, draws.noise.float(), draws.snr)
+    return mixture, waves
+
+
 def mix_waves(
     waves: Tensor,
     draws: Draws,
@@ -153,16 +173,7 @@ def mix_waves(
     spectrum are linear in it, so no source is transformed twice.
     """
     with torch.autocast(waves.device.type, enabled=False):
-        waves = waves.float() if waves.is_floating_point() else waves.float() / FULL_SCALE
-        window, shift, _ = frame_sizes(sample_rate)
-        if draws.speed is not None:
-            waves = change_speed(waves, draws.speed, (frames - 1) * shift + window)
-        if draws.room is not None:
-            waves = rooms.convolve(waves, draws.room)
-        sources = sources_of(waves, signal_power(waves), draws.partner, draws.level)
-        mixture = sources.sum(dim=2)
-        if draws.noise is not None:
-            mixture = mix_at_snr(mixture, draws.noise.float(), draws.snr)
+        mixture, waves = add_speakers(waves, draws, rooms, frames=frames, sample_rate=sample_rate)
         mixture, alone = (
             fbank(x.flatten(0, 1), sample_rate, mel_bins).unflatten(0, x.shape[:2])
             for x in (mixture, waves)
