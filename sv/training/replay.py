@@ -6,7 +6,6 @@ Batches are pure functions of (seed, epoch, step), and the trainer itself makes 
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from sv import checkpoint
@@ -22,7 +21,6 @@ from sv.training.trainer import Trainer
 
 COMPARED = ("settings", "training set", "noise bank", "room bank", "composition of batches")
 """Parts of a training's identity on which its batches depend."""
-CPU = torch.device("cpu")
 
 
 @dataclass
@@ -94,7 +92,7 @@ def replay(trainer: Trainer, epoch: int, step: int) -> Step:
     _take_up_clusters(trainer, epoch - 1)
     key = epoch - 1, step - 1
     batch = trainer.source[key]
-    inputs = {name: trainer.front_end(crops, CPU) for name, crops in batch.crops.items()}
+    inputs = trainer.views(batch, trainer.moment).crops
     return Step(trainer.source.plan(*key), batch, inputs)
 
 
@@ -103,7 +101,7 @@ def _check_same(trainer: Trainer, exp: Path) -> None:
     path = checkpoint.state_path(exp)
     if not path.is_file():
         return
-    now = {name: trainer.identity[name] for name in COMPARED}
+    now = {name: trainer.state.identity[name] for name in COMPARED}
     changed = differences(checkpoint.load(path)["identity"], now)
     if changed:
         raise InputError(
@@ -115,7 +113,7 @@ def _check_same(trainer: Trainer, exp: Path) -> None:
 def _take_up_clusters(trainer: Trainer, epoch: int) -> None:
     """Compose batches as in ``epoch`` (from 0), if clusters of speakers were made again."""
     batches = trainer.source.batches
-    every = getattr(batches, "refresh_every", 0)
+    every = batches.refresh_every
     if not every or epoch < every:
         return
     path = checkpoint.state_path(trainer.exp)
