@@ -48,23 +48,7 @@ Clip = tuple[str, str, np.ndarray]
 """(id, kind, samples)."""
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and make both banks."""
-    args = options().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    how = {"mel_bins": args.mel_bins, "wave": args.wave == "true"}
-    parts = {"noise": (args.noise, write_noises), "rooms": (args.rir, write_rooms)}
-    for name, (source, write) in parts.items():
-        if source == "none":
-            shutil.rmtree(args.out / name, ignore_errors=True)  # one of an earlier run
-        elif source == "generated":
-            write(_generated(args.seed, name), args.out, **how)
-        else:
-            listed = args.out / f"bad_{name}"
-            write(_recorded(Path(source), name, listed, args.max_bad), args.out, **how)
-
-
-def options() -> ArgumentParser:
+def arguments() -> ArgumentParser:
     """Return the parser of the command line."""
     p = parser(__doc__)
     p.add_argument(
@@ -91,6 +75,22 @@ def options() -> ArgumentParser:
     p.add_argument("--max-bad", type=SHARE, default=MAX_BAD, help="tolerated share of bad files")
     p.add_argument("--seed", type=SEED, default=0, help="seed of generated noises and rooms")
     return p
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and make both banks."""
+    args = arguments().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    how = {"mel_bins": args.mel_bins, "wave": args.wave == "true"}
+    parts = {"noise": (args.noise, write_noises), "rooms": (args.rir, write_rooms)}
+    for name, (source, write) in parts.items():
+        if source == "none":
+            shutil.rmtree(args.out / name, ignore_errors=True)  # one of an earlier run
+        elif source == "generated":
+            write(_generated(args.seed, name), args.out, **how)
+        else:
+            listed = args.out / f"bad_{name}"
+            write(_recorded(Path(source), name, listed, args.max_bad), args.out, **how)
 
 
 def write_noises(clips: Iterable[Clip], out: Path, mel_bins: int, wave: bool = False) -> None:

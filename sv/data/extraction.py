@@ -86,6 +86,12 @@ class Piece(NamedTuple):
             folder / f"utt2num_samples.{name}",
         )
 
+    def remove_leftovers(self) -> None:
+        """Remove what a job that was killed outright left half written: gigabytes, perhaps."""
+        for ark in (self.ark, self.wave_ark):
+            for left in ark.parent.glob(f".{ark.name}.*.tmp"):
+                left.unlink(missing_ok=True)
+
     def made_from(self) -> str | None:
         """Return what the complete piece was made from; None if it is not complete."""
         try:
@@ -126,9 +132,7 @@ def extract_piece(
     if not force and piece.made_from() == wanted and not _mended(piece, settings, left_out):
         return f"piece {name} is complete for the same audio and settings, skipped"
     piece.stamp.unlink(missing_ok=True)
-    for ark in (piece.ark, piece.wave_ark):
-        for left in ark.parent.glob(f".{ark.name}.*.tmp"):
-            left.unlink(missing_ok=True)  # by a job that was killed outright: gigabytes, perhaps
+    piece.remove_leftovers()
     started, clipped = time.monotonic(), 0
     frames: dict[str, int] = {}
     samples: dict[str, int] = {}
@@ -165,13 +169,12 @@ def extract_piece(
     with atomic_write(piece.stamp) as handle:
         json.dump(stamp, handle)
     seconds = sum(samples.values()) / settings.sample_rate
-    speed = seconds / max(time.monotonic() - started, 1e-3)
     remark = f"; {clipped} are clipped, and kept" if clipped else ""
-    if left_out:
-        remark += f"; {len(left_out)} are excluded"
+    remark += f"; {len(left_out)} are excluded" if left_out else ""
     return (
         f"piece {name}: {len(frames)} utterances, {seconds / 3600:.2f} h of audio at "
-        f"{speed:.0f} times real time, {len(bad)} bad ones left out{remark}"
+        f"{seconds / max(time.monotonic() - started, 1e-3):.0f} times real time, "
+        f"{len(bad)} bad ones left out{remark}"
     )
 
 
