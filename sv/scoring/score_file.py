@@ -111,7 +111,7 @@ def read_scores(path: str | Path) -> Scores:
         rows += len(left)
     return Scores(
         path,
-        numbering.names(),
+        numbering.names(path),
         np.concatenate(enrol),
         np.concatenate(test),
         np.concatenate(values),
