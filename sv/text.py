@@ -143,8 +143,8 @@ def _refuse_zeros(data: bytes, path: str | os.PathLike, number: int) -> None:
         if odd > 1.2 and even < 0.2 * odd:
             _refuse_wide(path, "UTF-16")
     raise InputError(
-        f"{path}:{line}: has a zero byte: it is no text file, or it is UTF-16 text; check the path, "
-        "or convert the file: iconv -f UTF-16LE -t UTF-8"
+        f"{path}:{line}: has a zero byte: it is no text file, or it is UTF-16 text: check the "
+        "path, or convert the file: iconv -f UTF-16LE -t UTF-8"
     )
 
 
