@@ -66,3 +66,11 @@ def digest(path: str | os.PathLike, algorithm: str = "sha256") -> str:
 def sha256(path: str | os.PathLike, digits: int = 12) -> str:
     """Return the first ``digits`` hexadecimal digits of the file's SHA-256."""
     return digest(path)[:digits]
+
+
+def is_folder(entry: os.DirEntry) -> bool:
+    """Tell whether an entry is a folder or a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
