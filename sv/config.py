@@ -195,12 +195,23 @@ def _parse_override(text: str) -> tuple[str, str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without aliases: ten lines of them can stand for a list of a billion items."""
+    """YAML without aliases, ten lines of which can stand for a list of a billion items.
+
+    A key that is there twice is refused; plain YAML takes the last one in silence.
+    """
 
     def compose_node(self, parent, index):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not used here: write the value out")
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node, deep=False):
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        keys = [self.construct_object(key, deep=True) for key, _ in pairs]
+        for place, key in enumerate(keys):
+            if key in keys[:place]:
+                raise yaml.YAMLError(f"the key {key!r} is there twice: remove one of them")
+        return super().construct_mapping(node, deep)
 
 
 def _plain_numbers() -> dict:

@@ -17,14 +17,17 @@ def atomic_write(
     On any exception (a full disk, Ctrl-C) the temporary file is removed and an older ``path``
     stays as it was. Parent folders are created. Text is UTF-8 with ``\\n`` line ends. With
     ``former``, the new file is on the disk itself before the old one moves to that name: even a
-    power cut leaves one of the two whole.
+    power cut leaves one of the two whole. A stream (``is_stream``) is written to as it is.
     """
     path = Path(path)
+    if is_stream(path):
+        with _open_to_write(path, mode) as handle:
+            yield handle
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
-        with temporary.open(mode, **text) as handle:
+        with _open_to_write(temporary, mode) as handle:
             yield handle
             if former is not None:
                 handle.flush()
@@ -38,6 +41,22 @@ def atomic_write(
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def _open_to_write(path: Path, mode: str) -> IO:
+    return path.open(mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}))
+
+
+def is_stream(path: str | os.PathLike) -> bool:
+    """Tell whether a path is a device or a pipe, such as ``/dev/stdout``, whatever is behind it.
+
+    Another file must not take its place: root would lose ``/dev/null``.
+    """
+    path = Path(path)
+    folder = path.parent.resolve()
+    if folder == Path("/dev") or folder.is_relative_to("/proc"):
+        return True
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def utf8(path: str | os.PathLike) -> bytes:
@@ -66,3 +85,11 @@ def digest(path: str | os.PathLike, algorithm: str = "sha256") -> str:
 def sha256(path: str | os.PathLike, digits: int = 12) -> str:
     """Return the first ``digits`` hexadecimal digits of the file's SHA-256."""
     return digest(path)[:digits]
+
+
+def is_folder(entry: os.DirEntry) -> bool:
+    """Tell whether an entry is a folder or a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -8,6 +8,7 @@ import argparse
 import math
 import re
 from dataclasses import dataclass
+from numbers import Real
 
 from sv.errors import InputError
 
@@ -66,6 +67,8 @@ class Number:
 
     def check(self, value: float, what: str) -> float:
         """Return ``value``; raise ``InputError`` that calls it ``what`` if it is none of these."""
+        if not isinstance(value, Real):
+            raise InputError(f"{what}: {str(value)[:40]!r} is no number: give {self}")
         if not self.holds(value):
             raise InputError(f"{what}: {value} is not {self}")
         return int(value) if self.whole else value

@@ -128,7 +128,13 @@ def _refuse_wide(path: str | os.PathLike, name: str) -> None:
 
 def _refuse_zeros(data: bytes, path: str | os.PathLike, number: int) -> None:
     """Tell text of two or four bytes a letter, most of which are zero, from binary data."""
-    start = data[:4096]
+    start = data[:4096].rstrip(b"\0")
+    line = number + data[: data.index(0)].count(b"\n")
+    if 0 not in data.rstrip(b"\0\n") and data.endswith(b"\0\0\0\0"):
+        raise InputError(
+            f"{path}:{line}: has nothing but zero bytes from here on, as after a crash or on a "
+            "full disk: write or copy the file again"
+        )
     of_four = [start[place::4].count(0) / max(1, len(start[place::4])) for place in range(4)]
     if number == 1 and len(start) >= 4:
         if sum(share > 0.8 for share in of_four) >= 2 and sum(of_four) > 2.5:
@@ -136,8 +142,10 @@ def _refuse_zeros(data: bytes, path: str | os.PathLike, number: int) -> None:
         even, odd = sorted((of_four[0] + of_four[2], of_four[1] + of_four[3]))
         if odd > 1.2 and even < 0.2 * odd:
             _refuse_wide(path, "UTF-16")
-    line = number + data[: data.index(0)].count(b"\n")
-    raise InputError(f"{path}:{line}: has a zero byte: it is no text file; check the path")
+    raise InputError(
+        f"{path}:{line}: has a zero byte: it is no text file, or it is UTF-16 text: check the "
+        "path, or convert the file: iconv -f UTF-16LE -t UTF-8"
+    )
 
 
 def _refuse_other_bytes(data: bytes, path: str | os.PathLike, number: int) -> None:

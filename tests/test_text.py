@@ -115,6 +115,10 @@ CAUSES = {
     "Latin 1": (lambda text: text.replace("/z", "é").encode("latin-1"), r":\d: is not UTF-8 text"),
     "old Mac": (lambda text: text.replace("\n", "\r").encode(), "old Macs end their lines"),
     "zero byte": (lambda text: text.encode()[:-1] + b"\0\n", "has a zero byte"),
+    "zero bytes at the end": (
+        lambda text: text.encode() + bytes(5000),
+        ":\\d+: has nothing but zero bytes from here on",
+    ),
     "gzip": (lambda text: b"\x1f\x8b\x08" + text.encode(), "is compressed; unpack"),
 }
 
@@ -157,6 +161,22 @@ def test_bad_lines_are_named(read, case, tmp_path):
     (tmp_path / "f").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=words):
         read(tmp_path / "f")
+
+
+@pytest.mark.parametrize("odd", "\u00a0\u200b\ufeff\u3000\u0085\x1c")
+def test_words_that_look_alike_are_refused(odd, tmp_path):
+    path = tmp_path / "f"
+    for read, text in (
+        (read_trials, "1 a b\n0 a {}\n"),
+        (read_trials, "a b target\na {} nontarget\n"),
+        (read_scores, "a b 0.5\na {} 1\n"),
+        (read_label_file, "a s1\nb {}\n"),
+    ):
+        path.write_text(text.format(f"s1{odd}"), encoding="utf-8")
+        with pytest.raises(InputError, match=rf"\b2: .*U\+{ord(odd):04X}"):
+            read(path)
+    path.write_text(f"1 a b.wav\n0 a c{odd}.wav\n", encoding="utf-8")  # names of files
+    assert read_named_trials(path)[1][3] == f"c{odd}.wav"
 
 
 def test_a_label_is_one_word(tmp_path):

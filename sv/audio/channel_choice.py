@@ -8,6 +8,7 @@ from sv.errors import AudioError, Cancelling
 from sv.numbers import whole
 
 FULL_SCALE = 32768.0
+CHANNEL = whole(-1, 1023)
 CANCEL = 0.1
 """Channels cancel if their mean keeps less than this share of what unrelated ones would leave."""
 ALIKE = 0.5
@@ -21,7 +22,7 @@ def add_channel(p: argparse.ArgumentParser) -> None:
     """Add ``--channel`` to a program that reads audio."""
     p.add_argument(
         "--channel",
-        type=whole(-1, 1023),
+        type=CHANNEL,
         metavar="N",
         help="channel of a file to take, counted from 0 as in Kaldi: 0 is the left one. "
         "-1 refuses files with more than one. Default: the mean of all, which is "
@@ -45,7 +46,7 @@ def to_mono(samples: np.ndarray, channel: int | None = None) -> np.ndarray:
     scale = np.float32(1 / FULL_SCALE if samples.dtype == np.int16 else 1)
     check_channel(1 if samples.ndim == 1 else samples.shape[1], channel)
     if samples.ndim == 2 and channel is not None:
-        samples = samples[:, max(channel, 0)].astype(np.float32)
+        samples = samples[:, max(int(channel), 0)].astype(np.float32)
     elif samples.ndim == 2:
         _refuse_cancelling(samples)
         samples = samples.mean(axis=1, dtype=np.float32)
@@ -54,6 +55,8 @@ def to_mono(samples: np.ndarray, channel: int | None = None) -> np.ndarray:
 
 def check_channel(channels: int, channel: int | None) -> None:
     """Raise ``AudioError`` if a file of so many channels has not the one that is wanted."""
+    if channel is not None and not isinstance(channel, int):
+        CHANNEL.check(channel, "the channel")
     if channel is None or (channel == -1 and channels == 1) or 0 <= channel < channels:
         return
     what = "1 channel" if channels == 1 else f"{channels} channels"

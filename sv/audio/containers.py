@@ -229,14 +229,29 @@ def _riff_data(
     if tag == 0xFFFE and len(form) >= 26:
         tag = struct.unpack(f"{order}H", form[24:26])[0]
     raw, exact = _raw(rate, channels, _RIFF_SUBTYPES.get(tag, {}).get(bits), big)
-    if frame * 8 != channels * bits:  # 24 bits in 4 bytes, say
+    if frame * 8 != channels * bits:
         raw = None
+        _refuse_padded(tag, channels, frame, bits)
     said: int | None = size
     if large is not None and size >= WRAP - 1:
         said = large
-    elif _is_unknown(size, file.size - start):
+    elif size == WRAP - 1 or _is_unknown(size, file.size - start):
         said = None
     return _Said(start, said, exact or byte_rate, raw, "wav", not big, tag == MPEG)
+
+
+def _refuse_padded(tag: int, channels: int, frame: int, bits: int) -> None:
+    """Refuse 24 bits in 4 bytes and the like: libsndfile would read noise.
+
+    Another frame size beside 8, 16 or 32 bits is a slip of the writer, and the samples are right.
+    """
+    odd = tag in _RIFF_SUBTYPES and bits not in (8, 16, 32, 64)
+    if odd and channels and frame > channels * math.ceil(bits / 8):
+        raise WrongHeader(
+            f"has samples of {bits} bits that take {frame / channels:g} bytes each by its header: "
+            "write it again with 16 bits by the program that made it, or remove it from the list "
+            "(wav.scp)"
+        )
 
 
 def _wave64(file: File) -> _Said | None:

@@ -7,11 +7,12 @@ from pathlib import PurePath
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 _SOX = (".sph", ".nist", ".wv1", ".wv2", ".aif", ".aiff", ".aifc", ".au", ".snd", ".w64", ".voc")
-_SOX += (".sd2", ".vox", ".gsm", ".8svx")
+_SOX += (".sd2", ".vox", ".gsm", ".8svx", ".sf", ".ircam", ".paf", ".pvf", ".ul", ".al")
 _CODED = (".m4a", ".m4b", ".m4r", ".aac", ".wma", ".asf", ".amr", ".awb", ".3ga", ".ac3", ".eac3")
 _CODED += (".dts", ".ra", ".ram", ".oga", ".spx", ".mp2", ".mpga", ".mka", ".weba", ".ape", ".wv")
 _CODED += (".tta", ".mpc", ".dsf", ".dff", ".caf", ".shn", ".alac", ".g722", ".g729", ".silk")
 _CODED += (".slk", ".qcp", ".dss", ".ds2", ".dvf", ".msv", ".pcm", ".raw", ".rf64", ".bwf")
+_CODED += (".mp1", ".mpa", ".m2a", ".m4p", ".adts", ".loas", ".ulaw", ".alaw", ".oma", ".aax")
 _FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".flv", ".3gp")
 _FILMS += (".3g2", ".ogv", ".wmv", ".rm", ".mts", ".m2ts", ".vob")
 FOREIGN_SUFFIXES = _SOX + _CODED + _FILMS

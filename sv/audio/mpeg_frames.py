@@ -42,11 +42,15 @@ class Header(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A stretch that one encoder wrote. ``spans``: bytes of the file; ``head``: put before them."""
+    """A stretch that one encoder wrote. ``spans``: bytes of the file; ``head``: put before them.
+
+    ``samples``: how many a channel, for layers that have no header to say it.
+    """
 
     head: bytes
     spans: list[tuple[int, int]]
     header: Header
+    samples: int | None = None
 
 
 def parse(word: bytes) -> Header | None:
@@ -222,13 +226,13 @@ def _part(data, runs: list[_Run], counts: list[int]) -> Part | None:
             return Part(b"", [info, *spans], header)
     if not count:
         return None
+    if header.kind[1] != 3:
+        return Part(b"", spans, header, count * header.samples)
     return Part(_made_header(bytes(data[spans[0][0] : spans[0][0] + HEAD]), count), spans, header)
 
 
 def _made_header(word: bytes, count: int) -> bytes:
-    """Return a frame of layer III that says how many frames follow; b"" for other layers."""
-    if parse(word).kind[1] != 3:
-        return b""
+    """Return a frame of layer III that says how many frames follow."""
     for bitrate in range(1, 15):  # the first that has room for it
         head = bytes([word[0], word[1] | 1, bitrate << 4 | word[2] & 0x0C, word[3]])
         header = parse(head)

@@ -30,12 +30,14 @@ class Plain(NamedTuple):
 class Part(NamedTuple):
     """What libsndfile is given at a time: spans of bytes of the file, behind ``head``.
 
-    ``plain``: used instead if libsndfile finds another number of samples there.
+    ``plain``: used instead if libsndfile finds another number of samples there. ``samples``: how
+    many a channel there are, where libsndfile guesses and cannot be told.
     """
 
     spans: list[tuple[int, int]]
     head: bytes = b""
     plain: Plain | None = None
+    samples: int | None = None
 
 
 def plan(path: Path, descriptor: int, size: int) -> list[Part]:
@@ -95,7 +97,7 @@ def _flac_beginnings(data: mmap.mmap, place: int, stop: int) -> Iterator[int]:
 def _mpeg(descriptor: int, start: int, stop: int) -> list[Part]:
     with _mapped(descriptor) as data:
         parts = mpeg_frames.find_parts(data, start, stop)
-    return [Part(_merged(part.spans), part.head) for part in parts]
+    return [Part(_merged(part.spans), part.head, samples=part.samples) for part in parts]
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

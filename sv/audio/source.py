@@ -19,6 +19,7 @@ import numpy as np
 import soundfile
 
 from sv.audio.endings import conversion, is_foreign
+from sv.audio.flac_frames import refuse_more
 from sv.audio.parts import AGAIN, Part, flac_parts, plan
 from sv.errors import AudioError, Missing, Truncated
 from sv.files import shown, utf8
@@ -36,6 +37,10 @@ MEMORY_SHARE = 0.5
 NO_LENGTH = (
     "does not say how long it is (it was written to a pipe): write it again, for instance with "
     "'flac in.flac -o out.flac'"
+)
+LAYER_2 = (
+    "is MPEG audio of layer I or II, not MP3, of a length that cannot be told before decoding: "
+    "convert it with 'ffmpeg -i in -ar 16000 -ac 1 out.flac'"
 )
 _COPIED = 1 << 24
 _BROKEN_PAGE = "Junk after the last page"
@@ -166,10 +171,17 @@ class Audio:
                     raise AudioError(
                         f"is damaged: its header says {audio.samplerate} samples a second: {AGAIN}"
                     )
+                if part.samples not in (None, audio.frames):
+                    raise AudioError(LAYER_2)
                 yield audio
                 start, stop = part.spans[0]
-                if audio.format == "FLAC" and start + position() < stop:
-                    waiting = flac_parts(self.descriptor, start, stop, look=True)[1:] + waiting
+                if audio.format != "FLAC":
+                    continue
+                found = [part]
+                if start + position() < stop:
+                    found = flac_parts(self.descriptor, start, stop, look=True)
+                    waiting = found[1:] + waiting
+                refuse_more(self.descriptor, found[0].spans[0], audio.frames, audio.samplerate)
 
     @contextlib.contextmanager
     def _opened(self, part: Part) -> Iterator[tuple[soundfile.SoundFile, Callable[[], int]]]:

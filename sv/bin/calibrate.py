@@ -149,7 +149,7 @@ def facts(args: Namespace, model: Calibration, trials: Trials) -> dict:
     info["labels"] = strongest(*(each.get("labels", "none") for each in before))
     info["llr"] = True
     info["calibration"] = {
-        "negative_weight": bool(model.doubts),
+        "negative_weight": bool(model.negative),
         "model": str(args.model),
         "p_target": model.p_target,
         "learned_from": learned.get("trials"),

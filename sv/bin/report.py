@@ -25,7 +25,7 @@ from sv.report.card import System, checks, doubtful, list_version
 from sv.report.facts import training_facts
 from sv.report.files import FILES, Outputs, Report, write_files
 from sv.report.results_table import append_row, columns, row
-from sv.report.tables import difference_rows, figure_rows, group_rows, text_table
+from sv.report.tables import difference_rows, figure_rows, group_rows, in_digits, text_table
 from sv.scoring.evaluate import SystemResult, evaluate
 from sv.scoring.score_file import match_scores, read_scores
 
@@ -246,7 +246,7 @@ def _intervals(args, groups: Groups, results: list[SystemResult]) -> str:
 
 def _notes(args, trials: Trials, groups: Groups, results: list[SystemResult]) -> list[str]:
     first = results[0]
-    notes = [f"The threshold at the EER of {first.name} is {first.eer.threshold:.4f}."]
+    notes = [f"The threshold at the EER of {first.name} is {in_digits(first.eer.threshold)}."]
     spans = [span for result in results for span in result.intervals.values()]
     if any(math.isfinite(span.low) for span in spans):
         notes.append(f"[95 % intervals]: {args.resamples} draws of {groups.count} {groups.kind}.")
@@ -257,7 +257,7 @@ def _notes(args, trials: Trials, groups: Groups, results: list[SystemResult]) ->
             )
     for result in results:
         span = result.intervals.get("eer")
-        if span is not None and span.low == span.high:
+        if span is not None and span.low == span.high and not result.constant:
             notes.append(
                 f"All draws give the same EER of {result.name}: so few errors say nothing about "
                 "how sure it is."

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sv.audio.endings import AUDIO_SUFFIXES, FOREIGN_SUFFIXES, by_ending, conversion
 from sv.data.utterance import AudioFile, name_problem
 from sv.errors import InputError
-from sv.files import shown
+from sv.files import is_folder, shown
 
 LAYOUTS = {"flat": 1, "speaker/utt": 2, "speaker/session/utt": 3}
 """How many of the last parts of a path have a meaning."""
@@ -64,7 +64,7 @@ def find_files(corpus: str | os.PathLike) -> Found:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
+                if is_folder(entry):
                     pending.append((Path(entry.path), f"{prefix}{entry.name}/"))
                 elif entry.name.lower().endswith(AUDIO_SUFFIXES):
                     audio.append(prefix + entry.name)

@@ -9,7 +9,7 @@ from sv.audio.endings import AUDIO_SUFFIXES, FOREIGN_SUFFIXES, is_foreign
 from sv.data.audio_headers import THREADS
 from sv.data.utterance import AudioFile, name_problem
 from sv.errors import InputError
-from sv.files import shown
+from sv.files import is_folder, shown
 from sv.progress import progress
 
 
@@ -17,7 +17,7 @@ def speakers_in(folder: str | os.PathLike, is_speaker: Callable[[str], object]) 
     """Return the subfolders whose names are those of speakers, sorted; [] if there is no folder."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if is_speaker(e.name) and e.is_dir())
+            return sorted(e.name for e in entries if is_speaker(e.name) and is_folder(e))
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -65,7 +65,7 @@ def _utterances_of(folder: Path, speaker: str) -> dict[str, AudioFile]:
 def _entries(folder: Path, folders: bool) -> list[str]:
     with os.scandir(folder) as entries:
         names = sorted(
-            e.name for e in entries if not e.name.startswith(".") and e.is_dir() == folders
+            e.name for e in entries if not e.name.startswith(".") and is_folder(e) == folders
         )
     for name in names:
         problem = name_problem(name)

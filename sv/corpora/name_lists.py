@@ -113,7 +113,7 @@ def read_named_trials(path: str | os.PathLike) -> list[tuple[int, int, str, str]
     lines = _filled(path)
     if "\t" in lines[0][1] and any(" " in line for _, line in lines):
         return [(number, *_split_tabs(path, number, line)) for number, line in lines]
-    rows = read_trials(path).rows()
+    rows = read_trials(path, paths=True).rows()
     return [(number, *row) for (number, _), row in zip(lines, rows, strict=True)]
 
 

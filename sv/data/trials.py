@@ -148,11 +148,12 @@ class Trials:
         return rows
 
 
-def read_trials(path: str | Path) -> Trials:
+def read_trials(path: str | Path, paths: bool = False) -> Trials:
     """Read a trial list (see the module for the three forms).
 
-    Raises ``InputError`` for an empty file, a malformed line (with its number), and a pair that
-    is listed both as target and as non-target.
+    ``paths``: it names files, not utterances, and any character may be in their names. Raises
+    ``InputError`` for an empty file, a malformed line (with its number), an id with a character
+    that nobody sees, and a pair that is listed both as target and as non-target.
     """
     path = Path(path)
     numbering = Numbering()
@@ -175,7 +176,7 @@ def read_trials(path: str | Path) -> Trials:
         rows += len(left)
     trials = Trials(
         path=path,
-        names=numbering.names(),
+        names=numbering.names(path, any_character=paths),
         enrol=np.concatenate(enrol),
         test=np.concatenate(test),
         labels=np.concatenate(labels) if labels else None,
@@ -246,7 +247,7 @@ def read_distributed(path: str | os.PathLike) -> Trials:
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such trial list; give the folder that holds it")
-    trials = read_trials(path)
+    trials = read_trials(path, paths=True)
     trials.require_both_classes()
     names = [id_of(name) for name in trials.names]
     if len(set(names)) != len(names):

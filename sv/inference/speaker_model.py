@@ -147,6 +147,7 @@ def _one_channel(
         waveform = waveform.detach().cpu()
         waveform = (waveform.float() if waveform.is_floating_point() else waveform).numpy()
     samples = np.asarray(waveform)
+    samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
     if samples.dtype != np.int16 and samples.dtype.kind != "f":
         raise InputError(
             f"{name} is of type {samples.dtype}: give floating point in [-1, 1], or int16"

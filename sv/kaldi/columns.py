@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sv.errors import InputError
-from sv.kaldi.ids import MAX_ID
+from sv.kaldi.ids import MAX_ID, first_invisible
 from sv.text import BLOCK_BYTES, blocks
 
 NEWLINE, SPACE = 10, 32
@@ -28,9 +28,21 @@ class Numbering(dict):
         """Return the numbers (n,) int32 of ``keys``."""
         return np.fromiter(map(self.__getitem__, keys), dtype=np.int32, count=len(keys))
 
-    def names(self) -> list[str]:
-        """Return the keys as text, in order."""
-        return [key.decode("utf-8") for key in self]
+    def names(self, path: str | Path, any_character: bool = False) -> list[str]:
+        """Return the keys as text, in order.
+
+        Raises ``InputError`` that names a line of ``path`` for an id that looks like another,
+        unless ``any_character`` may be in it, as in the name of a file.
+        """
+        names = [key.decode("utf-8") for key in self]
+        found = None if any_character else first_invisible(names)
+        if found is not None:
+            place, odd = found
+            raise InputError(
+                f"{path}: line {_line_with(path, names[place].encode())}: the id {names[place]!a} "
+                f"has a character that nobody sees (U+{ord(odd):04X}); remove the character"
+            )
+        return names
 
 
 def read_columns(path: str | Path, allowed: tuple[int, ...], expected: str) -> Iterator[list]:
@@ -121,6 +133,12 @@ def _refuse(path: Path, first: int, block: bytes, width: int, expected: str) -> 
                 f"{path}: line {number} has {len(row)} columns ({text!r}); "
                 f"expected {expected}; ids may not contain spaces"
             )
+
+
+def _line_with(path: str | Path, word: bytes) -> int:
+    """Return the number (from 1) of the first line that has ``word`` in it."""
+    with Path(path).open("rb") as handle:
+        return next((number for number, line in enumerate(handle, 1) if word in line), 0)
 
 
 def line_number(path: str | Path, row: int) -> int:

@@ -1,12 +1,31 @@
 """Which ids of utterances are allowed in an ark, an scp and every other table of Kaldi's form."""
 
 import unicodedata
+from collections.abc import Sequence
 
 MAX_ID = 512
 """Bytes: an index keeps ids at the width of the longest, so one of a megabyte would cost terabytes
 in a set of a million. The longest id that stage 0 makes has some 200."""
 _UNREADABLE = {"Cc": "a control character", "Cs": "a byte that is not UTF-8"}
+_UNSEEN = ("Zs", "Zl", "Zp", "Cf", "Cc")
 _BYTE_ORDER_MARK = "\ufeff"
+
+
+def first_invisible(words: Sequence[str]) -> tuple[int, str] | None:
+    """Return the place of the first word with a character that nobody sees, and the character.
+
+    No-break spaces, zero-width characters and control characters make words that look alike.
+    """
+    joined = "".join(words)
+    if joined.isascii() and joined.isprintable():
+        return None
+    for place, word in enumerate(words):
+        if word.isascii() and word.isprintable():
+            continue
+        odd = next((c for c in word if unicodedata.category(c) in _UNSEEN), None)
+        if odd is not None:
+            return place, odd
+    return None
 
 
 def id_problem(key: str) -> str | None:

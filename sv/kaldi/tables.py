@@ -5,12 +5,12 @@ This module imports only the standard library, so the validators start at once, 
 
 import operator
 import os
-import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from sv.errors import InputError
+from sv.kaldi.ids import first_invisible
 from sv.text import MARK, MISSING, clean, open_binary
 
 SHOWN_CHARACTERS = 120
@@ -100,7 +100,8 @@ def read_dict(
         raise InputError(f"{path}:{index + 1}: {what} remove it")
     if one_word:
         _refuse_words(table, expected)
-    _refuse_invisible(table)
+        _refuse_invisible(table.path, table.values, "value")
+    _refuse_invisible(table.path, table.keys, "id")
     found = table.as_dict()
     if len(found) != len(table.keys):
         first, second = _repeated(table.keys)[0]
@@ -127,22 +128,14 @@ def _refuse_words(table: Table, expected: str) -> None:
     )
 
 
-def _refuse_invisible(table: Table) -> None:
-    """Refuse ids that look like others: with no-break spaces or zero-width characters."""
-    joined = "".join(table.keys)
-    if joined.isascii() and joined.isprintable():
-        return
-    for index, key in enumerate(table.keys):
-        if key.isascii() and key.isprintable():
-            continue
-        odd = next(
-            (c for c in key if unicodedata.category(c) in ("Zs", "Zl", "Zp", "Cf", "Cc")), ""
+def _refuse_invisible(path: Path, words: list[str], what: str) -> None:
+    """Refuse words that look like others; word ``i`` stands in line ``i + 1``."""
+    found = first_invisible(words)
+    if found is not None:
+        raise InputError(
+            f"{path}:{found[0] + 1}: the {what} {words[found[0]]!a} has a character that nobody "
+            f"sees (U+{ord(found[1]):04X}); remove the character"
         )
-        if odd:
-            raise InputError(
-                f"{table.path}:{index + 1}: the id {key!a} has a character that nobody sees "
-                f"(U+{ord(odd):04X}); remove the character"
-            )
 
 
 def form_problems(table: Table) -> list[str]:

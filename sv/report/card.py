@@ -192,6 +192,12 @@ def doubtful(
     """Return what is odd about the trial list, the number of its speakers, and the figures."""
     found = [Check("Trial list", "warning", f"{text}.") for text in doubts(trials, utt2spk)]
     for result in results:
+        if result.constant:
+            text = (
+                f"All scores of {result.name} are equal, so they tell no trial from another: are "
+                "the embeddings broken, or is the score file a template?"
+            )
+            found.append(Check("Scores", "warning", text))
         if result.eer.value > 0.5:
             text = (
                 f"The EER of {result.name} is {100 * result.eer.value:.2f} %, worse than chance: "

@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.stats import norm
 
 from sv.files import atomic_write
+from sv.report.tables import in_digits
 from sv.scoring.metrics import (
     Classes,
     DetCurve,
@@ -174,7 +175,7 @@ def _histogram(axes: Axes, classes: Classes, bins: int) -> None:
         axes.stairs(density, edges, fill=True, color=colour, alpha=0.3)
         axes.stairs(density, edges, color=colour, lw=1.5, label=label)
     point = eer_point(classes)
-    label = f"EER {100 * point.value:.2f} % at {point.threshold:.3f}"
+    label = f"EER {100 * point.value:.2f} % at {in_digits(point.threshold)}"
     axes.axvline(point.threshold, color=INK, lw=1.2, ls="--", label=label)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(bottom=0)

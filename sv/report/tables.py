@@ -23,6 +23,12 @@ def cost(value: float | None, span: Interval | None = None) -> str:
     return _figure(value, span, 1.0, 4)
 
 
+def in_digits(value: float) -> str:
+    """Return a threshold so that some of its digits are seen, whatever the scale of scores is."""
+    plain = value == 0 or 1e-3 <= abs(value) < 1e6
+    return f"{value:.4f}" if plain else f"{value:.4g}"
+
+
 def _figure(value: float | None, span: Interval | None, scale: float, digits: int) -> str:
     if value is None:
         return "-"

@@ -61,10 +61,30 @@ class Calibration(Backend):
         self.weights_ = weights[:-1] / std
         self.intercept_ = float(weights[-1] - self.weights_ @ mean)
         self.names_ = list(names or [f"column {n + 1}" for n in range(columns.shape[1])])
+        self.remarks_ = self._remarks(self.transform(columns), labels)
         return self
+
+    def _remarks(self, llr: np.ndarray, labels: np.ndarray) -> list[str]:
+        if llr.min() == llr.max():
+            return [
+                "all trials get one and the same ratio: their scores are equal (or nearly, beside "
+                "their size), so they tell nothing; are the embeddings broken?"
+            ]
+        if llr[labels].min() > llr[~labels].max():
+            return [
+                "the scores separate these trials without an error, so they do not say how large a "
+                "ratio should be: probabilities will be too near 0 and 1; learn from more trials, "
+                "or from harder ones"
+            ]
+        return []
 
     @property
     def doubts(self) -> list[str]:
+        """Sentences about what makes the ratios doubtful."""
+        return self.negative + getattr(self, "remarks_", [])
+
+    @property
+    def negative(self) -> list[str]:
         """A sentence for each score (not measure of quality) whose weight is negative."""
         return [
             f"the weight of {name} is negative ({weight:.4f}): a higher score then counts as "

@@ -34,6 +34,12 @@ class SystemResult:
     few: str | None = None
 
     @property
+    def constant(self) -> bool:
+        """Whether all scores are equal."""
+        target, nontarget = self.classes
+        return bool(min(target[0], nontarget[0]) == max(target[-1], nontarget[-1]))
+
+    @property
     def group_mean(self) -> float | None:
         """The mean EER over the groups that have one."""
         values = [value for value in self.groups.values() if value is not None]

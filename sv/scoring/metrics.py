@@ -120,11 +120,12 @@ def eer_point(classes: Classes) -> OperatingPoint:
     lower = max(x[end - 1] for x, end in zip(classes, ends, strict=True) if end)
     before, after = rates(lower), (1.0, 0.0) if upper is None else rates(upper)
     gap_before, gap_after = before[1] - before[0], after[0] - after[1]
-    share = gap_before / (gap_before + gap_after)
+    share = float(gap_before / (gap_before + gap_after))
     value = float(before[1] + share * (after[1] - before[1]))
-    threshold = float(lower)
-    if upper is not None and np.isfinite(upper) and np.isfinite(lower):
-        threshold += share * (float(upper) - threshold)
+    ends = float(lower), float(np.inf if upper is None else upper)
+    threshold = ends[0] + share * (ends[1] - ends[0]) if np.isfinite(ends).all() else np.nan
+    if not np.isfinite(threshold):  # nothing lies between them, or only what no float can hold
+        threshold = ends[share >= 0.5 and upper is not None]
     return OperatingPoint(value, float(threshold), value, value)
 
 

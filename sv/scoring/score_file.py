@@ -8,7 +8,7 @@ import numpy as np
 
 from sv.data.trials import Trials
 from sv.errors import InputError
-from sv.files import atomic_write
+from sv.files import atomic_write, is_stream
 from sv.kaldi.columns import Numbering, line_number, read_columns, read_floats
 
 LINES_PER_FORMAT = 4096
@@ -46,11 +46,14 @@ def read_info(scores: str | Path) -> dict:
 
 def forget_info(scores: str | Path) -> None:
     """Remove the facts before ``scores`` is replaced, so that old ones never describe new ones."""
-    info_path(scores).unlink(missing_ok=True)
+    if not is_stream(scores):
+        info_path(scores).unlink(missing_ok=True)
 
 
 def write_info(scores: str | Path, info: dict) -> None:
-    """Write the facts about ``scores``, after the scores themselves."""
+    """Write the facts about ``scores``, after the scores themselves; a stream has none."""
+    if is_stream(scores):
+        return
     with atomic_write(info_path(scores)) as handle:
         json.dump(info, handle, indent=1)
         handle.write("\n")
@@ -111,7 +114,7 @@ def read_scores(path: str | Path) -> Scores:
         rows += len(left)
     return Scores(
         path,
-        numbering.names(),
+        numbering.names(path),
         np.concatenate(enrol),
         np.concatenate(test),
         np.concatenate(values),

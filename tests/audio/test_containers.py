@@ -179,3 +179,20 @@ def test_more_than_memory_holds(tmp_path, monkeypatch):
     assert measure(path).samples == COUNT
     with pytest.raises(InputError, match=r"a\.wav is 0\.0 h long.*cut it into pieces"):
         decode(path)
+
+
+def test_samples_that_take_more_bytes_than_their_bits(tmp_path):
+    content = written(subtype="PCM_24")
+    place = content.index(b"fmt ") + 8
+    content[place + 12 : place + 14] = struct.pack("<H", 4)
+    refuse(tmp_path, content, WrongHeader, "24 bits that take 4 bytes")
+    content[place + 12 : place + 14] = struct.pack("<H", 0)  # not said: libsndfile is right
+    check(tmp_path, content)
+    content = written()
+    content[place + 12 : place + 14] = struct.pack("<H", 4)  # a slip
+    check(tmp_path, content)
+
+
+def test_an_open_size_before_more_than_4_gib(tmp_path):
+    content = with_size(written(), "WAV", lambda _: WRAP - 1)
+    check(tmp_path, content, COUNT + WRAP // 2, more=WRAP)

@@ -316,6 +316,27 @@ def test_an_infinite_cllr_is_written_and_explained(tmp_path, capsys):
     assert {"report.html", "report.json"} <= {path.name for path in (tmp_path / "out").iterdir()}
 
 
+@pytest.mark.parametrize(("scale", "shown"), [(1e-7, "e-0"), (1e9, "e+0"), (0.1, "0.")])
+def test_thresholds_of_any_scale_have_digits(scale, shown, tmp_path, capsys):
+    options = small(tmp_path, 6)
+    rows = [line.split() for line in (tmp_path / "scores").read_text().splitlines()]
+    rows = [f"{a} {b} {scale * (9 + float(value))}\n" for a, b, value in rows]
+    (tmp_path / "scores").write_text("".join(rows))
+    printed = run_report(tmp_path, options, capsys, ["scores"])[0]
+    word = printed.split("The threshold at the EER of scores is ")[1].split()[0].rstrip(".")
+    assert shown in word and float(word) > 0
+
+
+def test_equal_scores_are_said(tmp_path, capsys):
+    options = small(tmp_path, 6)
+    rows = [line.rsplit(" ", 1)[0] for line in (tmp_path / "scores").read_text().splitlines()]
+    (tmp_path / "scores").write_text("".join(f"{row} 0.5\n" for row in rows))
+    printed, record, page = run_report(tmp_path, options, capsys, ["scores"])
+    assert "All scores of scores are equal" in printed and "so few errors" not in printed
+    assert "All scores of scores are equal" in page
+    assert any("are equal" in check["text"] for check in record["checks"])
+
+
 def test_speakers_from_a_windows_file(tmp_path, capsys):
     options = small(tmp_path, 6)
     plain = run_report(tmp_path, options, capsys)[0]

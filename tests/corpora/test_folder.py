@@ -320,6 +320,14 @@ def test_links_are_followed_without_going_round(tmp_path):
     assert find_audio(corpus) == ["s/c/1.wav"]
 
 
+def test_a_link_to_itself_is_one_bad_file(tmp_path):
+    corpus = make_corpus(tmp_path / "c", "a/1.wav", "b/1.wav")
+    (corpus / "a" / "loop.wav").symlink_to("loop.wav")
+    (corpus / "a" / "loop").symlink_to("loop")
+    refuse("1 of 3 .*loop.wav.*symbolic links", corpus)
+    assert len(folder_corpus.scan(corpus, max_bad=0.5).train) == 2
+
+
 def test_the_guard_refuses_shared_speakers(tmp_path):
     train, test = {"a": "anna", "b": "ben"}, {"x": "anna", "y": "carl"}
     with pytest.raises(InputError, match=r"share 1 speakers \(anna\)"):

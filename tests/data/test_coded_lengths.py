@@ -11,7 +11,7 @@ from sv.audio import mpeg_frames
 from sv.audio.files import decode, read_audio
 from sv.audio.source import measure
 from sv.data.audio_headers import read_header
-from sv.errors import AudioError, InputError, Truncated
+from sv.errors import AudioError, InputError, Truncated, WrongHeader
 
 RATE = 16000
 ID3V1 = b"TAG" + b"x" * 125
@@ -159,6 +159,45 @@ def test_joined_flac_that_is_too_long_to_be_searched(tmp_path, monkeypatch, sear
     check(tmp_path, noise.getvalue() + coded("flac"), 4 * RATE + ONE, name="a.flac")
     check(tmp_path, noise.getvalue() * 2, 8 * RATE, name="a.flac")
     check(tmp_path, noise.getvalue() + b"x" * 40_000, 4 * RATE, name="a.flac")
+
+
+def with_count(flac, count):
+    """Return a FLAC file whose header says ``count`` samples."""
+    place = flac.index(b"fLaC") + 18
+    number = int.from_bytes(flac[place : place + 8], "big") >> 36 << 36 | count
+    return flac[:place] + number.to_bytes(8, "big") + flac[place + 8 :]
+
+
+@pytest.mark.parametrize("count", [ONE // 2, ONE - 1, 1])
+def test_a_flac_header_that_says_less(tmp_path, count):
+    flac = coded("flac")
+    for content in (flac, flac + ID3V1, id3(20_000) + flac, flac + flac):
+        lying = with_count(content, count)
+        path = tmp_path / "a.flac"
+        path.write_bytes(lying)
+        for read in (measure, decode):
+            with pytest.raises(WrongHeader, match="3.0 s by its last frame"):
+                read(path)
+
+
+def test_flac_with_blocks_of_any_size(tmp_path):
+    for seconds in (0.03, 0.5, 4, 40):
+        check(tmp_path, coded("flac", seconds), int(seconds * RATE), name="a.flac")
+    check(tmp_path, coded("flac", channels=2, rate=44100), ONE, name="a.flac")
+    check(tmp_path, coded("flac", rate=12345), ONE, name="a.flac")
+
+
+def layer_2(bitrate, count):
+    """Silent frames of MPEG-1, layer II, at 48 kHz; ``bitrate``: its place in the table."""
+    word = bytes([0xFF, 0xFD, bitrate << 4 | 4, 0xC0])
+    return word.ljust(mpeg_frames.parse(word).length, b"\0") * count
+
+
+def test_layer_2_is_read_if_its_length_is_known(tmp_path):
+    check(tmp_path, layer_2(4, 50), 50 * 1152)
+    for content in (layer_2(4, 50) + layer_2(10, 50), layer_2(10, 50) + layer_2(4, 50)):
+        with pytest.raises(AudioError, match="layer I or II"):
+            check(tmp_path, content, 100 * 1152)
 
 
 def test_an_ogg_file_with_a_hole(tmp_path):

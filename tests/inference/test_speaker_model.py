@@ -98,6 +98,8 @@ def test_waveforms_of_any_type_rate_and_number_of_channels(folder):
         np.testing.assert_allclose(model.embed(same, RATE), vector, rtol=1e-3, atol=1e-4)
     quantised = np.round(noise() * 32768).astype(np.int16)
     assert cosine(model.embed(quantised, RATE), vector) > 0.999
+    other_end = model.embed(quantised.astype(">i2"), RATE)
+    np.testing.assert_array_equal(other_end, model.embed(quantised, RATE))
     slow = resample(noise(), RATE, 44100)
     expected = model.embed(resample(slow, 44100, RATE), RATE)
     np.testing.assert_array_equal(model.embed(slow, 44100), expected)
@@ -115,11 +117,19 @@ def test_waveforms_of_any_type_rate_and_number_of_channels(folder):
         (np.full(RATE, np.nan, np.float32), RATE, "no numbers"),
         (noise(), 0, "sample rate"),
         (noise(), 16000.5, "sample rate"),
+        (noise(), "16000", "sample rate.*'16000' is no number"),
+        (noise(), None, "sample rate.*'None' is no number"),
     ],
 )
 def test_what_is_no_voice_is_refused(folder, waveform, rate, words):
     with pytest.raises(InputError, match=words):
         sv.load(folder).embed(waveform, rate)
+
+
+@pytest.mark.parametrize("channel", ["0", 0.5, -2])
+def test_a_channel_is_a_whole_number(folder, channel):
+    with pytest.raises(InputError, match="channel"):
+        sv.load(folder).embed(noise(), RATE, channel=channel)
 
 
 def test_short_recordings_are_warned_of(folder, caplog):

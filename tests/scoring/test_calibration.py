@@ -198,6 +198,22 @@ def test_quality_helps_where_noise_depends_on_duration():
     assert metrics.cllr(helped, labels) < 0.5 * metrics.cllr(plain, labels)
 
 
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ([0.5, 0.5, 0.5, 0.5], ["one and the same ratio"]),
+        ([0.0, 0.1, 0.8, 0.9], ["separate these trials without an error"]),
+        ([0.0, 0.8, 0.1, 0.9], []),
+    ],
+)
+def test_ratios_that_are_worth_little_are_said(scores, words, tmp_path):
+    fitted = Calibration().fit(np.array(scores), np.array([0, 0, 1, 1]))
+    fitted.save(tmp_path / "m")
+    for model in (fitted, Calibration.load(tmp_path / "m")):
+        assert len(model.doubts) == len(words) and not model.negative
+        assert all(word in text for word, text in zip(words, model.doubts, strict=True))
+
+
 def test_a_negative_weight_is_said(tmp_path, capsys):
     columns, labels = make()
     assert Calibration().fit(columns, labels, ["score 1", "score 2"]).doubts == []

@@ -1,5 +1,7 @@
 """Cosine scores against one library call a pair, and the score file."""
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from sv.data.trials import read_trials
 from sv.errors import InputError
+from sv.files import is_stream
 from sv.scoring import cosine, pairs
 from sv.scoring.score_file import match_scores, read_scores, write_scores
 
@@ -86,6 +89,23 @@ def test_score_file_is_written_in_order_and_read_back(tmp_path):
     with pytest.raises(InputError, match="5000 trials"):
         write_scores(tmp_path / "scores", trials, scores[:-1])
     assert not (tmp_path / "scores").exists()
+
+
+def test_a_pipe_or_a_device_stays_one(tmp_path):
+    trials = make_trials(tmp_path / "trials", count=5)
+    pipe, plain = tmp_path / "pipe", tmp_path / "plain"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_scores(pipe, trials, np.zeros(5), {"backend": "cosine"})
+        assert os.read(reader, 1 << 16).count(b"\n") == 5 and pipe.is_fifo()
+    finally:
+        os.close(reader)
+    with plain.open("wb") as handle:  # as /dev/stdout behind > FILE
+        write_scores(f"/dev/fd/{handle.fileno()}", trials, np.zeros(5), {"backend": "cosine"})
+    assert plain.read_bytes().count(b"\n") == 5
+    assert not list(tmp_path.glob("*.json"))
+    assert is_stream("/dev/null") and is_stream("/dev/stdout") and not is_stream(plain)
 
 
 def test_scores_in_another_order_are_joined_by_pair(tmp_path):

@@ -141,6 +141,16 @@ def test_operating_points_reproduce_their_figures():
 
 
 @pytest.mark.parametrize(
+    "scores",
+    [(-np.inf, np.inf), (-np.inf, 0.5), (0.5, np.inf), (-1.7e308, 1.7e308), (0.25, 0.5)],
+)
+def test_the_threshold_of_a_separated_list_separates_it(scores):
+    labels = np.array([0, 0, 1, 1])
+    point = metrics.eer_point(metrics.sort_classes(np.repeat(scores, 2).astype(float), labels))
+    assert point.value == 0.0 and scores[0] < point.threshold <= scores[1]
+
+
+@pytest.mark.parametrize(
     ("scores", "labels", "expected"),
     [
         ([1, 2, 3, 4], [0, 0, 1, 1], 0.0),  # separated
