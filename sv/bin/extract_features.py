@@ -1,9 +1,10 @@
 """Stage 1, one job: log mel filterbanks of the utterances in a piece of wav.scp.
 
 The features are Kaldi's (25 ms windows every 10 ms, dither 0), or those of a published system
-(--preset). Audio is averaged over its channels (or --channel takes one of them) and resampled if necessary; the log mentions each once. Bad files
-(missing, unreadable, cut off, empty, silent, shorter than a frame, channels that cancel) are listed
-and left out. sv.bin.merge_features decides whether they are too many.
+(--preset). Audio is averaged over its channels (or --channel takes one of them) and resampled if
+necessary; the log mentions each once. Bad files (missing, unreadable, cut off, empty, silent,
+shorter than a frame, channels that cancel) are listed and left out. sv.bin.merge_features decides
+whether they are too many.
 
 The program writes OUT/raw_fbank.NAME.ark and .scp, OUT/utt2num_frames.NAME and
 OUT/bad_utterances.NAME. With --wave true it also writes OUT/raw_wave.NAME.ark and .scp (16-bit
