@@ -88,7 +88,7 @@ def command(row: Row) -> str:
     version, _, file = row.config.split("/")
     stem = file.removesuffix(".yaml")
     which = f"--config conf/{file}" if version == "v1" else f"--method {stem}"
-    return f"../{version}/run.sh {which} {row.more}"
+    return f"egs/voxceleb/{version}/run.sh {which} {row.more}"
 
 
 def differences(row: Row) -> list[str]:
