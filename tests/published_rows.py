@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sv.crops.views import NoiseBank
+from sv.crops.noises import NoiseBank
 from sv.crops.wave_index import load_index
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
@@ -71,7 +71,11 @@ def one_step(row: str, features: Path) -> dict:
     experiment = miniature(row)
     index = load_index(features, experiment.data.domain)
     wave = experiment.data.domain == "wave"
-    rooms = WaveRooms(torch.rand(3, 800)) if wave else RoomBank(torch.rand(3, 5, settings(row).model.mel_bins))
+    rooms = (
+        WaveRooms(torch.rand(3, 800))
+        if wave
+        else RoomBank(torch.rand(3, 5, settings(row).model.mel_bins))
+    )
     augmented = experiment.augment.noise_probability > 0
     kinds = {"noise": np.array([0, 1]), "music": np.array([2]), "speech": np.array([3, 4])}
     supervised = METHODS[experiment.method.name][0].needs_labels
