@@ -10,6 +10,7 @@ set -euo pipefail
 nj=${nj:-2}            # pieces, and jobs that work on them
 sample_rate=           # program: Hz; audio at another rate is resampled
 num_mel_bins=          # program: mel bands
+preset=                # program: filterbank: kaldi, sslsv or sslsv_hann; data.preset must agree
 compression=           # program: how arks are stored: CM2 16 bit, CM or CM3 8 bit, FM float
 wave=false             # keep the waveforms too, 115 MB an hour at 16 kHz
 channel=               # program: which channel of the audio, from 0; default: the mean of all
@@ -28,7 +29,7 @@ audio=$(cut -d ' ' -f 2- -- "$data/wav.scp" | tr '\n' '\0' |
   xargs -0 stat -L -c '%s %Y' -- 2>&1 | sha256sum) || true # missing files are named below
 
 settings=() limits=() leave_out=()
-hand_on settings sample_rate num_mel_bins compression channel
+hand_on settings sample_rate num_mel_bins preset compression channel
 hand_on limits max_bad
 hand_on leave_out exclude
 key="${settings[*]} ${limits[*]} $audio"
@@ -41,7 +42,7 @@ what=(--title "features of $data" --done "$fbank/.features.done" --input "$data/
 . begin.sh "${what[@]}" --force "$force"
 
 # Features of an earlier run lack its bad utterances, which would pass for a mistake.
-rm -f "$data"/{feats.scp,utt2num_frames,wav_ark.scp,utt2num_samples,bad_utterances}
+rm -f "$data"/{feats.scp,utt2num_frames,feats_preset,wav_ark.scp,utt2num_samples,bad_utterances}
 validate_data_dir --no-feats --no-audio "$data" # audio is looked at below, file by file
 nj=$(split_scp --weights "$data/utt2dur" "$nj" "$data/wav.scp" "$fbank/split$nj/wav.JOB.scp")
 LAUNCH_TITLE="features of $data" "${launch[@]}" "JOB=1:$nj" "$fbank/log/features.JOB.log" \

@@ -9,6 +9,7 @@ noise=                 # DIR|generated|none|program: noises and music
 rir=                   # DIR|generated|none|program: room impulse responses
 seed=                  # program: of what is generated
 num_mel_bins=          # program: mel bands, as in stage 1
+preset=                # program: filterbank, as in stage 1
 wave=false             # keep waveforms too, for data.domain: wave
 force=${force:-false}  # run it even if complete
 
@@ -18,7 +19,7 @@ banks=$1
 read -r -a launch <<< "${cmd:-launch}"
 
 settings=()
-hand_on settings noise rir seed num_mel_bins
+hand_on settings noise rir seed num_mel_bins preset
 key="${settings[*]}"
 [ "$wave" = false ] || key+=" wave"
 what=(--title "augmentation banks" --done "$banks/.banks.done" --key "$key")

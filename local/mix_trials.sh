@@ -12,6 +12,7 @@ trials=              # FILE: trial list, if not <data>/trials
 seed=                # program: another one draws other interferers
 nj=${nj:-2}          # parallel jobs
 num_mel_bins=        # program: mel bands, as in stage 1
+preset=              # program: filterbank, as in stage 1
 force=${force:-false} # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
@@ -37,5 +38,6 @@ for level in $levels; do
   once "${what[@]}" --force "$force" -- python -m sv.bin.mix_trials --data "$data" \
     --labels "$labels/$name" --trials "${trials:-$data/trials}" --snr "$level" \
     ${settings[@]+"${settings[@]}"} --audio "$audio/$set" --out "${data}_${level}db" --out-labels "$labels/$set"
-  extract_features.sh --num-mel-bins "$num_mel_bins" "${data}_${level}db" "$fbank/$set"
+  extract_features.sh --num-mel-bins "$num_mel_bins" --preset "$preset" \
+    "${data}_${level}db" "$fbank/$set"
 done

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Stage 7 for any corpus: scores of the trials of a data directory by one system or several, in
-# <exp>/scores/<name> of each. Without options they are cosines.
+# <exp>/scores/<name> of each. Without options they are cosines. With --crops N a score is the mean
+# over all pairs of crops (embed.sh --crops N), of a system of its own, <exp>-crops<N>.
 #
 # Usage: score.sh [options] <data> <exp> ...
 set -euo pipefail
@@ -15,6 +16,7 @@ cohort_size=      # program: utterances of the cohort, spread over the list; 0 f
 utt2cluster=      # FILE: the cohort are the means of these clusters; no labels
 utt2spk=          # FILE: the cohort are the means of true speakers; every result is marked
 top_n=            # program: of the cohort, for --norm as
+crops=            # N: score N crops of each utterance; a cohort or centre is of whole utterances
 out=              # DIR: write to <out>/scores instead: another system beside the plain one
 force=${force:-false} # run it even if complete
 
@@ -39,11 +41,12 @@ if [ -n "$out" ] && [ $# -gt 1 ]; then
 fi
 
 score() { # experiment
-  local exp=$1 scores=${out:-$1}/scores/$name plain system inputs members
+  local exp=$1 scores=${out:-$1${crops:+-crops$crops}}/scores/$name plain system inputs members of
   embeddings() { printf '%s' "$exp/embeddings/$(basename -- "$1")"; } # of a data directory
 
-  system=(--embeddings "scp:$(embeddings "$data").scp")
-  inputs=(--input "$(embeddings "$data").scp" --input "$(embeddings "$data").ark")
+  of=$(embeddings "$data")${crops:+.crops$crops}
+  system=(--embeddings "scp:$of.scp")
+  inputs=(--input "$of.scp" --input "$of.ark")
   if [ -n "$center" ]; then
     system+=(--center-on "scp:$(embeddings "$center").scp")
     inputs+=(--input "$(embeddings "$center").ark")

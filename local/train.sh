@@ -44,7 +44,7 @@ what=(--title "training of $exp" --done "$exp/.train.done")
 while IFS= read -r file; do what+=(--input "$file"); done <<< "$files"
 what+=(--input "$data/feats.scp" --input "$data/utt2num_frames" --input "$banks/.banks.done"
   --output "$exp/train.jsonl" --key "seed $seed $set")
-for file in wav_ark.scp utt2num_samples; do # read where data.domain is wave
+for file in wav_ark.scp utt2num_samples feats_preset; do # the first two where data.domain is wave
   [ ! -e "$data/$file" ] || what+=(--input "$data/$file")
 done
 [ -z "$labels" ] || what+=(--input "$labels")

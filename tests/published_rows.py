@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sv.crops.index import TrainingIndex
 from sv.crops.noises import NoiseBank
+from sv.crops.wave_index import load_index
 from sv.features.augment import RoomBank
+from sv.features.augment_wave import WaveRooms
 from sv.methods import METHODS
 from sv.sampling.chns import SpeakerBatches
 from sv.training.experiment import Experiment
@@ -68,7 +69,13 @@ def miniature(row: str) -> Experiment:
 def one_step(row: str, features: Path) -> dict:
     """Train a row in miniature for a step; return shapes and what moved."""
     experiment = miniature(row)
-    index = TrainingIndex.load(features)
+    index = load_index(features, experiment.data.domain)
+    wave = experiment.data.domain == "wave"
+    rooms = (
+        WaveRooms(torch.rand(3, 800))
+        if wave
+        else RoomBank(torch.rand(3, 5, settings(row).model.mel_bins))
+    )
     augmented = experiment.augment.noise_probability > 0
     kinds = {"noise": np.array([0, 1]), "music": np.array([2]), "speech": np.array([3, 4])}
     supervised = METHODS[experiment.method.name][0].needs_labels
@@ -79,7 +86,7 @@ def one_step(row: str, features: Path) -> dict:
             index,
             folder,
             noises=NoiseBank(index, kinds) if augmented else None,
-            rooms=RoomBank(torch.rand(3, 5, index.mel_bins)) if augmented else None,
+            rooms=rooms if augmented else None,
             labels=labels,
             batches=SpeakerBatches(labels, 4, seed=0) if supervised else None,
         )
@@ -114,7 +121,7 @@ def describe(row: str, features: Path) -> dict:
 
 
 def write_features(folder: Path, bands: int) -> Path:
-    """Write the features of a small training set."""
+    """Write the features and the waveforms of a small training set."""
     from sv.kaldi.arks import ArkWriter
 
     folder.mkdir(parents=True)
@@ -125,6 +132,13 @@ def write_features(folder: Path, bands: int) -> Path:
             writer.write(f"utt{number:02d}", matrix)
     counts = [f"utt{number:02d} {FRAMES}\n" for number in range(UTTERANCES)]
     (folder / "utt2num_frames").write_text("".join(counts))
+    samples = 160 * FRAMES + 240
+    with ArkWriter(folder / "wav.ark", folder / "wav_ark.scp") as writer:
+        for number in range(UTTERANCES):
+            waveform = 0.1 * rng.standard_normal(samples)
+            writer.write_waveform(f"utt{number:02d}", waveform, 16000)
+    counts = [f"utt{number:02d} {samples}\n" for number in range(UTTERANCES)]
+    (folder / "utt2num_samples").write_text("".join(counts))
     return folder
 
 

@@ -212,6 +212,12 @@ def test_stage_1_notices_audio_that_was_replaced_by_audio_of_the_same_length(wor
     assert len(waves.read_text().splitlines()) == 5
     assert "complete, skipped" in work(*words)
     before = (tmp_path / "fbank" / "raw_fbank.1.ark").read_bytes()
+    assert "settings have changed" in work(*words[:-2], "--preset", "sslsv", *words[-2:])
+    assert (tmp_path / "data" / "train" / "feats_preset").read_text() == "sslsv\n"
+    other = (tmp_path / "fbank" / "raw_fbank.1.ark").read_bytes()
+    assert "settings have changed" in work(*words)
+    assert (tmp_path / "data" / "train" / "feats_preset").read_text() == "kaldi\n"
+    assert (tmp_path / "fbank" / "raw_fbank.1.ark").read_bytes() == before != other
     audio = tmp_path / "corpus" / "anna" / "1.wav"
     content = bytearray(audio.read_bytes())
     content[1000:2000] = bytes(1000)

@@ -105,7 +105,9 @@ def said(clone, tmp_path_factory):
         script = copy / "local" / name
         text = (real / name).read_text().split('/../path.sh"')[0] + '/../path.sh"\n'
         options = "ngpu=${ngpu:-} nnodes=${nnodes:-} nj=${nj:-}"
-        script.write_text(f'{text}echo "RAN {name} {options} $*"\n')
+        settings = "${config:-} ${crops:+--crops $crops} ${set:-}"
+        told = f'echo "RAN {name} {options} $*"\necho "WITH {name} {settings}"\n'
+        script.write_text(text + told)
         script.chmod(0o755)
     for name in CALLERS:
         shutil.copy(real / name, copy / "local")
@@ -147,6 +149,54 @@ def test_machines_and_gpus_reach_every_stage_with_a_network(
     for name in ("cluster_speakers.sh", "score_sources.sh"):  # a machine is enough
         assert all(line[2] == "ngpu=4" for line in calls[name])
     assert ("only with --pseudo-labels true" in printed) == (version == "v2")
+
+
+def told_settings(printed, script):
+    """Return the words after the name of a script, of each call: its settings."""
+    lines = [line.split() for line in printed.splitlines() if line.startswith(f"WITH {script} ")]
+    return [words[2:] for words in lines]
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize(
+    ("method", "options", "stops", "planned"),
+    [
+        ("simclr", [], (100, 120), 120),
+        ("dino_as_published", [], (80, 100), 100),
+        ("moco", ["--epochs", 12, "--set", "train.epochs=10"], (10, 12), 12),
+        ("dino", ["--epochs", 12, "--set", "train.stop=7"], (7, 12), 12),
+    ],
+)
+def test_both_phases_of_v2_share_a_plan(said, method, options, stops, planned):
+    """The base stops inside the plan that stage 5 ends, so that no rate jumps between them."""
+    recipe = said / "egs" / "voxceleb" / "v2"
+    words = ["--stage", 3, "--stop-stage", 5, "--method", method, "--baseline", "true", *options]
+    printed = shell(recipe / "run.sh", *words, cwd=said)
+    calls = told_settings(printed, "train.sh")
+    assert len(calls) == 3
+    base, further, baseline = (Experiment.load(recipe / words[0], words[1:]) for words in calls)
+    assert [phase.train.until for phase in (base, further, baseline)] == [stops[0], *2 * stops[1:]]
+    assert {phase.train.epochs for phase in (base, further, baseline)} == {planned}
+    assert [phase.ssps.enabled for phase in (base, further, baseline)] == [False, True, False]
+    assert base.optim == further.optim == baseline.optim
+    assert further.ssps.fill == "pass" and further.data.preset == base.data.preset
+
+
+@pytest.mark.recipe
+@pytest.mark.parametrize("version", ["v1", "v2", "v3"])
+def test_crops_are_embedded_and_scored_besides_whole_utterances(said, version):
+    recipe = said / "egs" / "voxceleb" / version
+    (recipe / "data" / "trials").mkdir(parents=True, exist_ok=True)
+    (recipe / "data" / "trials" / "lists").write_text("vox1-o\n")
+    words = ["--stage", 6, "--stop-stage", 7]
+    plain = shell(recipe / "run.sh", *words, cwd=said)
+    cropped = shell(recipe / "run.sh", *words, "--crops", 10, cwd=said)
+    shutil.rmtree(recipe / "data")
+    for script in ("embed.sh", "score.sh"):
+        whole = told_settings(plain, script)
+        assert whole and not any(whole)
+        both = told_settings(cropped, script)
+        assert sorted(both) == sorted(whole + [["--crops", "10"]] * len(whole))
 
 
 @pytest.mark.recipe

@@ -12,6 +12,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
+from sv.data.feature_preset import refuse_two_presets
 from sv.inference.mean_filterbank import mean_features
 from sv.kaldi.arks import ArkWriter, read_paths
 from sv.numbers import NATURAL
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--out", required=True, help="path without ending: writes OUT.ark and OUT.scp")
     args = p.parse_args(argv)
 
+    refuse_two_presets(args.data, args.center_on)
     features = read_paths(args.data / "feats.scp")
     training = list(read_paths(args.center_on / "feats.scp").values())
     mean = mean_features(

@@ -1,9 +1,10 @@
 """Stage 1, one job: log mel filterbanks of the utterances in a piece of wav.scp.
 
-The features are Kaldi's (25 ms windows every 10 ms, dither 0). Audio is averaged over its channels
-(or --channel takes one of them) and resampled if necessary; the log mentions each once. Bad files
-(missing, unreadable, cut off, empty, silent, shorter than a frame, channels that cancel) are listed
-and left out. sv.bin.merge_features decides whether they are too many.
+The features are Kaldi's (25 ms windows every 10 ms, dither 0), or those of a published system
+(--preset). Audio is averaged over its channels (or --channel takes one of them) and resampled if
+necessary; the log mentions each once. Bad files (missing, unreadable, cut off, empty, silent,
+shorter than a frame, channels that cancel) are listed and left out. sv.bin.merge_features decides
+whether they are too many.
 
 The program writes OUT/raw_fbank.NAME.ark and .scp, OUT/utt2num_frames.NAME and
 OUT/bad_utterances.NAME. With --wave true it also writes OUT/raw_wave.NAME.ark and .scp (16-bit
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from sv.audio.channel_choice import add_channel
 from sv.cli import parser, run
+from sv.data.feature_preset import add_preset
 from sv.numbers import MEL_BINS, SAMPLE_RATE
 
 
@@ -72,6 +74,7 @@ def main(argv: list[str] | None = None) -> None:
         help="list of utterances to leave out, by id or path, as `sv doctor` writes it; they do "
         "not count as bad",
     )
+    add_preset(p)
     add_channel(p)
     args = p.parse_args(argv)
 
@@ -82,7 +85,9 @@ def main(argv: list[str] | None = None) -> None:
 
     torch.set_num_threads(1)  # the jobs are the parallelism
     wave = args.wave == "true"
-    settings = Settings(args.sample_rate, args.mel_bins, args.compression, wave, args.channel)
+    settings = Settings(
+        args.sample_rate, args.mel_bins, args.compression, wave, args.channel, args.preset
+    )
     force, exclude = args.force == "true", read_exclude(args.exclude)
     print(extract_piece(args.scp, args.out, args.name, settings, force, exclude))
 

@@ -28,6 +28,7 @@ from sv.cli import parser, run
 from sv.corpora.folder_layout import find_files, foreign_reason
 from sv.corpora.musan_rirs import read_clips
 from sv.crops.banks import KINDS, cut_response, energy_decay, noise_kind
+from sv.data.feature_preset import add_preset, write_preset
 from sv.data.replaced import write_table
 from sv.data.utterance import name_problem
 from sv.errors import InputError
@@ -66,6 +67,7 @@ def arguments() -> ArgumentParser:
         metavar="BANDS",
         help="number of mel bands, as in stage 1",
     )
+    add_preset(p)
     p.add_argument(
         "--wave",
         choices=["true", "false"],
@@ -82,6 +84,7 @@ def main(argv: list[str] | None = None) -> None:
     args = arguments().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     how = {"mel_bins": args.mel_bins, "wave": args.wave == "true"}
+    how["preset"] = args.preset
     parts = {"noise": (args.noise, write_noises), "rooms": (args.rir, write_rooms)}
     for name, (source, write) in parts.items():
         if source == "none":
@@ -93,7 +96,9 @@ def main(argv: list[str] | None = None) -> None:
             write(_recorded(Path(source), name, listed, args.max_bad), args.out, **how)
 
 
-def write_noises(clips: Iterable[Clip], out: Path, mel_bins: int, wave: bool = False) -> None:
+def write_noises(
+    clips: Iterable[Clip], out: Path, mel_bins: int, wave: bool = False, preset: str = "kaldi"
+) -> None:
     """Write ``out/noise``: the log-mel features and kinds of ``clips``; with ``wave`` also them."""
     folder = out / "noise"
     frames: dict[str, int] = {}
@@ -102,7 +107,7 @@ def write_noises(clips: Iterable[Clip], out: Path, mel_bins: int, wave: bool = F
     (folder / "utt2kind").unlink(missing_ok=True)  # no bank until it is whole
     with _writers(folder, "CM2", wave) as (writer, waves):
         for name, kind, clip in clips:
-            features = np.asarray(fbank(clip, num_mel_bins=mel_bins))
+            features = np.asarray(fbank(clip, num_mel_bins=mel_bins, preset=preset))
             if len(features) < SHORTEST_NOISE:
                 continue
             writer.write(name, features)
@@ -114,12 +119,15 @@ def write_noises(clips: Iterable[Clip], out: Path, mel_bins: int, wave: bool = F
     write_table(folder / "utt2num_frames", frames.items(), in_order=True)
     if wave:
         write_table(folder / "utt2num_samples", samples.items(), in_order=True)
+    write_preset(folder, preset)
     write_table(folder / "utt2kind", kinds.items(), in_order=True)
     counts = ", ".join(f"{list(kinds.values()).count(k)} {k}" for k in KINDS)
     print(f"{folder}: {counts}; {sum(frames.values()) / 360000:.2f} h")
 
 
-def write_rooms(clips: Iterable[Clip], out: Path, mel_bins: int, wave: bool = False) -> None:
+def write_rooms(
+    clips: Iterable[Clip], out: Path, mel_bins: int, wave: bool = False, preset: str = "kaldi"
+) -> None:
     """Write ``out/rooms``: the energy decays of the room responses ``clips``.
 
     With ``wave`` also the responses themselves, from the direct sound on, peak at full scale.
@@ -128,13 +136,14 @@ def write_rooms(clips: Iterable[Clip], out: Path, mel_bins: int, wave: bool = Fa
     samples: dict[str, int] = {}
     with _writers(folder, None, wave) as (writer, waves):
         for name, _, clip in clips:
-            writer.write(name, energy_decay(clip, mel_bins=mel_bins))
+            writer.write(name, energy_decay(clip, mel_bins=mel_bins, preset=preset))
             response = cut_response(clip)
             if waves:
                 waves.write_waveform(name, response / np.abs(response).max(), SAMPLE_RATE)
             samples[name] = len(response)
         if wave:
             write_table(folder / "utt2num_samples", samples.items(), in_order=True)
+        write_preset(folder, preset)
     print(f"{folder}: {len(samples)} rooms")
 
 

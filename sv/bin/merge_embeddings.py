@@ -25,22 +25,27 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--out", required=True, help="path without ending: writes OUT.ark and OUT.scp")
     args = p.parse_args(argv)
 
-    from sv.kaldi.arks import ArkWriter, load_vectors
+    from sv.kaldi.arks import ArkWriter, load_embeddings
 
     length, count = None, 0
     with ArkWriter(f"{args.out}.ark", f"{args.out}.scp") as writer:
         for number in range(1, args.num + 1):
-            ids, vectors = load_vectors(f"scp:{args.pieces / str(number)}.scp")
-            length = length or vectors.shape[1]
-            if vectors.shape[1] != length:
+            ids, vectors = load_embeddings(f"scp:{args.pieces / str(number)}.scp")
+            length = length or vectors.shape[1:]
+            if vectors.shape[1:] != length:
                 raise InputError(
-                    f"{args.pieces}: piece {number} has vectors of {vectors.shape[1]} numbers, "
-                    f"piece 1 of {length}: were they made by one model? Embed again"
+                    f"{args.pieces}: piece {number} has embeddings of {_shown(vectors.shape[1:])} "
+                    f"numbers, piece 1 of {_shown(length)}: were they made by one model? Embed "
+                    "again"
                 )
             for name, vector in zip(ids, vectors, strict=True):
                 writer.write(name, vector)
             count += len(ids)
     print(f"{count:,} embeddings in {args.out}.ark")
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 if __name__ == "__main__":

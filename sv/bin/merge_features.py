@@ -1,9 +1,10 @@
 """Stage 1, last part: join the pieces of sv.bin.extract_features into a data directory.
 
-The program writes DATA/feats.scp, DATA/utt2num_frames and DATA/bad_utterances (id, path, reason;
-separated by tabs). With --wave true it also writes DATA/wav_ark.scp and DATA/utt2num_samples. All
-are sorted. Every utterance of DATA/wav.scp must have features or be listed as bad. If DATA/trials
-exists, it must name no bad utterance. The other files of DATA stay as they are.
+The program writes DATA/feats.scp, DATA/utt2num_frames, DATA/bad_utterances (id, path, reason;
+separated by tabs) and DATA/feats_preset (the filterbank, sv.bin.extract_features --preset). With
+--wave true it also writes DATA/wav_ark.scp and DATA/utt2num_samples. All are sorted. Every
+utterance of DATA/wav.scp must have features or be listed as bad. If DATA/trials exists, it must
+name no bad utterance. The other files of DATA stay as they are.
 
 Example:
   python -m sv.bin.merge_features --data data/train --pieces fbank/train --num 2

@@ -85,7 +85,9 @@ def main(argv: list[str] | None = None) -> None:
 
     path = args.model or args.exp / "final.pt"
     embedder = Embedder.load(path)
-    features = model_dir.FeatureConfig(args.sample_rate, embedder.mel_bins, embedder.normalise)
+    features = model_dir.FeatureConfig(
+        args.sample_rate, embedder.mel_bins, embedder.normalise, embedder.preset
+    )
     calibration = _calibration(args)
     weights = embedder.encoder.state_dict()
     card = model_card(

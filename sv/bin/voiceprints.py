@@ -28,14 +28,14 @@ def main(argv: list[str] | None = None) -> None:
     from sv.sampling.voiceprints import voiceprints
 
     embedder, index = Embedder.load(args.model), TrainingIndex.load(args.data)
-    embedder.require_bands(index.mel_bins)
+    embedder.require_features(index)
     speakers, labels = numbered_labels(args.labels, index.ids(slice(None)))
     device = choose_device(args.device)
     vectors = voiceprints(
         embedder.encoder.to(device),
         index,
         labels,
-        front_end=FrontEnd(embedder.normalise, embedder.mel_bins),
+        front_end=FrontEnd(embedder.normalise, embedder.mel_bins, preset=embedder.preset),
         utterances=args.utterances,
         seconds=args.seconds,
         seed=args.seed,

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from sv.crops.noises import NoiseBank
 from sv.crops.wave_index import Domain, WaveformIndex, load_index
+from sv.data.feature_preset import read_preset
 from sv.data.labels import refuse_gaps
 from sv.errors import InputError
 from sv.features.augment import AugmentConfig, RoomBank
 from sv.features.augment_wave import WaveRooms
 from sv.features.filterbank import mel_banks
+from sv.features.presets import Preset
 from sv.kaldi import arks
 
 KINDS = ("noise", "music", "speech")
@@ -51,6 +53,7 @@ def energy_decay(
     sample_rate: int = 16000,
     mel_bins: int = 80,
     seconds: float = ROOM_SECONDS,
+    preset: Preset = "kaldi",
 ) -> np.ndarray:
     """Return how a room's response spreads energy over time: (frames, mel), float32.
 
@@ -65,7 +68,7 @@ def energy_decay(
     shift = round(FRAME_SHIFT * sample_rate)
     frames = max(1, round(seconds / FRAME_SHIFT))
     tail = cut_response(response, sample_rate, frames * FRAME_SHIFT).astype(np.float64)
-    banks = mel_banks(mel_bins, sample_rate)  # (mel, FFT bins)
+    banks = mel_banks(mel_bins, sample_rate, preset)  # (mel, FFT bins)
     spectrum = np.fft.rfft(tail.reshape(frames, shift), n=2 * (banks.shape[1] - 1))
     decay = np.square(np.abs(spectrum)) @ banks.T / banks.sum(axis=1)
     return (decay / decay.sum(axis=0).mean()).astype(np.float32)
@@ -109,7 +112,7 @@ def load_rooms(banks: str | Path, domain: Domain = "fbank") -> RoomBank | WaveRo
     if len({decay.shape for decay in decays}) != 1:
         raise InputError(f"{folder}: the responses differ in shape: run stage 2 again")
     stacked: Tensor = torch.from_numpy(np.stack(decays))
-    return RoomBank(stacked)
+    return RoomBank(stacked, read_preset(folder))
 
 
 def room_names(banks: Path | None, domain: Domain) -> list[str]:

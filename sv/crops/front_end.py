@@ -12,6 +12,7 @@ from sv.features.augment import Order, RoomBank, augment
 from sv.features.augment_wave import WaveRooms, alter, augment_waves
 from sv.features.mixing import add_speakers, mix_log_mel, mix_waves
 from sv.features.normalise import Normalisation, normalise
+from sv.features.presets import Preset
 
 
 @dataclass
@@ -25,6 +26,7 @@ class FrontEnd:
     sample_rate: of waveforms, Hz; None where crops are features.
     rooms: the bank of responses, in the domain of the crops.
     order: of room and noise.
+    preset: the filterbank that crops are made with, or that waveforms get here.
     """
 
     normalise: Normalisation
@@ -32,6 +34,7 @@ class FrontEnd:
     sample_rate: int | None = None
     rooms: RoomBank | WaveRooms | None = None
     order: Order = "room_noise"
+    preset: Preset = "kaldi"
 
     @classmethod
     def of(
@@ -41,10 +44,11 @@ class FrontEnd:
         index: TrainingIndex,
         rooms: RoomBank | WaveRooms | None,
         order: Order = "room_noise",
+        preset: Preset = "kaldi",
     ) -> "FrontEnd":
         """Return the front end for crops out of ``index``."""
         rate = index.sample_rate if isinstance(index, WaveformIndex) else None
-        return cls(normalise, mel_bins, rate, rooms, order)
+        return cls(normalise, mel_bins, rate, rooms, order, preset)
 
     def __call__(self, crops: Crops, device: torch.device) -> Tensor:
         """Return (count, batch, frames, mel), augmented and normalised, on ``device``."""
@@ -53,7 +57,7 @@ class FrontEnd:
         inputs = crops.signal.to(device, non_blocking=True)
         draws = crops.draws.to(device)
         if self.sample_rate is None:
-            log_mel = augment(inputs, draws, self.rooms, self.order)
+            log_mel = augment(inputs, draws, self.rooms, self.order, self.preset)
         else:
             log_mel = augment_waves(
                 inputs,
@@ -63,6 +67,7 @@ class FrontEnd:
                 mel_bins=self.mel_bins,
                 sample_rate=self.sample_rate,
                 order=self.order,
+                preset=self.preset,
             )
         return normalise(log_mel, self.normalise)
 
@@ -85,7 +90,7 @@ class FrontEnd:
         inputs = crops.signal.to(device, non_blocking=True)
         draws = crops.draws.to(device)
         if self.sample_rate is None:
-            mixture, sources = mix_log_mel(inputs, draws, self.rooms)
+            mixture, sources = mix_log_mel(inputs, draws, self.rooms, self.preset)
         else:
             mixture, sources = mix_waves(
                 inputs,
@@ -94,6 +99,7 @@ class FrontEnd:
                 frames=crops.frames,
                 mel_bins=self.mel_bins,
                 sample_rate=self.sample_rate,
+                preset=self.preset,
             )
         if self.normalise != "none":
             sources = sources - mixture.mean(dim=-2, keepdim=True).unsqueeze(2)

@@ -6,6 +6,7 @@ from typing import Literal
 from sv.config import option
 from sv.crops.wave_index import Domain
 from sv.features.normalise import Normalisation
+from sv.features.presets import Preset
 
 FRAMES_PER_SECOND = 100
 
@@ -28,6 +29,13 @@ class DataConfig:
         "fbank",
         "fbank: augment log-mel features, the cheaper way; wave: augment waveforms exactly, then "
         "compute features on the device (needs stages 1 and 2 with --wave true)",
+    )
+    preset: Preset = option(
+        "kaldi",
+        "the filterbank, which must be that of stages 1 and 2 (--preset) unless data.domain is "
+        "wave. kaldi: of this toolkit; sslsv: of the authors of SimCLR-AM and SSPS (no "
+        "pre-emphasis, from 0 Hz, a Hamming window, log(x + 1e-6)); sslsv_hann: theirs of January "
+        "2024",
     )
     normalise: Normalisation = option(
         "mean", "per-crop normalisation of each band: none, mean, or mean_var"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sv.data.feature_preset import read_preset
 from sv.errors import InputError
 from sv.kaldi.arks import MAX_DIGITS, Location, parse_location
 from sv.kaldi.columns import read_pairs
@@ -36,6 +37,7 @@ class TrainingIndex:
         mel_bins: columns of every matrix.
         row_seconds: time from one row to the next.
         row_shape, dtype: of a row as ``read_windows`` gives it.
+        preset: the filterbank of the features.
     """
 
     dtype: type = np.float32
@@ -50,10 +52,11 @@ class TrainingIndex:
         lengths: np.ndarray,
         names: np.ndarray,
         mel_bins: int | None,
+        preset: str = "kaldi",
     ):
         self.arks = list(arks)
         self.ark_id, self.offset, self.lengths = ark_id, offset, lengths
-        self.names, self.mel_bins = names, mel_bins
+        self.names, self.mel_bins, self.preset = names, mel_bins, preset
         self.row_shape: tuple[int, ...] = () if mel_bins is None else (mel_bins,)
         self._reader = self.reader(self.arks)
 
@@ -73,7 +76,7 @@ class TrainingIndex:
         refuse_duplicates(names, scp)
         frames = read_lengths(counts, names, scp)
         mel_bins = _check_arks(scp, names, arks, ark_id, offset, frames)
-        return cls(arks, ark_id, offset, frames, names, mel_bins)
+        return cls(arks, ark_id, offset, frames, names, mel_bins, read_preset(data_dir))
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -102,11 +105,19 @@ class TrainingIndex:
 
     def to_power(self, windows: np.ndarray) -> np.ndarray:
         """Return windows as something that adds when sounds do: mel power."""
-        return np.exp(windows)
+        form, power = self._form(), np.exp(windows)
+        return np.maximum(power - np.float32(form.floor), 0) if form.add else power
 
     def from_power(self, power: np.ndarray) -> np.ndarray:
         """Undo ``to_power``, for windows of noise."""
-        return np.log(np.maximum(power, np.finfo(np.float32).eps))
+        form = self._form()
+        floor = np.float32(form.floor)
+        return np.log(power + floor if form.add else np.maximum(power, floor))
+
+    def _form(self):
+        from sv.features.presets import definition  # loads torch, which an index is without
+
+        return definition(self.preset)
 
     def read_windows(
         self,

@@ -13,8 +13,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from sv.audio.problems import (
     CLIPPED,
     MAX_BAD,
@@ -26,6 +24,7 @@ from sv.audio.problems import (
     refuse_too_many,
     write_bad,
 )
+from sv.data.feature_preset import write_preset
 from sv.data.replaced import write_table
 from sv.data.trials import read_trials
 from sv.errors import InputError
@@ -45,7 +44,8 @@ FIRST = 50
 class Settings(NamedTuple):
     """What the features depend on. ``sample_rate`` in Hz; ``compression`` as in ``ArkWriter``.
 
-    ``wave``: write the waveforms too. ``channel``: see ``sv.audio.channel_choice``.
+    ``wave``: write the waveforms too. ``channel``: see ``sv.audio.channel_choice``. ``preset``: see
+    ``sv.features.presets``.
     """
 
     sample_rate: int = 16000
@@ -53,10 +53,12 @@ class Settings(NamedTuple):
     compression: str = "CM2"
     wave: bool = False
     channel: int | None = None
+    preset: str = "kaldi"
 
     def __str__(self) -> str:
         text = " ".join(map(str, self[:3])) + (" wave" if self.wave else "")
-        return text if self.channel is None else f"{text} channel {self.channel}"
+        text += "" if self.channel is None else f" channel {self.channel}"
+        return text if self.preset == "kaldi" else f"{text} preset {self.preset}"
 
 
 class Piece(NamedTuple):
@@ -94,16 +96,24 @@ class Piece(NamedTuple):
 
     def made_from(self) -> str | None:
         """Return what the complete piece was made from; None if it is not complete."""
+        return self._stamp().get("made_from")
+
+    def preset(self) -> str:
+        """Return the filterbank of the complete piece."""
+        return self._stamp().get("preset", "kaldi")
+
+    def _stamp(self) -> dict:
+        """Return what the stamp says; nothing if the piece is not complete."""
         try:
             stamp = json.loads(self.stamp.read_text(encoding="utf-8"))
-            whole = self.ark.stat().st_size == stamp["ark_bytes"]
+            whole = self.ark.stat().st_size == stamp["ark_bytes"] and "made_from" in stamp
             rest = [self.scp, self.num_frames, self.bad]
             if "wave_bytes" in stamp:
                 whole = whole and self.wave_ark.stat().st_size == stamp["wave_bytes"]
                 rest += [self.wave_scp, self.num_samples]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None
-        return stamp["made_from"] if whole and all(file.exists() for file in rest) else None
+            return {}
+        return stamp if whole and all(file.exists() for file in rest) else {}
 
 
 def extract_piece(
@@ -153,8 +163,8 @@ def extract_piece(
                 _give_up_early(bad, wav_scp)
             if problem:
                 continue
-            features = fbank(torch.from_numpy(waveform), settings.sample_rate, settings.mel_bins)
-            writer.write(utterance, features.numpy())
+            features = fbank(waveform, settings.sample_rate, settings.mel_bins, settings.preset)
+            writer.write(utterance, features)
             if settings.wave:
                 waves.write_waveform(utterance, waveform, settings.sample_rate)
             frames[utterance] = len(features)
@@ -162,7 +172,8 @@ def extract_piece(
             clipped += clipped_share(waveform) > CLIPPED
     write_table(piece.num_frames, frames.items())
     write_bad(piece.bad, bad + left_out)
-    stamp = {"made_from": wanted, "ark_bytes": piece.ark.stat().st_size}
+    ark_bytes = piece.ark.stat().st_size
+    stamp = {"made_from": wanted, "ark_bytes": ark_bytes, "preset": settings.preset}
     if settings.wave:
         write_table(piece.num_samples, samples.items())
         stamp["wave_bytes"] = piece.wave_ark.stat().st_size
@@ -194,8 +205,9 @@ def merge_pieces(
     bad. Other files of the data directory stay as they are. Returns a summary.
 
     Raises:
-        InputError: an incomplete piece, an utterance unaccounted for or in two pieces, a larger
-            share of bad utterances than ``max_bad``, or a bad one that ``trials`` names.
+        InputError: an incomplete piece, pieces of different presets, an utterance unaccounted for
+            or in two pieces, a larger share of bad utterances than ``max_bad``, or a bad one that
+            ``trials`` names.
     """
     data = Path(data)
     utterances = read_scp(data / "wav.scp")
@@ -204,6 +216,7 @@ def merge_pieces(
     waves: dict[str, str] = {}
     samples: dict[str, str] = {}
     bad: list[Bad] = []
+    presets: dict[str, int] = {}
     for number in range(1, pieces + 1):
         piece = Piece.of(folder, str(number))
         if piece.made_from() is None:
@@ -211,6 +224,7 @@ def merge_pieces(
                 f"piece {number} of {pieces} in {folder} is not complete: see its log, then run "
                 "stage 1 again; complete pieces are not made twice"
             )
+        presets.setdefault(piece.preset(), number)
         bad += read_bad(piece.bad)
         if piece.scp.stat().st_size == 0:
             continue  # all of them bad
@@ -223,6 +237,12 @@ def merge_pieces(
         if wave:
             waves.update(read_scp(piece.wave_scp))
             samples.update(read_scp(piece.num_samples))
+    if len(presets) > 1:
+        (one, first), (other, second) = list(presets.items())[:2]
+        raise InputError(
+            f"{folder}: piece {first} is of the preset {one} and piece {second} of {other}, and "
+            "the features of a set must be of one: run stage 1 again with the --preset you want"
+        )
     accounted = features.keys() | {row.id for row in bad}
     _compare(utterances.keys() - accounted, f"of {data / 'wav.scp'} have no features")
     _compare(features.keys() - utterances.keys(), f"with features are not in {data / 'wav.scp'}")
@@ -240,6 +260,8 @@ def merge_pieces(
     else:
         (data / "wav_ark.scp").unlink(missing_ok=True)
         (data / "utt2num_samples").unlink(missing_ok=True)
+    (preset,) = presets
+    write_preset(data, preset)
     write_table(data / "utt2num_frames", frames.items())
     write_table(data / "feats.scp", features.items())
     hours = sum(map(to_int, frames.values())) / 360_000

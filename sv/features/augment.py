@@ -15,6 +15,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from sv.config import option
+from sv.features.presets import Preset, definition
 
 Order = Literal["room_noise", "noise_room"]
 
@@ -109,10 +110,11 @@ class RoomBank:
     ----------
     decays: (rooms, taps, mel) energy of each room's response in steps of one frame (10 ms) and
         mel bands, as ``sv.crops.banks.energy_decay`` computes it.
+    preset: the filterbank whose bands these are.
     """
 
-    def __init__(self, decays: Tensor):
-        self.decays = decays
+    def __init__(self, decays: Tensor, preset: str = "kaldi"):
+        self.decays, self.preset = decays, preset
 
     def __len__(self) -> int:
         return len(self.decays)
@@ -150,17 +152,25 @@ def mix(power: Tensor, noise: Tensor, snr: Tensor) -> Tensor:
 
 
 def augment(
-    log_mel: Tensor, draws: Draws, rooms: RoomBank | None = None, order: Order = "room_noise"
+    log_mel: Tensor,
+    draws: Draws,
+    rooms: RoomBank | None = None,
+    order: Order = "room_noise",
+    preset: Preset = "kaldi",
 ) -> Tensor:
-    """Apply room and noise in this ``order``, then masks, to log-mel crops (..., frames, mel)."""
+    """Apply room and noise in this ``order``, then masks, to log-mel crops (..., frames, mel).
+
+    preset: the filterbank of crops and noises, which tells energies from their logarithms.
+    """
     if draws.room is not None or draws.noise is not None:
-        power = log_mel.exp()
+        form = definition(preset)
+        power = form.energies(log_mel)
         for step in order.split("_"):
             if step == "room" and draws.room is not None:
                 power = rooms.convolve(power, draws.room)
             elif step == "noise" and draws.noise is not None:
-                power = mix(power, draws.noise.exp(), draws.snr)
-        log_mel = power.clamp_min_(FLOOR).log_()
+                power = mix(power, form.energies(draws.noise), draws.snr)
+        log_mel = form.log_(power)
     return mask(log_mel, draws.masks)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sv.features.augment import Draws, Order, mask
 from sv.features.filterbank import fbank, frame_sizes
+from sv.features.presets import Preset
 from sv.features.resample import resample
 from sv.kaldi.waves import FULL_SCALE
 
@@ -151,6 +152,7 @@ def augment_waves(
     mel_bins: int,
     sample_rate: int = 16000,
     order: Order = "room_noise",
+    preset: Preset = "kaldi",
 ) -> Tensor:
     """Apply speed, room and noise in their ``order``, and masks; return (..., frames, mel).
 
@@ -159,5 +161,5 @@ def augment_waves(
     with torch.autocast(waves.device.type, enabled=False):
         waves = alter(waves, draws, rooms, frames=frames, sample_rate=sample_rate, order=order)
         shape = waves.shape[:-1]
-        log_mel = fbank(waves.reshape(-1, waves.shape[-1]), sample_rate, mel_bins)
+        log_mel = fbank(waves.reshape(-1, waves.shape[-1]), sample_rate, mel_bins, preset)
     return mask(log_mel.unflatten(0, shape), draws.masks)

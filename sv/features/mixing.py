@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from sv.config import option
-from sv.features.augment import FLOOR, Draws, RoomBank, mask, mix
+from sv.features.augment import Draws, RoomBank, mask, mix
 from sv.features.augment_wave import SILENCE, WaveRooms, at_speed, mix_at_snr, signal_power
 from sv.features.filterbank import fbank
+from sv.features.presets import Preset, definition
 
 
 @dataclass
@@ -118,7 +119,7 @@ def sources_of(signals: Tensor, power: Tensor, partner: Tensor, level: Tensor) -
 
 
 def mix_log_mel(
-    log_mel: Tensor, draws: Draws, rooms: RoomBank | None = None
+    log_mel: Tensor, draws: Draws, rooms: RoomBank | None = None, preset: Preset = "kaldi"
 ) -> tuple[Tensor, Tensor]:
     """Room for each speaker, then the mixture in mel power, then noise and masks on it.
 
@@ -126,15 +127,15 @@ def mix_log_mel(
     mixtures, (count, batch, frames, mel), and of their sources, (count, batch, 1 + most, frames,
     mel), in their rooms and without noise.
     """
-    power = log_mel.exp()
+    form = definition(preset)
+    power = form.energies(log_mel)
     if draws.room is not None:
         power = rooms.convolve(power, draws.room)
     sources = sources_of(power, power.sum(dim=(-2, -1)), draws.partner, draws.level)
     mixture = sources.sum(dim=2)
     if draws.noise is not None:
-        mixture = mix(mixture, draws.noise.exp(), draws.snr)
-    mixture = mixture.clamp_min_(FLOOR).log_()
-    return mask(mixture, draws.masks), sources.clamp_min_(FLOOR).log_()
+        mixture = mix(mixture, form.energies(draws.noise), draws.snr)
+    return mask(form.log_(mixture), draws.masks), form.log_(sources)
 
 
 def add_speakers(
@@ -166,6 +167,7 @@ def mix_waves(
     frames: int,
     mel_bins: int,
     sample_rate: int = 16000,
+    preset: Preset = "kaldi",
 ) -> tuple[Tensor, Tensor]:
     """As ``mix_log_mel``, with the sums in waveforms (count, heard, samples), int16 or in [-1, 1].
 
@@ -175,9 +177,11 @@ def mix_waves(
     with torch.autocast(waves.device.type, enabled=False):
         mixture, waves = add_speakers(waves, draws, rooms, frames=frames, sample_rate=sample_rate)
         mixture, alone = (
-            fbank(x.flatten(0, 1), sample_rate, mel_bins).unflatten(0, x.shape[:2])
+            fbank(x.flatten(0, 1), sample_rate, mel_bins, preset).unflatten(0, x.shape[:2])
             for x in (mixture, waves)
         )
-        alone = alone.exp()
-        of_sources = sources_of(alone, signal_power(waves), draws.partner, draws.level)
-    return mask(mixture, draws.masks), of_sources.clamp_min_(FLOOR).log_()
+        form = definition(preset)
+        of_sources = sources_of(
+            form.energies(alone), signal_power(waves), draws.partner, draws.level
+        )
+    return mask(mixture, draws.masks), form.log_(of_sources)

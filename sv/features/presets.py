@@ -62,6 +62,21 @@ class Definition:
         """Return the logarithm of energies."""
         return (energies + self.floor if self.add else energies.clamp_min(self.floor)).log()
 
+    def log_(self, energies: Tensor) -> Tensor:
+        """Do what ``log`` does, in place."""
+        added = energies.add_(self.floor) if self.add else energies.clamp_min_(self.floor)
+        return added.log_()
+
+    def energies(self, log_mel: Tensor) -> Tensor:
+        """Undo ``log``: return energies, which add when sounds do."""
+        powers = log_mel.exp()
+        return powers.sub_(self.floor).clamp_min_(0.0) if self.add else powers
+
+    @property
+    def silence(self) -> float:
+        """The log energy of a band without any sound."""
+        return math.log(self.floor)
+
 
 EPSILON = torch.finfo(torch.float32).eps
 PRESETS: dict[str, Definition] = {

@@ -8,6 +8,7 @@ import torch
 from sv import distributed
 from sv.crops.index import TrainingIndex
 from sv.errors import InputError
+from sv.inference.crops import EvenCrops
 from sv.inference.embedder import Embedder
 from sv.kaldi.arks import ArkWriter
 from sv.progress import progress, silent
@@ -36,40 +37,47 @@ def embed(
     *,
     device: torch.device | str = "cpu",
     frames_per_batch: int = 8000,
+    crops: EvenCrops | None = None,
 ) -> int:
     """Write the embedding of every utterance of ``index``; return how many.
 
+    With ``crops`` an entry is a matrix (crops, dim), one embedding a crop, else a vector (dim,).
     Entries are in the order of the index. ``frames_per_batch`` bounds memory, not results. In
     several processes (`sv.distributed`) each takes its share of the batches, which are those of
     one process, so that the result is the same to the bit; the first process writes.
     """
-    embedder.require_bands(index.mel_bins)
+    embedder.require_features(index)
     embedder.to(device)
     torch.backends.cudnn.allow_tf32 = False  # its rounding would depend on the batch
     processes, first = distributed.world_size(), distributed.is_first()
-    batches = batches_by_length(index.lengths, frames_per_batch)
+    shape: tuple[int, ...] = (embedder.encoder.embedding_dim,)
+    frames = index.lengths
+    if crops is not None:
+        crops.require(embedder.encoder.min_frames)
+        shape = (crops.count, *shape)
+        frames = np.full(len(index), crops.count * crops.frames)
+    batches = batches_by_length(frames, frames_per_batch)
     shares = [[*batches[part::processes], np.empty(0, np.int64)] for part in range(processes)]
     order = [np.concatenate(share) for share in shares]
-    own = np.zeros((len(order[distributed.rank()]), embedder.encoder.embedding_dim), np.float32)
+    own = np.zeros((len(order[distributed.rank()]), *shape), np.float32)
     bar = (progress if first else silent)(total=len(own), desc="embeddings", unit="utt")
     done = 0
     for rows in batches[distributed.rank() :: processes]:
-        lengths = np.maximum(index.lengths[rows], embedder.encoder.min_frames)
-        zeros = np.zeros(len(rows), dtype=np.int64)
-        features = index.read_windows(rows, zeros, int(lengths.max()))
-        given = torch.from_numpy(lengths.astype(np.int64)).to(device)
-        padded = None if (lengths == lengths[0]).all() else given
-        made = embedder(torch.from_numpy(features).to(device), padded)
-        own[done : done + len(rows)] = made.cpu().numpy()
+        made = (
+            _whole(embedder, index, rows, device)
+            if crops is None
+            else _cropped(embedder, index, rows, device, crops)
+        )
+        own[done : done + len(rows)] = made.cpu().numpy().reshape(-1, *shape)
         done += len(rows)
         bar.update(len(rows))
     bar.close()
     joined = distributed.to_first(torch.from_numpy(own))
     if joined is None:
         return len(index)
-    vectors = np.empty((len(index), own.shape[1]), np.float32)
+    vectors = np.empty((len(index), *shape), np.float32)
     vectors[np.concatenate(order)] = joined.numpy()
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    bad = np.flatnonzero(~np.isfinite(vectors).reshape(len(vectors), -1).all(axis=1))
     if len(bad):
         raise InputError(
             f"{len(bad)} embeddings are not finite, the first of {index.ids(bad[0])}: the model or "
@@ -79,3 +87,28 @@ def embed(
         for row, vector in enumerate(vectors):
             writer.write(index.ids(row), vector)
     return len(index)
+
+
+def _whole(
+    embedder: Embedder, index: TrainingIndex, rows: np.ndarray, device: torch.device | str
+) -> torch.Tensor:
+    """Return the embeddings (rows, dim) of whole utterances, in one batch with its padding."""
+    lengths = np.maximum(index.lengths[rows], embedder.encoder.min_frames)
+    zeros = np.zeros(len(rows), dtype=np.int64)
+    features = index.read_windows(rows, zeros, int(lengths.max()))
+    given = torch.from_numpy(lengths.astype(np.int64)).to(device)
+    padded = None if (lengths == lengths[0]).all() else given
+    return embedder(torch.from_numpy(features).to(device), padded)
+
+
+def _cropped(
+    embedder: Embedder,
+    index: TrainingIndex,
+    rows: np.ndarray,
+    device: torch.device | str,
+    crops: EvenCrops,
+) -> torch.Tensor:
+    """Return the embeddings (rows * crops, dim) of the crops of utterances, in one batch."""
+    starts = crops.starts(index.lengths[rows], crops.frames).reshape(-1)
+    features = index.read_windows(np.repeat(rows, crops.count), starts, crops.frames)
+    return embedder(torch.from_numpy(features).to(device))

@@ -1,6 +1,7 @@
 """A trained encoder with the normalisation of its features."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,10 @@ from sv import checkpoint
 from sv.encoders import ENCODERS, build_encoder, check_variant
 from sv.errors import InputError
 from sv.features.normalise import normalise
+from sv.features.presets import definition
+
+if TYPE_CHECKING:
+    from sv.crops.index import TrainingIndex
 
 
 class Embedder(nn.Module):
@@ -30,6 +35,8 @@ class Embedder(nn.Module):
         self.encoder.load_state_dict(model["encoder"])
         self.normalise = model["normalise"]
         self.mel_bins = settings["mel_bins"]
+        self.preset = model.get("preset", "kaldi")  # files that say nothing are older than it
+        definition(self.preset)  # refuses other names
         self.eval()
 
     @classmethod
@@ -51,12 +58,17 @@ class Embedder(nn.Module):
                 f"{' '.join(str(error).split())[:300]}"
             ) from None
 
-    def require_bands(self, mel_bins: int) -> None:
-        """Raise ``InputError`` unless features of so many mel bands are what it was trained on."""
-        if self.mel_bins != mel_bins:
+    def require_features(self, index: "TrainingIndex") -> None:
+        """Raise ``InputError`` unless these features are of the kind that it was trained on."""
+        if self.mel_bins != index.mel_bins:
             raise InputError(
                 f"the model was trained on {self.mel_bins} mel bands, the features have "
-                f"{mel_bins}: extract them again with the settings of the training"
+                f"{index.mel_bins}: extract them again with the settings of the training"
+            )
+        if self.preset != index.preset:
+            raise InputError(
+                f"the model was trained on features of the preset {self.preset}, and these are of "
+                f"{index.preset}: run stage 1 again with --preset {self.preset}"
             )
 
     @torch.inference_mode()

@@ -41,7 +41,7 @@ class WaveformEncoder(nn.Module):
 
     def __init__(self, model: SpeakerModel):
         super().__init__()
-        self.fbank = FbankLayer(model.sample_rate, model.embedder.mel_bins)
+        self.fbank = FbankLayer(model.sample_rate, model.embedder.mel_bins, model.embedder.preset)
         self.kind = model.embedder.normalise
         self.encoder = model.embedder.encoder
 

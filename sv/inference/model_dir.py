@@ -25,6 +25,7 @@ from sv.config import option
 from sv.data.replaced import replaced_directory
 from sv.errors import InputError
 from sv.features.normalise import Normalisation
+from sv.features.presets import Preset
 from sv.files import atomic_write
 from sv.model_paths import refuse_missing, remedy_for
 from sv.numbers import to_float
@@ -47,6 +48,7 @@ class FeatureConfig:
     normalise: Normalisation = option(
         "mean", "normalisation of each band over time, as in training"
     )
+    preset: Preset = option("kaldi", "filterbank (sv.features.presets), as in training")
 
 
 @dataclass

@@ -34,13 +34,13 @@ class Voices:
     log_mel: np.ndarray
 
 
-def linear_gains(masks: Tensor, sample_rate: int) -> Tensor:
+def linear_gains(masks: Tensor, sample_rate: int, preset: str = "kaldi") -> Tensor:
     """Carry masks of mel power (..., frames, mel) over to amplitudes (..., frames, bins).
 
     A bin's power gain is the mean of the bands that hear it, by their weights; bins that no band
     hears get that of the nearest one that does.
     """
-    banks = torch.from_numpy(np.array(mel_banks(masks.shape[-1], sample_rate))).to(masks)
+    banks = torch.from_numpy(np.array(mel_banks(masks.shape[-1], sample_rate, preset))).to(masks)
     heard = banks.sum(dim=0) > 0
     bins = torch.arange(len(heard))
     place = torch.where(heard)[0]
@@ -49,7 +49,7 @@ def linear_gains(masks: Tensor, sample_rate: int) -> Tensor:
     return (masks @ weights).clamp(0, 1).sqrt()
 
 
-def apply_masks(waveform: Tensor, masks: Tensor, sample_rate: int) -> Tensor:
+def apply_masks(waveform: Tensor, masks: Tensor, sample_rate: int, preset: str = "kaldi") -> Tensor:
     """Filter a waveform (samples,) by masks of mel power (n, frames, mel): (n, samples).
 
     Where the masks add up to one, so do the powers of what comes out, not the samples.
@@ -60,7 +60,7 @@ def apply_masks(waveform: Tensor, masks: Tensor, sample_rate: int) -> Tensor:
     spectrum = torch.stft(waveform, size, **options, return_complex=True).T  # (steps, bins)
     # A frame of the filterbank begins where it is; a step of this transform has its middle there.
     frame = torch.arange(len(spectrum)) - round(window / 2 / shift)
-    gains = linear_gains(masks[:, frame.clamp(0, masks.shape[1] - 1)], sample_rate)
+    gains = linear_gains(masks[:, frame.clamp(0, masks.shape[1] - 1)], sample_rate, preset)
     filtered = (gains * spectrum).transpose(1, 2)
     return torch.istft(filtered, size, **options, length=len(waveform))
 
@@ -79,14 +79,15 @@ def separate(model: SpeakerModel, samples: np.ndarray) -> Voices:
             "that separates, such as conf/csc.yaml of recipe v4"
         )
     waveform = torch.from_numpy(samples)
-    features = torch.from_numpy(fbank(samples, model.sample_rate, model.embedder.mel_bins))
+    rate, preset = model.sample_rate, model.embedder.preset
+    features = torch.from_numpy(fbank(samples, rate, model.embedder.mel_bins, preset))
     if len(samples) < MIN_SECONDS * model.sample_rate or len(features) < encoder.min_frames:
         raise InputError("the recording is too short to hear a voice; give a second or more")
     ready = normalise(features, model.embedder.normalise)
     found = encoder.separate(ready[None])
     order = found.shares[0].argsort(descending=True)
     log_masks = (found.log_mel[0] - ready)[order]
-    waveforms = apply_masks(waveform, log_masks.exp(), model.sample_rate)
+    waveforms = apply_masks(waveform, log_masks.exp(), rate, preset)
     return Voices(
         waveforms.numpy(),
         found.embeddings[0, order].numpy(),

@@ -50,7 +50,7 @@ def embed_sources(
         raise InputError(
             f"the model's encoder is {embedder.settings['name']}: only a separative one has sources"
         )
-    embedder.require_bands(index.mel_bins)
+    embedder.require_features(index)
     encoder.to(device)
     vectors = np.zeros((len(index), encoder.sources, encoder.embedding_dim), dtype=np.float32)
     shares = np.zeros((len(index), encoder.sources), dtype=np.float32)

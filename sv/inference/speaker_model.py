@@ -5,7 +5,6 @@ vector = model.embed(waveform, sample_rate)       # (dim,) float32
 """
 
 import logging
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +15,10 @@ from sv.audio.channel_choice import to_mono
 from sv.audio.files import not_audio, read_audio, resample
 from sv.errors import AudioError, InputError
 from sv.features import fbank
-from sv.features.filterbank import FLOOR
+from sv.features.presets import definition
 from sv.files import shown
 from sv.inference import model_dir
+from sv.inference.crops import EvenCrops
 from sv.inference.embedder import Embedder
 from sv.numbers import SAMPLE_RATE
 
@@ -33,8 +33,8 @@ SHORT_SECONDS = 1.0
 
 MIN_SECONDS = 0.1
 """Below this there is not even a vowel, and the mean over time leaves next to nothing."""
-SILENCE = math.log(FLOOR) + 1e-3
-"""Log mel energies that are nowhere above their floor."""
+SILENCE = 1e-3
+"""Log mel energies that are nowhere farther above those of silence."""
 
 
 class SpeakerModel:
@@ -66,7 +66,8 @@ class SpeakerModel:
         files = model_dir.read(path)
         parts = {"encoder": files.weights, "model": files.model}
         try:
-            embedder = Embedder(parts | {"normalise": files.features.normalise})
+            heard = {"normalise": files.features.normalise, "preset": files.features.preset}
+            embedder = Embedder(parts | heard)
         except InputError as error:
             raise InputError(f"{Path(path) / model_dir.CONFIG}: {error}") from None
         # Names of weights that are missing, their shapes, settings that no encoder can have.
@@ -94,8 +95,9 @@ class SpeakerModel:
         sample_rate: int,
         name: str = "the waveform",
         channel: int | None = None,
+        crops: EvenCrops | None = None,
     ) -> np.ndarray:
-        """Return the embedding (dim,) float32 of one recording.
+        """Return the embedding (dim,) float32 of one recording; with ``crops`` (crops, dim).
 
         ``waveform``: array or tensor, (samples,) or (channels, samples) or (samples, channels),
         floating point in [-1, 1] or int16; channels are averaged unless ``channel`` chooses one,
@@ -110,27 +112,31 @@ class SpeakerModel:
         rate = SAMPLE_RATE.check(sample_rate, f"the sample rate of {name}")
         if rate != self.sample_rate and len(samples):
             samples = resample(samples, rate, self.sample_rate)
-        features = fbank(samples, self.sample_rate, self.embedder.mel_bins)
+        preset = self.embedder.preset
+        heard = samples[None] if crops is None else crops.cut(samples, self.sample_rate)
+        features = fbank(heard, self.sample_rate, self.embedder.mel_bins, preset)
         seconds = len(samples) / self.sample_rate
-        if seconds < MIN_SECONDS or len(features) < self.embedder.encoder.min_frames:
+        if seconds < MIN_SECONDS or features.shape[1] < self.embedder.encoder.min_frames:
             raise InputError(
                 f"{name}: {seconds:.2f} s are too short to hear a voice, which takes "
                 f"{MIN_SECONDS:g} s at least; record a second or more"
             )
-        if features.max() <= SILENCE:
+        if features.max() <= definition(preset).silence + SILENCE:
             raise InputError(f"{name}: digital silence; there is nobody to recognise")
         if seconds < SHORT_SECONDS:
             log.warning("%s: only %.2f s; trust its scores less", name, seconds)
         device = next(self.embedder.parameters()).device
-        vector = self.embedder(torch.from_numpy(features[None]).to(device))[0].cpu().numpy()
-        if not np.isfinite(vector).all():
+        vectors = self.embedder(torch.from_numpy(features).to(device)).cpu().numpy()
+        if not np.isfinite(vectors).all():
             raise InputError(f"{name}: its embedding is not finite; the model is damaged")
-        return vector
+        return vectors[0] if crops is None else vectors
 
-    def embed_file(self, path: str | Path, channel: int | None = None) -> np.ndarray:
-        """Return the embedding (dim,) of an audio file; raises ``InputError`` as ``embed``."""
+    def embed_file(
+        self, path: str | Path, channel: int | None = None, crops: EvenCrops | None = None
+    ) -> np.ndarray:
+        """Return what ``embed`` makes of an audio file; raises ``InputError`` as that does."""
         samples = read_audio(path, self.sample_rate, channel)
-        return self.embed(samples, self.sample_rate, shown(path))
+        return self.embed(samples, self.sample_rate, shown(path), crops=crops)
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -16,7 +16,7 @@ import io
 import mmap
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,10 +128,16 @@ def read_matrix(location: str | Location, rows: tuple[int, int] | None = None) -
 def read_vector(location: str | Location) -> np.ndarray:
     """Read a vector as float32 (dim,)."""
     path, offset = parse_location(location)
-    array = _read_entry(map_file(path), offset, path)[0]
+    array = read_entry(location)
     if array.ndim != 1:
         raise InputError(f"{path}: the entry at byte {offset} is a matrix, not a vector")
     return array
+
+
+def read_entry(location: str | Location) -> np.ndarray:
+    """Read a matrix or a vector, whichever is there, as float32."""
+    path, offset = parse_location(location)
+    return _read_entry(map_file(path), offset, path)[0]
 
 
 def read_ark(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
@@ -192,14 +198,9 @@ def load_vectors(
     Raises:
         InputError: as ``read_vector``; also vectors of different length, or none.
     """
-    text = str(rspecifier)
-    form, colon, path = text.partition(":")
-    if not colon or form not in ("scp", "ark"):
-        form, path = Path(text).suffix[1:], text
+    form, path = parse_rspecifier(rspecifier)
     if form == "scp":
         return _load_scp_vectors(path, share)
-    if form != "ark":
-        raise InputError(f"{text!r}: give scp:FILE or ark:FILE (or a path that ends so)")
     ids, vectors = [], []
     for key, array in read_ark(path):
         ids.append(key)
@@ -207,6 +208,42 @@ def load_vectors(
         if len(vectors[-1]) != len(vectors[0]):
             _refuse_length(path, key, len(vectors[-1]), len(vectors[0]))
     return ids, np.stack(vectors)[rows_of_share(share, len(ids))]
+
+
+def load_embeddings(rspecifier: str | os.PathLike) -> tuple[list[str], np.ndarray]:
+    """Load vectors as ``load_vectors``, or matrices of one shape: float32 (n, rows, dim).
+
+    Matrices are embeddings of crops, one a row, as ``sv.bin.embed --crops`` writes them.
+    """
+    form, path = parse_rspecifier(rspecifier)
+    entries: Iterable[tuple[str, np.ndarray]]
+    if form == "ark":
+        entries = read_ark(path)
+    else:
+        entries = ((key, read_entry(where)) for key, where in read_paths(path).items())
+    ids, matrices = [], []
+    for key, array in entries:
+        if not ids and (array.ndim == 1 or len(array) == 1):
+            return load_vectors(rspecifier)
+        ids.append(key)
+        matrices.append(array)
+        if array.shape != matrices[0].shape:
+            raise InputError(
+                f"{path}: {key!r} has the shape {array.shape}, the first entry {matrices[0].shape}"
+                "; all must come from one model, and have as many crops"
+            )
+    return (ids, np.stack(matrices)) if ids else load_vectors(rspecifier)
+
+
+def parse_rspecifier(rspecifier: str | os.PathLike) -> tuple[str, str]:
+    """Return ``scp`` or ``ark``, and the path, of ``scp:E.scp``, ``ark:E.ark`` or a bare path."""
+    text = str(rspecifier)
+    form, colon, path = text.partition(":")
+    if not colon or form not in ("scp", "ark"):
+        form, path = Path(text).suffix[1:], text
+    if form not in ("scp", "ark"):
+        raise InputError(f"{text!r}: give scp:FILE or ark:FILE (or a path that ends so)")
+    return form, path
 
 
 def rows_of_share(share: tuple[int, int], count: int) -> slice:
@@ -259,7 +296,10 @@ def _refuse_length(path: str | os.PathLike, key: str, length: int, first: int) -
 
 def _as_vector(array: np.ndarray, key: str, where: str) -> np.ndarray:
     if array.ndim == 2 and len(array) != 1:
-        raise InputError(f"{where}: {key!r} is a matrix of {len(array)} rows, not a vector")
+        raise InputError(
+            f"{where}: {key!r} is a matrix of {len(array)} rows, not a vector: this takes "
+            "embeddings of whole utterances, not of crops"
+        )
     return array.reshape(-1)
 
 

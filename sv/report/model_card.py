@@ -26,7 +26,8 @@ def model_card(
     return f"""# {name}: a speaker encoder
 
 Maps a recording of speech to {dim} numbers; recordings of one speaker point in like directions.
-Encoder with {weights:,} weights; audio at {features.sample_rate} Hz, {features.mel_bins} mel bands.
+Encoder with {weights:,} weights; audio at {features.sample_rate} Hz, {features.mel_bins} mel bands
+(filterbank: {features.preset}).
 
 ```python
 import sv

@@ -42,9 +42,22 @@ def _to_unit_rows(ids: list[str], vectors: np.ndarray, mean: np.ndarray | None) 
     return vectors
 
 
-class Cosine(Backend):
-    """The cosine of two embeddings, less the mean of a training set if ``center``.
+def _means_of_crops(ids: list[str], vectors: np.ndarray, mean: np.ndarray | None) -> np.ndarray:
+    """Return the mean (n, dim) of the unit rows of each utterance's crops (n, crops, dim).
 
+    The inner product of two means is the mean of all inner products: of all cosines of a crop of
+    the one with a crop of the other.
+    """
+    count, crops, dim = vectors.shape
+    names = [f"crop {crop} of {name}" for name in ids for crop in range(1, crops + 1)]
+    rows = _to_unit_rows(names, vectors.reshape(-1, dim), mean)
+    return rows.reshape(count, crops, dim).mean(axis=1)
+
+
+class Cosine(Backend):
+    """The cosine of two embeddings, or the mean of all cosines of their crops.
+
+    With ``center`` embeddings are less the mean of a training set.
     ``fit`` needs no labels. Learned: ``mean_`` (dim,) float32, or None without ``center``.
     """
 
@@ -56,6 +69,7 @@ class Cosine(Backend):
     def fit(self, vectors: np.ndarray) -> "Cosine":
         """Take the mean of ``vectors`` (n, dim); a training set, never the test set."""
         # In float64: a float32 sum over a million vectors would round.
+        vectors = vectors.reshape(-1, vectors.shape[-1])  # of crops, too
         mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
         self.mean_ = mean if self.center else None
         return self
@@ -68,7 +82,9 @@ class Cosine(Backend):
     def prepare(self, ids: list[str], vectors: np.ndarray) -> Prepared:
         """As ``transform``, in the place of ``vectors``, and in the form that ``pairs`` scores."""
         vectors = np.asarray(vectors, dtype=np.float32)
-        return Prepared(_to_unit_rows(ids, vectors, self.mean_))
+        if vectors.ndim == 2:
+            return Prepared(_to_unit_rows(ids, vectors, self.mean_))
+        return Prepared(_means_of_crops(ids, vectors, self.mean_))
 
 
 def score_trials(

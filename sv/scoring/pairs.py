@@ -16,7 +16,8 @@ from sv.errors import InputError
 BLOCK = 2048
 
 Embeddings = tuple[list[str], np.ndarray]
-"""Ids and vectors (n, dim) float32, as ``sv.kaldi.arks.load_vectors`` returns them."""
+"""Ids and vectors (n, dim) float32, or those of crops (n, crops, dim), as
+``sv.kaldi.arks.load_embeddings`` returns them."""
 
 
 class Prepared(NamedTuple):
@@ -104,7 +105,7 @@ def prepare_sides(
         rows = trials.rows_of(embeddings[0], sources[0])
         both = _prepare(backend, embeddings, rows)
         return Sides(both, both, trials.enrol, trials.test)
-    dims = embeddings[1].shape[1], enrol_embeddings[1].shape[1]
+    dims = embeddings[1].shape[-1], enrol_embeddings[1].shape[-1]
     if dims[0] != dims[1]:
         raise InputError(
             f"{sources[0]} have {dims[0]} dimensions and {sources[1]} {dims[1]}; both must come "

@@ -11,7 +11,7 @@ import numpy as np
 from sv.data.labels import read_label_file, refuse_gaps
 from sv.data.trials import Trials
 from sv.errors import InputError
-from sv.kaldi.arks import load_vectors
+from sv.kaldi.arks import load_embeddings, load_vectors
 from sv.numbers import NATURAL
 from sv.scoring.cosine import Cosine
 from sv.scoring.pairs import Embeddings, PairBackend, Prepared, Sides, prepare_sides, shown
@@ -24,7 +24,9 @@ def add_system_options(p: ArgumentParser) -> None:
     p.add_argument(
         "--embeddings",
         required=True,
-        help="scp:FILE.scp or ark:FILE.ark, with one vector for each utterance",
+        help="scp:FILE.scp or ark:FILE.ark, with one vector for each utterance; or with one "
+        "embedding for each crop (sv.bin.embed --crops): a score is then the mean of the cosines "
+        "of all pairs of crops",
     )
     p.add_argument(
         "--enrol-embeddings",
@@ -49,7 +51,7 @@ def add_system_options(p: ArgumentParser) -> None:
 def load_backend(args: Namespace) -> tuple[PairBackend, dict]:
     """Return the back-end and the facts about it for ``write_info``."""
     backend: Cosine | PLDA
-    training = load_vectors(args.center_on)[1] if args.center_on else None
+    training = load_embeddings(args.center_on)[1] if args.center_on else None
     if args.plda:
         backend = PLDA.load(args.plda)
         info = {"backend": "plda", "plda": args.plda, "labels": backend.labels_}
@@ -66,11 +68,12 @@ def load_backend(args: Namespace) -> tuple[PairBackend, dict]:
 
 def load_sides(args: Namespace, backend: PairBackend, trials: Trials) -> Sides:
     """Return both sides of the trials, prepared."""
+    load = load_embeddings if isinstance(backend, Cosine) else load_vectors
     return prepare_sides(
         trials,
         backend,
-        load_vectors(args.embeddings),
-        load_vectors(args.enrol_embeddings) if args.enrol_embeddings else None,
+        load(args.embeddings),
+        load(args.enrol_embeddings) if args.enrol_embeddings else None,
         sources=(args.embeddings, args.enrol_embeddings or ""),
     )
 

@@ -116,11 +116,14 @@ class Experiment:
         """Return the settings that have an influence on the result.
 
         How many processes read, and how many models are kept, has none, nor where training stops
-        within its plan, nor how many processes train where their batch norms are one.
+        within its plan, nor how many processes train where their batch norms are one. Trainings
+        that began before there was a choice of filterbanks go on with Kaldi's.
         """
         settings = self.to_dict()
         for key in ("workers", "keep", "stop"):
             del settings["train"][key]
+        if settings["data"]["preset"] == "kaldi":
+            del settings["data"]["preset"]
         if settings["train"]["sync_batch_norm"]:
             del settings["train"]["sync_batch_norm"]
         return settings

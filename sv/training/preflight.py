@@ -28,6 +28,15 @@ def _check_bands(name: str, bands: int | None, wanted: int) -> None:
         )
 
 
+def _check_preset(name: str, preset: str | None, wanted: str) -> None:
+    if preset not in (None, wanted):
+        stage, of = (1, "are") if name == "features" else (2, "is")
+        raise InputError(
+            f"the {name} {of} of the preset {preset}, and data.preset is {wanted}: run stage "
+            f"{stage} again with --preset {wanted}, or --set data.preset={preset}"
+        )
+
+
 def _check_features(
     settings: Experiment, index: TrainingIndex, source: ViewSource, rooms: RoomBank | None
 ) -> None:
@@ -36,9 +45,10 @@ def _check_features(
             f"the features have {index.mel_bins} mel bands but model.mel_bins is "
             f"{settings.model.mel_bins}: change one (--set model.mel_bins={index.mel_bins})"
         )
-    _check_bands(
-        "noise bank", source.noises.index.mel_bins if source.noises else None, index.mel_bins
-    )
+    noises = source.noises.index if source.noises else None
+    for name, made in (("features", index), ("noise bank", noises), ("room bank", rooms)):
+        _check_preset(name, made.preset if made else None, settings.data.preset)
+    _check_bands("noise bank", noises.mel_bins if noises else None, index.mel_bins)
     _check_bands("room bank", rooms.decays.shape[-1] if rooms else None, index.mel_bins)
     if settings.augment.speeds != [1.0]:
         raise InputError(

@@ -29,6 +29,7 @@ def model_contents(settings: Experiment, method: Method, epoch: int) -> dict[str
         "encoder": method.evaluated.state_dict(),
         "model": dataclasses.asdict(settings.model),
         "normalise": settings.data.normalise,
+        "preset": settings.data.preset,
         "epochs": [epoch],
     }
 

@@ -92,7 +92,10 @@ def supervise(
         raise InputError(f"{labels}: has one speaker only; there is nothing to tell apart")
     if not supervised:
         return Supervision(numbers)
-    front_end = FrontEnd.of(settings.data.normalise, settings.model.mel_bins, index, rooms=None)
+    data = settings.data
+    front_end = FrontEnd.of(
+        data.normalise, settings.model.mel_bins, index, rooms=None, preset=data.preset
+    )
     recluster = Recluster(index, numbers, front_end, how.clusters, settings.train.seed, device)
     batches = SpeakerBatches(
         numbers,

@@ -110,9 +110,8 @@ class Trainer:
             own=distributed.deal(size),
         )
         check(settings, index, self.source, rooms)
-        self.front_end = FrontEnd.of(
-            settings.data.normalise, settings.model.mel_bins, index, rooms, settings.augment.order
-        )
+        data, mel_bins, order = settings.data, settings.model.mel_bins, settings.augment.order
+        self.front_end = FrontEnd.of(data.normalise, mel_bins, index, rooms, order, data.preset)
         self.steps = self.source.batches.steps
         self.precision = "float32" if self.dtype is None else "bfloat16"
         identity = identity_of(settings, self.source, rooms, self.precision, self.base)

@@ -2,7 +2,7 @@
 # VoxCeleb: the options of its recipes, what their stages 0 to 2 do, and its lists of trials.
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/recipe.sh"
 option_files+=("${BASH_SOURCE[0]}")
-CORPUS=voxceleb MUST_FIT=num_mel_bins
+CORPUS=voxceleb MUST_FIT="num_mel_bins preset"
 
 voxceleb1=              # DIR: VoxCeleb1, dev and test
 voxceleb2=              # DIR: VoxCeleb2, dev; m4a is converted by ffmpeg
@@ -18,6 +18,8 @@ converted=corpus        # DIR: where m4a files are converted to
 babble=musan            # musan or training: babble of MUSAN's speech, or of training utterances
 max_rooms=10000         # of 60,000 room responses, spread evenly; 0: all, 8 kB of memory each
 num_mel_bins=80         # mel bands; model.mel_bins of the settings must agree
+preset=kaldi            # filterbank, also sslsv, sslsv_hann; data.preset of the settings must agree
+wave=false              # augment waveforms instead of features; keeps them as arks, 280 GB
 
 make_data() {
   local folder
@@ -33,34 +35,41 @@ make_data() {
 }
 
 make_features() {
-  local part
+  local part waves=$wave
   is_shared features && return
   for part in train voxceleb1; do
-    extract_features.sh --num-mel-bins "$num_mel_bins" "data/$part" "fbank/$part"
+    extract_features.sh --num-mel-bins "$num_mel_bins" --preset "$preset" --wave "$waves" \
+      "data/$part" "fbank/$part"
+    waves=false # only training has use for them
   done
-  made features num_mel_bins
+  made features num_mel_bins preset wave
 }
 
 make_augmentation() {
   is_shared banks && return
   prepare_noises.sh --babble "$babble" --max-rooms "$max_rooms" --download "$download" \
     "$musan" "$rirs" data
-  make_banks.sh --noise data/musan --rir data/rirs --num-mel-bins "$num_mel_bins" banks
-  made banks musan rirs babble max_rooms num_mel_bins
+  make_banks.sh --noise data/musan --rir data/rirs --num-mel-bins "$num_mel_bins" \
+    --preset "$preset" --wave "$wave" banks
+  made banks musan rirs babble max_rooms num_mel_bins preset wave
 }
 
-# Lists of stage 0; the names of those with speakers of the training set say so.
+# Lists of stage 0; the names of those with speakers of the training set say so. With --crops every
+# experiment is a second system, <experiment>-crops<N>.
 score_lists() { # experiments
-  local list
+  local list given
   while read -r list; do
-    score.sh --trials "data/trials/$list" --name "$list" data/voxceleb1 "$@" < /dev/null
+    given=(--trials "data/trials/$list" --name "$list")
+    score.sh "${given[@]}" data/voxceleb1 "$@" < /dev/null
+    [ -z "${crops:-}" ] || score.sh "${given[@]}" --crops "$crops" data/voxceleb1 "$@" < /dev/null
   done < data/trials/lists
 }
 
 report_lists() { # experiments
-  local list
+  local list cropped=()
+  [ -z "${crops:-}" ] || cropped=("${@/%/-crops$crops}")
   while read -r list; do
     report.sh --trials "data/trials/$list" --name "$list" --results exp/RESULTS.md \
-      data/voxceleb1 "$@" < /dev/null
+      data/voxceleb1 "$@" ${cropped[@]+"${cropped[@]}"} < /dev/null
   done < data/trials/lists
 }

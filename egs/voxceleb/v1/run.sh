@@ -8,6 +8,7 @@ set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../egs/voxceleb/local/corpus.sh" # options, stages 0-2
 num_mel_bins=40                # mel bands, as published; model.mel_bins of --config must agree
 config=conf/simclr_am_0.1.yaml # FILE: settings of model, loss and training
+crops=                         # N: also score N crops of 3.5 s of each utterance; 10 as published
 name=                          # the experiment is exp/<name>; default: the name of --config
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/parse_options.sh"
@@ -29,7 +30,7 @@ if stage 5 "train: second phase"; then echo "v1 has one phase of training: nothi
 
 if stage 6 "embed VoxCeleb1"; then
   average.sh --last "$last" "$exp"
-  embed_systems.sh data/voxceleb1 "$exp"
+  embed_systems.sh --crops "$crops" data/voxceleb1 "$exp"
 fi
 if stage 7 "score the trials: cosine"; then score_lists "$exp"; fi
 if stage 8 "report"; then report_lists "$exp"; fi

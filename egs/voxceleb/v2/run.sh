@@ -15,13 +15,14 @@ baseline=false           # also go on without SSPS, for as many epochs
 upper_bound=false        # also go on with positives of true speakers: the most SSPS could gain
 pseudo_labels=false      # embed and cluster 1.09 M utterances in stage 4, for PLDA; not for SSPS
 k=25000                  # clusters of --pseudo-labels true, which are then merged to 7,500
+crops=                   # N: also score N crops of 3.5 s of each utterance; 10 as published
 name=                    # the experiments are exp/<name>{base,ssps,baseline,speakers}
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/parse_options.sh"
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . ./cmd.sh
 . ./path.sh
-if [ -z "$num_mel_bins" ]; then [ "$method" = dino ] && num_mel_bins=80 || num_mel_bins=40; fi
+if [ -z "$num_mel_bins" ]; then [[ $method = dino* ]] && num_mel_bins=80 || num_mel_bins=40; fi
 . stages.sh
 exp=exp/${name:-$method-$seed-}
 base=${exp}base systems=("${exp}ssps")
@@ -52,7 +53,7 @@ fi
 systems+=("$base")
 if stage 6 "embed VoxCeleb1"; then
   average.sh --last "$last" "${systems[@]}"
-  embed_systems.sh data/voxceleb1 "${systems[@]}"
+  embed_systems.sh --crops "$crops" data/voxceleb1 "${systems[@]}"
 fi
 if stage 7 "score the trials: cosine"; then score_lists "${systems[@]}"; fi
 if stage 8 "report"; then report_lists "${systems[@]}"; fi

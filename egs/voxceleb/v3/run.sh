@@ -13,6 +13,7 @@ hard_ratio=1     # share of a batch from clusters in stage 5; 0: random batches 
 num_clusters=50  # K, clusters of speakers; 50 published for 5,894 speakers
 refresh_every=0  # epochs after which stage 5 clusters again by itself; 0: never
 base=            # name of the base experiment; default: <loss>-<encoder>-<seed>
+crops=           # N: also score N crops of 3.5 s of each utterance; 10 as published
 name=            # name of the CHNS experiment; default: <loss>-<encoder>-chns-<seed>
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/parse_options.sh"
@@ -48,7 +49,7 @@ fi
 
 if stage 6 "embed VoxCeleb1"; then
   average.sh --last "$last" "${systems[@]}"
-  embed_systems.sh data/voxceleb1 "${systems[@]}"
+  embed_systems.sh --crops "$crops" data/voxceleb1 "${systems[@]}"
 fi
 if stage 7 "score the trials: cosine"; then score_lists "${systems[@]}"; fi
 if stage 8 "report"; then report_lists "${systems[@]}"; fi

@@ -30,7 +30,7 @@ if stage 1 "features: $num_mel_bins-dimensional filterbanks"; then make_features
 if stage 2 "augmentation banks; adverse trials, in which another person speaks"; then
   make_augmentation
   mix_trials.sh --levels "$levels" --sides "$sides" --num-mel-bins "$num_mel_bins" \
-    data/voxceleb1 mixtures fbank
+    --preset "$preset" data/voxceleb1 mixtures fbank
 fi
 
 if stage 3 "pretrain: $configs"; then

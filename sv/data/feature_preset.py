@@ -1,0 +1,58 @@
+"""Which filterbank the features of a data directory are: a word in its file ``feats_preset``.
+
+Directories without that file are older than the choice, and hold Kaldi's filterbanks.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from sv.errors import InputError
+from sv.files import atomic_write
+from sv.text import read_text
+
+FILE = "feats_preset"
+PRESETS = ("kaldi", "sslsv", "sslsv_hann")
+"""The names in ``sv.features.presets``, here for programs that should not load torch for them."""
+
+
+def add_preset(p: argparse.ArgumentParser) -> None:
+    """Add ``--preset``."""
+    p.add_argument(
+        "--preset",
+        choices=PRESETS,
+        default="kaldi",
+        help="which filterbank: kaldi, or that of the authors of SimCLR-AM and SSPS, sslsv (of "
+        "January 2024: sslsv_hann), for a run as they published it. data.preset of the training "
+        "must agree, and so must --preset of stages 1 and 2",
+    )
+
+
+def read_preset(folder: str | os.PathLike) -> str:
+    """Return the preset of the features in ``folder``, or raise ``InputError``."""
+    path = Path(folder) / FILE
+    if not path.exists():
+        return "kaldi"
+    preset = read_text(path).strip()
+    if preset not in PRESETS:
+        raise InputError(
+            f"{path} names the preset {preset[:40]!r}, which is none of {', '.join(PRESETS)}: run "
+            "stage 1 again"
+        )
+    return preset
+
+
+def write_preset(folder: str | os.PathLike, preset: str) -> None:
+    """Note the preset of the features in ``folder``."""
+    with atomic_write(Path(folder) / FILE) as handle:
+        handle.write(f"{preset}\n")
+
+
+def refuse_two_presets(one: str | os.PathLike, other: str | os.PathLike) -> None:
+    """Raise ``InputError`` if the features of two directories cannot be compared."""
+    presets = read_preset(one), read_preset(other)
+    if presets[0] != presets[1]:
+        raise InputError(
+            f"the features of {one} are of the preset {presets[0]} and those of {other} of "
+            f"{presets[1]}: run stage 1 again for one of them, with --preset"
+        )
