@@ -31,7 +31,6 @@ base=${exp}base systems=("${exp}ssps")
 plan=${epochs:+train.epochs=$epochs} # the base stops inside: where the settings say, or --set
 [[ -z $epochs || $set = *train.stop=* || ! " $set" =~ " train.epochs="([0-9]+) ]] ||
   plan+=" train.stop=${BASH_REMATCH[1]}"
-
 if stage 0 "data: find VoxCeleb, convert m4a, write data directories and trials"; then make_data; fi
 if stage 1 "features: $num_mel_bins-dimensional filterbanks"; then make_features; fi
 if stage 2 "augmentation banks: MUSAN and RIRS_NOISES"; then make_augmentation; fi
