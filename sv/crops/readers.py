@@ -50,8 +50,8 @@ def read(
 
     Readers ignore signals. A signal to the whole process group asks the training process for a
     checkpoint, and that process wants to finish its step first. Readers are killed when training
-    ends, however it ends; Python alone would wait for them (``sv.workers``). If the training
-    process itself is killed, Linux kills its readers.
+    ends, however it ends; Python alone would wait for them (``sv.machine.workers``). If the
+    training process itself is killed, Linux kills its readers.
 
     stop: once it is true, None is yielded as soon as a batch must be waited for, and nothing more.
 

@@ -7,6 +7,18 @@ Two crops of one utterance share its channel, so a network may learn channels. S
 of *references* (one embedding for each training utterance) and clusters them every epoch. It
 replaces an anchor's own positive by the positive of another utterance, from the same cluster or
 from a neighbouring one. These positives come from a queue of recent ones.
+
+For an anchor i of the batch, with j any utterance of the training set:
+
+    ŷ_j    reference of j: embedding of a long crop without augmentation, unit length, no gradient
+    c(j)   cluster of ŷ_j, by spherical k-means with K clusters at the start of each epoch
+    C(i) = {c(i)} if M = 0, else the M clusters whose centroids have the largest cosine with the
+           centroid of c(i), without c(i)
+    Q'     queue of positives z'_j, the newest one of each utterance j
+
+    c ~ U(C(i)),   j ~ U({j in Q' : c(j) = c, j ≠ i}),   z'_i ← z'_j
+
+If the set is empty, z'_i stays. After the draw, ŷ_i and the step's own z'_i enter the memories.
 """
 
 from dataclasses import dataclass
@@ -37,8 +49,8 @@ class SSPSConfig:
     )
     nearest: int = option(
         1,
-        "M. 0: sample from the anchor's own cluster, which may be its own "
-        "recording; 1: from the most similar other cluster; M: from one of the M "
+        "M. 0: sample from the anchor's own cluster, whose members may be of "
+        "the same session; 1: from the most similar other cluster; M: from one of the M "
         "most similar clusters",
     )
     queue: int = option(
@@ -215,12 +227,9 @@ class SSPS(nn.Module):
     def sample(self, utterances: Tensor, references: Tensor) -> Tensor:
         """Return the slot in the queue of each anchor's positive (batch,), −1 where there is none.
 
-        Eqs. 3–6 of the paper: a cluster, the anchor's own (M = 0) or one of the M whose centroids
-        are most similar to its own; then, uniformly, one of the utterances of that cluster that
-        are in the queue now. An utterance's own entry is never its positive.
-
-        That entry is the same recording again. If the queue holds nothing else of the cluster, the
-        ordinary positive of the step stays.
+        The draws of c and j in the equations of the module (eqs. 3–6 of the paper). The authors'
+        code may draw j = i, which is the same recording again; here an utterance is never its own
+        positive.
         """
         if not self.sampling:
             return torch.full_like(utterances, -1)
