@@ -30,16 +30,21 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
+    parser.addoption("--thorough", action="store_true", help="also run those of half a minute each")
     parser.addoption("--fuzz", type=int, default=1, help="times as many examples of bad input")
 
 
 def pytest_collection_modifyitems(config, items):
     # The longest first: at the end, short tests keep all processes busy.
     items.sort(key=lambda item: 0 if "recipe" in item.keywords else 2 - ("whole" in item.keywords))
-    if not config.getoption("--slow"):
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="takes minutes: --slow runs it"))
+    slow = config.getoption("--slow")
+    left_out = {} if slow else {"slow": "takes minutes: --slow runs it"}
+    if not slow and not config.getoption("--thorough"):
+        left_out["thorough"] = "takes half a minute: --thorough runs it, and CI does"
+    for item in items:
+        for name, reason in left_out.items():
+            if name in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_terminal_summary(terminalreporter):

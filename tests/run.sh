@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the environment if need be, checks the style of Python and shell files, runs the tests.
 # `tests/run.sh --fast` leaves out the tests that start programs, processes or trainings: an answer
-# in a minute. Other arguments go to pytest: `tests/run.sh -k launch`, `tests/run.sh tests/losses -n 0`.
+# in a minute. `--thorough` adds some that take half a minute each, as continuous integration does.
+# Other arguments go to pytest: `tests/run.sh -k launch`, `tests/run.sh tests/losses -n 0`.
 set -euo pipefail
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."

@@ -33,6 +33,7 @@ def test_a_few_kills_of_every_method():
     assert sum(row["kills"] for row in found.values()) >= len(found)
 
 
+@pytest.mark.thorough
 def test_a_few_kills_of_two_processes():
     """Of one of them, which the other must notice, or of both; whatever they remember."""
     names = ("ssps_dino", "chns", "csc")

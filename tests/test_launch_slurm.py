@@ -213,6 +213,7 @@ def test_check_cmd_says_what_came_back(slurm, tmp_path):
     assert done.returncode == 1 and "did not take the jobs" in done.stderr
 
 
+@pytest.mark.thorough
 def test_stages_run_through_the_queue(slurm, tmp_path, write_features):
     """Training, embedding and clustering on two "machines", jobs of one array that find each
     other; embedding in pieces."""

@@ -105,6 +105,7 @@ def test_the_mini_recipe_ends_with_a_table_and_skips_what_is_complete(clone, spo
     assert "training of exp/b: complete, skipped" in shell("./run.sh", *options, cwd=clone)
 
 
+@pytest.mark.thorough
 def test_the_recipe_with_ssps_compares_it_with_as_many_epochs_without(clone, spoken):
     recipe = spoken.parent / "v2"
     ssps = "ssps: {clusters: 4, nearest: 1, queue: 16, reference_seconds: 1.0}\n"
@@ -127,6 +128,7 @@ def test_the_recipe_with_ssps_compares_it_with_as_many_epochs_without(clone, spo
         assert f"\n{system} " in again
 
 
+@pytest.mark.thorough
 def test_the_third_recipe_trains_clusters_speakers_and_trains_again(clone, spoken):
     recipe = spoken.parent / "v3"
     tiny = "model.channels=16 model.pooled_channels=16 model.embedding_dim=16 data.crop_seconds=0.5"
@@ -204,6 +206,7 @@ def test_stage_1_runs_again_after_a_bad_utterance_was_allowed(work, tmp_path):
     assert len(feats.read_text().splitlines()) == 4
 
 
+@pytest.mark.thorough
 def test_stage_1_notices_audio_that_was_replaced_by_audio_of_the_same_length(work, tmp_path):
     work("prepare_folder.sh", "corpus", "data")
     words = ("extract_features.sh", "--wave", "true", "data/train", "fbank")

@@ -91,7 +91,7 @@ def test_features_with_another_number_of_bands_are_not_taken(recipe):
     (recipe.folder / "voxceleb" / "v1" / "corpus").mkdir()
     recipe("voxceleb/v1")
     assert recipe("voxceleb/v2") == []
-    assert "features of ../v1: nothing to do (made with num_mel_bins=40)" in recipe.said
+    assert "features of ../v1: nothing to do (made with num_mel_bins=40 " in recipe.said
     recipe("voxceleb/v2", "--method", "dino", status=2)
     sentence = "they were made with --num-mel-bins '40', and this run wants '80'"
     assert f"the data here are those of ../v1; {sentence}" in recipe.said
@@ -100,7 +100,7 @@ def test_features_with_another_number_of_bands_are_not_taken(recipe):
     # Converted files and downloads are those of v1 all the same.
     assert os.readlink(recipe.folder / "voxceleb" / "v3" / "corpus") == "../v1/corpus"
     assert recipe("voxceleb/v4") == ["mix_trials.sh"]
-    assert "features of ../v3: nothing to do (made with num_mel_bins=80)" in recipe.said
+    assert "features of ../v3: nothing to do (made with num_mel_bins=80 " in recipe.said
 
 
 def test_data_are_found_through_a_recipe_that_uses_those_of_another(recipe):

@@ -54,6 +54,7 @@ def options(tree):
 
 
 @pytest.mark.recipe
+@pytest.mark.thorough
 def test_all_nine_stages_on_a_miniature_tree(clone, tree):
     """One test, since a fixture would run the recipe anew in each process of the test run."""
     recipe = clone / "egs" / "voxceleb" / "v1"
@@ -261,6 +262,7 @@ def check_training_set(recipe, tree):
 
 
 @pytest.mark.skipif(not FFMPEG, reason="ffmpeg is not installed: the tree has wav, not m4a")
+@pytest.mark.thorough
 def test_the_miniature_tree_has_m4a(tree):
     assert len(list((tree / "voxceleb2/dev").rglob("*.m4a"))) == 16
 

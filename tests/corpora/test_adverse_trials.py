@@ -90,6 +90,7 @@ def corpus(tmp_path):
     return folder
 
 
+@pytest.mark.thorough
 def test_the_stage_by_its_shell_script(corpus, tmp_path, root):
     def shell(*words, status=0):
         done = subprocess.run(

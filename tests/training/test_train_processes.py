@@ -106,6 +106,7 @@ def flat(state):
     )
 
 
+@pytest.mark.thorough
 def test_two_machines_stopped_and_resumed_give_the_same_bits(data, together, tmp_path):
     """Two agents find each other by a file; SIGTERM to one alone stops both with status 99."""
     out = tmp_path / "stopped"
