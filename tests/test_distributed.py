@@ -25,6 +25,8 @@ from sv.methods import build_method
 from sv.methods.base import Views
 from sv.methods.simclr import SimCLRConfig
 
+pytestmark = pytest.mark.whole
+
 BATCH, DIM = 4, 5
 ITEMS = [2 * BATCH, 2 * BATCH - 1]
 """Of two processes together; of an odd number the first one has one more."""

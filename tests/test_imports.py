@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 SV = Path(__file__).resolve().parent.parent / "sv"
 ROOT = {"__init__", "cli", "config", "checkpoint", "device", "distributed", "errors", "files"}
 ROOT |= {"lock", "model_paths", "numbers", "progress", "provenance", "text"}

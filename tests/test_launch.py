@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 LAUNCH = Path(__file__).resolve().parent.parent / "utils" / "launch"
 
 

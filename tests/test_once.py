@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 ONCE = Path(__file__).resolve().parent.parent / "utils" / "once"
 BUMP = ["bash", "-c", "echo ran >> log; touch out"]
 STAGE = ["--done", "work/.stage.done", "--input", "in put", "--output", "out", "--key", "k"]

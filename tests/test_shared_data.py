@@ -6,6 +6,8 @@ import shutil
 import pytest
 import test_shell
 
+pytestmark = pytest.mark.whole
+
 clone, shell = test_shell.clone, test_shell.shell
 
 

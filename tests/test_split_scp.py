@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.whole
+
 PROGRAM = Path(__file__).resolve().parent.parent / "utils" / "split_scp"
 
 

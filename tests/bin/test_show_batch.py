@@ -17,6 +17,8 @@ from sv.methods.simclr import SimCLR
 from sv.training.experiment import Experiment
 from sv.training.replay import open_training, replay, settings_of
 
+pytestmark = pytest.mark.whole
+
 SMALL = [
     "model.name=fast_resnet34",
     "model.mel_bins=16",

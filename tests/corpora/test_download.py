@@ -14,6 +14,8 @@ from sv.corpora import download as module
 from sv.corpora.download import download, unpack
 from sv.errors import InputError
 
+pytestmark = pytest.mark.whole
+
 CONTENT = bytes(range(256)) * 40
 MD5 = f"md5:{hashlib.md5(CONTENT).hexdigest()}"
 
