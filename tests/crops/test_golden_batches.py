@@ -4,11 +4,10 @@ Otherwise a training that was stopped would go on with other batches, and a seed
 nothing.
 """
 
-import hashlib
-
 import numpy as np
 import pytest
 import torch
+from batch_digest import DRAWS, digest
 
 from sv.crops.batches import RandomBatches
 from sv.crops.groups import CropGroup
@@ -20,7 +19,6 @@ from sv.features.augment import AugmentConfig
 from sv.features.mixing import MixingConfig
 
 ITEMS = 6
-DRAWS = ("noise", "snr", "room", "masks", "speed", "partner", "level")
 TWO = [CropGroup("views", 2, 0.2)]
 SEVERAL = [
     CropGroup("global", 2, 0.3),
@@ -85,19 +83,6 @@ def source(index, groups, augment, own=None, kinds=BANK, mixing=None, batches=Ra
         mixing=mixing,
         own=own,
     )
-
-
-def digest(batches):
-    found = hashlib.sha256()
-    for batch in batches:
-        found.update(batch.utterances.numpy().tobytes())
-        for name in sorted(batch.crops):
-            crops = batch.crops[name]
-            found.update(crops.signal.numpy().tobytes())
-            for draw in DRAWS:
-                value = getattr(crops.draws, draw)
-                found.update(b"-" if value is None else value.numpy().tobytes())
-    return found.hexdigest()[:16]
 
 
 CASES = {

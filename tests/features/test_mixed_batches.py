@@ -1,10 +1,9 @@
 """Batches of mixtures: the very same for one process, and for as many as share them."""
 
-import hashlib
-
 import numpy as np
 import pytest
 import torch
+from batch_digest import digest
 
 from sv.crops.batches import RandomBatches
 from sv.crops.front_end import FrontEnd
@@ -20,7 +19,6 @@ from sv.features.mixing import MixingConfig
 ITEMS = 6
 GROUPS = [CropGroup("mixtures", 3, 0.2, sources=True), CropGroup("views", 2, 0.2)]
 MIXING = MixingConfig(probability=0.7, interferers=[1, 2])
-DRAWS = ("noise", "snr", "room", "masks", "speed", "partner", "level")
 
 
 @pytest.fixture(scope="module")
@@ -54,19 +52,6 @@ def source(index, domain, own=None):
         mixing=MIXING,
         own=own,
     )
-
-
-def digest(batches):
-    found = hashlib.sha256()
-    for batch in batches:
-        found.update(batch.utterances.numpy().tobytes())
-        for name in sorted(batch.crops):
-            crops = batch.crops[name]
-            found.update(crops.signal.numpy().tobytes())
-            for draw in DRAWS:
-                value = getattr(crops.draws, draw)
-                found.update(b"-" if value is None else value.numpy().tobytes())
-    return found.hexdigest()[:16]
 
 
 @pytest.mark.parametrize(
