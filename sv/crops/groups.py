@@ -33,8 +33,8 @@ class DataConfig:
         "kaldi",
         "the filterbank, which must be that of stages 1 and 2 (--preset) unless data.domain is "
         "wave. kaldi: of this toolkit; sslsv: of the authors of SimCLR-AM and SSPS (no "
-        "pre-emphasis, from 0 Hz, a Hamming window, log(x + 1e-6), centred frames); sslsv_hann: theirs of January "
-        "2024",
+        "pre-emphasis, from 0 Hz, a Hamming window, log(x + 1e-6), centred frames); sslsv_hann: "
+        "theirs of January 2024",
     )
     normalise: Normalisation = option(
         "mean", "per-crop normalisation of each band: none, mean, or mean_var"

@@ -133,8 +133,8 @@ def of_the_code(row: Row, ours: dict[str, dict[str, Any]]) -> list[str]:
         )
     if version == "v2":
         found.append(
-            "An utterance is never its own positive in SSPS, nor twice in its queue; in theirs it "
-            "may be."
+            "An utterance has one entry in SSPS's queue. In theirs it has two for a while around "
+            "the end of an epoch, and with M = 0 an anchor may draw itself."
         )
     if ours["method"]["name"] == "dino":
         found.append(
