@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 MAGFACE_LOWEST = 0.45 / 0.8
@@ -62,7 +63,10 @@ def additive_angular(cosine: Tensor, margin, norms, state) -> Tensor:
 
     Past θ = π − m the cosine would rise again; there cos θ − m·sin(π − m) continues it downwards.
     """
-    margin = torch.as_tensor(margin, dtype=cosine.dtype, device=cosine.device)
+    if not isinstance(margin, Tensor):
+        # A number that stays on the CPU is handed to a GPU with the operation, without a copy.
+        margin = torch.tensor(margin, dtype=cosine.dtype)
+    margin = margin.to(cosine.dtype)
     shifted = cosine * margin.cos() - _sine(cosine) * margin.sin()
     return torch.where(cosine > -margin.cos(), shifted, cosine - margin * margin.sin())
 
@@ -165,21 +169,22 @@ def chance_level(
     margin: float | Tensor = 0.0,
     margin_type: str = "none",
     margin_state: MarginState | None = None,
-    norm: float = 1.0,
-) -> float:
+    norm: float | Tensor = 1.0,
+) -> Tensor:
     """Return the InfoNCE loss of embeddings that are all alike: log(1 + negatives), or more.
 
-    With m(1) the positive's cosine after the margin: log(1 + negatives · e^{(1 − m(1))/τ}).
+    With m(1) the positive's cosine after the margin: log(1 + negatives · e^{(1 − m(1))/τ}). It is a
+    number in float64, on the device of the tensors among the arguments: nothing is read from there.
 
     norm: the length of the embeddings, which some margins depend on.
     """
     kind, state = get_margin(margin_type), margin_state or MarginState()
-    margin, one = float(margin), torch.ones(1)
-    statistics = (value if value is None else float(value) for value in state[:3])
-    state = MarginState(*statistics, state.norm_range)
-    shifted = kind.shift(one, margin, norm * one, state).item()
-    harder = state.hardness if kind.hard_negatives and shifted < 1.0 else 0.0
-    return math.log1p(negatives * math.exp((1.0 + harder - shifted) / temperature))
+    known = [x for x in (margin, norm, *state[:3]) if isinstance(x, Tensor)]
+    one = torch.ones((), dtype=torch.float64, device=known[0].device if known else "cpu")
+    shifted = kind.shift(one, margin, norm * one, state).detach()
+    harder = torch.where(shifted < 1.0, state.hardness, 0.0) if kind.hard_negatives else 0.0
+    ratio = (1.0 + harder - shifted) / temperature
+    return F.softplus(ratio + math.log(negatives)) if negatives else 0.0 * one
 
 
 def magface_regulariser(norms: Tensor, norm_range: tuple[float, float] = (10.0, 110.0)) -> Tensor:

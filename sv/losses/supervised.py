@@ -95,7 +95,7 @@ def h_scl(
     z, labels, temperature, anchors: as for `supcon`; at least two speakers, else ``ValueError``.
     beta: 0.1. 0 weighs all negatives alike; large looks at the hardest one only.
     """
-    if bool((labels == labels[0]).all()):
+    if reading_is_free(labels) and bool((labels == labels[0]).all()):
         raise ValueError("all items have the same label: there are no negatives")
     with torch.autocast(z.device.type, enabled=False):
         cosine, positive, itself, share = _pairs(z, labels, anchors)
@@ -106,6 +106,14 @@ def h_scl(
         log_rest = negatives.sum(dim=1).to(cosine.dtype).log() + log_s
         terms = F.softplus(log_rest[:, None] - log_c)
         return (share * (terms * positive).sum(dim=1)).sum()
+
+
+def reading_is_free(labels: Tensor) -> bool:
+    """Tell whether labels may be looked at: a look at those on a GPU would stop it.
+
+    There the batches of a training must be right, and ``sv.sampling`` sees to that.
+    """
+    return labels.device.type == "cpu"
 
 
 def _pairs(
@@ -123,10 +131,10 @@ def _pairs(
     index = torch.arange(len(z), device=z.device)
     itself = index[own, None] == index
     positive = (labels[own, None] == labels) & ~itself
-    _, speaker, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
-    positives = (sizes[speaker] - 1).to(z.dtype)  # of every item, also those of other processes
+    # Of every item, also those of other processes.
+    positives = ((labels[:, None] == labels).sum(dim=1) - 1).to(z.dtype)
     having = (positives > 0).sum()
-    if not having:
+    if reading_is_free(labels) and not having:
         raise ValueError("no two items have the same label: there are no positives")
     processes = len(z) / len(itself)
     share = torch.where(positives > 0, processes / (having * positives), 0.0)[own]

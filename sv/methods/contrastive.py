@@ -109,14 +109,14 @@ def chance(
     anchors: Tensor,
     negatives: int,
     progress: float,
-) -> Tensor | float:
+) -> Tensor:
     """Return the loss, penalty of the margin included, if all embeddings were alike.
 
     anchors: (N, D) before normalisation; some margins depend on their lengths.
     progress: the share of the training that is done.
     """
     anchors = anchors.detach()
-    norm = float(anchors.float().norm(dim=1).mean()) if margin.uses_norms else 1.0
+    norm = anchors.float().norm(dim=1).mean() if margin.uses_norms else 1.0
     level = chance_level(
         negatives, temperature=config.temperature, norm=norm, **margin.arguments(progress)
     )

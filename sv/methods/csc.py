@@ -8,6 +8,7 @@ current condition nearer to this vector than to the global vectors of everybody 
 After Wang et al., ICASSP 2021 (arXiv 2103.00816). Only the abstract was at hand: see docs/csc.md.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -190,7 +191,7 @@ class CSC(Method):
         factor = factor_of_mean(there.sum())
         stats = {
             "mi_bound": factor * bound,
-            "mi_ceiling": float(torch.tensor(len(everybody)).log()),
+            "mi_ceiling": math.log(len(everybody)),
         }
         if self.config.contrast == "csl":
             stats["alpha"] = self.log_alpha.detach().exp()

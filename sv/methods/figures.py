@@ -18,6 +18,14 @@ def pair_cosines(z1: Tensor, z2: Tensor) -> dict[str, Tensor]:
     }
 
 
+def mean_where(mask: Tensor, values: Tensor) -> Tensor:
+    """Return the mean of the values where ``mask`` is true; of no values NaN.
+
+    Its shapes do not depend on the mask, so a GPU does not wait for it.
+    """
+    return torch.where(mask, values, 0.0).sum() / mask.sum()
+
+
 def output_use(probabilities: Tensor) -> dict[str, Tensor | float]:
     """Return how K outputs are used by a batch of distributions over them: (N, K).
 

@@ -17,6 +17,7 @@ from sv.config import option
 from sv.distributed import gather, own_rows
 from sv.losses import LearnableTemperature, h_scl, supcon
 from sv.methods.base import Facts, Method, MethodConfig, Stats, Views
+from sv.methods.figures import mean_where
 
 HARDEST = 0.01
 """Share of an anchor's negatives whose mean cosine is logged."""
@@ -117,7 +118,7 @@ def contrast(z: Tensor, labels: Tensor) -> Stats:
     count = max(1, math.ceil(HARDEST * (len(z) - 2)))
     hardest = negatives.topk(count, dim=1).values
     return {
-        "positive_cosine": cosines[positives].mean(),
-        "negative_cosine": cosines[~alike].mean(),
-        "hardest_cosine": hardest[hardest.isfinite()].mean(),
+        "positive_cosine": mean_where(positives, cosines),
+        "negative_cosine": mean_where(~alike, cosines),
+        "hardest_cosine": mean_where(hardest.isfinite(), hardest),
     }

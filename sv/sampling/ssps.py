@@ -281,9 +281,11 @@ class SSPS(nn.Module):
         utterances, positives = utterances[-size:], positives[-size:]
         count = len(utterances)
         slots = (self.enqueued + torch.arange(count, device=utterances.device)) % size
-        self.slot[self.queued[slots[self.queued[slots] >= 0]]] = -1  # pushed out
-        before = self.slot[utterances]
-        self.queued[before[before >= 0]] = -1  # an utterance has one entry, its newest
+        # Places that have nothing to clear clear what is written anew below. So no shape depends on
+        # values, and a GPU does not wait.
+        pushed, before = self.queued[slots], self.slot[utterances]
+        self.slot[torch.where(pushed >= 0, pushed, utterances[:1])] = -1
+        self.queued[torch.where(before >= 0, before, slots[:1])] = -1
         self.queue[slots] = positives.to(self.queue.dtype)
         self.queued[slots] = utterances
         self.slot[utterances] = slots
@@ -300,22 +302,16 @@ class SSPS(nn.Module):
     def _member(self, cluster: Tensor, utterances: Tensor) -> Tensor:
         """Draw, for each anchor, a slot of the queue whose utterance is in ``cluster`` (batch,).
 
-        Only entries of clusters that this batch asks for are looked at, and sorted by cluster, so
-        that members of one are neighbours; no loop over the batch.
+        The entries are sorted by cluster, so that members of one are neighbours: no loop over the
+        batch, and no shape that depends on values.
         """
-        asked = torch.zeros(self.groups + 1, dtype=torch.bool, device=cluster.device)
-        asked[cluster] = True
-        asked[-1] = False  # where −1 went
         held = torch.where(self.queued >= 0, self.cluster[self.queued.clamp_min(0)], -1)
-        slots = asked[held].nonzero().squeeze(1)
-        if not len(slots):
-            return torch.full_like(cluster, -1)
-        held, order = held[slots].sort(stable=True)
-        slots = slots[order]
+        held = torch.where(held >= 0, held, self.groups)  # empty entries come last
+        held, slots = held.sort(stable=True)
         first = torch.searchsorted(held, cluster)
         count = torch.searchsorted(held, cluster, right=True) - first
         # The place of the anchor's own entry among the members; it is skipped.
-        place = torch.full((len(self.queue),), -1, device=cluster.device)
+        place = torch.empty_like(slots)
         place[slots] = torch.arange(len(slots), device=cluster.device)
         own = self.slot[utterances]
         own = torch.where(own >= 0, place[own.clamp_min(0)], -1) - first

@@ -21,6 +21,7 @@ class Oracle:
     def __init__(self, speakers: np.ndarray, sessions: np.ndarray | None = None):
         self.speakers = torch.from_numpy(speakers)
         self.sessions = None if sessions is None else torch.from_numpy(sessions)
+        self.copies: dict[torch.device, dict[str, Tensor]] = {}
 
     @classmethod
     def load(cls, folder: str | Path, index: TrainingIndex) -> "Oracle":
@@ -32,19 +33,24 @@ class Oracle:
             numbers(sessions, index) if sessions.exists() else None,
         )
 
-    def of_positives(self, ssps: SSPS, utterances: Tensor) -> dict[str, float]:
+    def of_positives(self, ssps: SSPS, utterances: Tensor) -> dict[str, Tensor]:
         """Return the shares of anchors that got a positive of their speaker, and of their session.
 
         A useful positive has the first without the second; ``accuracy`` relates them to coverage.
         """
-        chosen, anchors = ssps.chosen.cpu(), utterances.cpu()
-        found = chosen >= 0
+        chosen, found = ssps.chosen, ssps.chosen >= 0
         shares = {}
-        for name, labels in {"speaker": self.speakers, "session": self.sessions}.items():
-            if labels is not None:
-                alike = found & (labels[anchors] == labels[chosen])
-                shares[f"found_{name}"] = alike.float().mean().item()
+        for name, labels in self._labels_on(chosen.device).items():
+            alike = found & (labels[utterances] == labels[chosen])
+            shares[f"found_{name}"] = alike.float().mean()
         return shares
+
+    def _labels_on(self, device: torch.device) -> dict[str, Tensor]:
+        """Return the labels that are known, on a device; they are copied there once."""
+        if device not in self.copies:
+            known = {"speaker": self.speakers, "session": self.sessions}
+            self.copies[device] = {k: v.to(device) for k, v in known.items() if v is not None}
+        return self.copies[device]
 
     @staticmethod
     def accuracy(means: dict[str, float]) -> dict[str, float]:

@@ -172,7 +172,7 @@ def test_chance_level_when_all_embeddings_are_the_same(margin_type):
     z = torch.ones(8, 3)
     options = {"temperature": 0.1, "margin_type": margin_type, "margin_state": STATE}
     options["margin"] = usual_margin(margin_type)
-    level = {k: chance_level(k, norm=3**0.5, **options) for k in (14, 7)}
+    level = {k: float(chance_level(k, norm=3**0.5, **options)) for k in (14, 7)}
     assert nt_xent(z, z, **options).item() == pytest.approx(level[14], rel=1e-3)
     assert nt_xent(z, z, symmetric=False, **options).item() == pytest.approx(level[7], rel=1e-3)
     if margin_type == "none":
