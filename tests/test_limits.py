@@ -12,6 +12,7 @@ from features.test_filterbank import TOLERANCE, TONE_TOLERANCE
 
 from sv.audio import problems
 from sv.cluster import start
+from sv.corpora.musan_rirs import MUSAN, RIRS
 from sv.crops import banks
 from sv.crops.index import TrainingIndex
 from sv.data import audio_headers, validate
@@ -51,6 +52,10 @@ LIMITS = [
     ("sv/features/filterbank.py", r"they are below ([\d.]+), and each", TONE_TOLERANCE),
     ("sv/bin/merge_features.py", r"default=([\d.]+),", problems.MAX_BAD),
     ("sv/bin/prepare_folder.py", r"default=([\d.]+),", problems.MAX_BAD),
+    ("sv/bin/prepare_musan.py", r"\(([\d.]+) GB\)", float(MUSAN.size.removesuffix(" GB"))),
+    ("sv/bin/prepare_rirs.py", r"\(([\d.]+) GB\)", float(RIRS.size.removesuffix(" GB"))),
+    ("local/prepare_noises.sh", r"\(([\d.]+) GB and ", float(MUSAN.size.removesuffix(" GB"))),
+    ("local/prepare_noises.sh", r" and ([\d.]+) GB\)", float(RIRS.size.removesuffix(" GB"))),
 ]
 
 

@@ -1,4 +1,4 @@
-"""What no file of ours may do: run what it reads, start a shell, or be too long."""
+"""What no file of ours may do: run what it reads, start a shell, or be too long to read."""
 
 import ast
 from pathlib import Path
@@ -76,6 +76,24 @@ def test_no_file_is_too_long_to_read():
     tests = (ROOT / "tests").rglob("*.py")
     long = {p.name: n for p in [*sources(), *tests] if (n := len(p.read_text().splitlines())) > 500}
     assert long == {}
+
+
+def functions(text):
+    """Yield (name, lines) of each function in Python source ``text``, docstring and all."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name, node.end_lineno - node.lineno + 1
+
+
+def test_no_function_is_too_long_to_see_at_once():
+    long = [
+        f"{path.relative_to(ROOT)}: {name} has {lines} lines"
+        for path in (ROOT / "sv").rglob("*.py")
+        for name, lines in functions(path.read_text(encoding="utf-8"))
+        if lines > 60
+    ]
+    assert long == []
+    assert list(functions("x = 1\n\n\nasync def f():\n    return 1\n")) == [("f", 2)]
 
 
 @pytest.mark.parametrize(

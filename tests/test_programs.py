@@ -1,5 +1,6 @@
 """Every program explains itself, and `import sv` stays light."""
 
+import ast
 import importlib
 import os
 import subprocess
@@ -30,6 +31,14 @@ def test_help_teaches(name, capsys):
     options = [line for line in text.splitlines() if line.strip().startswith("--")]
     assert "Example" in text and len(options) >= 2
     assert len(text.split()) > 60
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_is_plain_text_in_the_source(name):
+    source = (Path(sv.__file__).parent / "bin" / f"{name}.py").read_text(encoding="utf-8")
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    texts = [word.value for call in calls for word in call.keywords if word.arg == "help"]
+    assert not any(isinstance(text, ast.JoinedStr) for text in texts)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

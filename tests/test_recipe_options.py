@@ -73,7 +73,8 @@ def test_the_common_options_exist(recipe):
     help_text = options(ROOT / recipe / "run.sh")
     assert [name for name in COMMON if name not in help_text] == []
     corpus = {
-        "custom": "corpus trials layout group-speakers max-bad simulate-channels noise rir wave",
+        "custom": "corpus trials layout group-speakers max-bad simulate-channels noise rir wave "
+        "num-mel-bins",
         "mini": "wave",
         "voxceleb": "voxceleb1 voxceleb2 musan rirs trials counts download lists train-set "
         "contaminated converted babble max-rooms num-mel-bins",
@@ -147,6 +148,18 @@ def test_defaults_of_programs_stand_in_the_programs_alone(script):
             assert default == "", f"{name} has a default in the program, too"
     marked = re.findall(r"^(\w+)=(\S*)[ \t]+# (?:[A-Za-z|]*\|)?program: ", text, re.M)
     assert [name for name, default in marked if default] == []
+
+
+@pytest.mark.parametrize("corpus", ["custom", "mini", "voxceleb"])
+def test_options_of_a_corpus_repeat_no_default_of_a_program(corpus):
+    """The recipes of VoxCeleb take fewer rooms than the program."""
+    file = ROOT / "egs" / corpus / "local" / "corpus.sh"
+    marked = set()
+    for script in [*ROOT.glob("local/*.sh"), *file.parent.glob("*.sh")]:
+        found = re.findall(r"^(\w+)=[ \t]+# (?:[A-Za-z|]*\|)?program: ", script.read_text(), re.M)
+        marked |= set(found) if script != file else set()
+    wrong = {name for name, value in assigned(file).items() if name in marked and value}
+    assert wrong - OF_THE_SHELL <= {"max_rooms"}
 
 
 @pytest.mark.parametrize(

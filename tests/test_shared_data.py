@@ -42,7 +42,7 @@ def test_what_the_first_recipe_made_serves_the_others(recipe):
     assert recipe("custom/v2", "--corpus", "/c") == []
     for what in ("data", "features", "banks"):
         assert f"\n{what} of ../v1: nothing to do (made with " in recipe.said
-    assert "corpus=/c trials=auto" in recipe.said and "noise=/musan" in recipe.said
+    assert "corpus=/c group_speakers=false" in recipe.said and "noise=/musan" in recipe.said
     folder = recipe.folder / "custom" / "v2"
     assert os.readlink(folder / "data" / "train") == "../../v1/data/train"
     assert (folder / "data" / "labels" / "train").is_dir() and (folder / "banks").is_dir()
@@ -95,14 +95,21 @@ def test_features_with_another_number_of_bands_are_not_taken(recipe):
     assert recipe("voxceleb/v2") == []
     assert "features of ../v1: nothing to do (made with num_mel_bins=40 " in recipe.said
     recipe("voxceleb/v2", "--method", "dino", status=2)
-    sentence = "they were made with --num-mel-bins '40', and this run wants '80'"
+    sentence = "they were made with --num-mel-bins '40', and this run wants the default"
     assert f"the data here are those of ../v1; {sentence}" in recipe.said
     assert "prepare.sh" in recipe("voxceleb/v3")
     assert f"data of ../v1 not used: {sentence}" in recipe.said
     # Converted files and downloads are those of v1 all the same.
     assert os.readlink(recipe.folder / "voxceleb" / "v3" / "corpus") == "../v1/corpus"
     assert recipe("voxceleb/v4") == ["mix_trials.sh"]
-    assert "features of ../v3: nothing to do (made with num_mel_bins=80 " in recipe.said
+    assert "features of ../v3: nothing to do (made with wave=false" in recipe.said
+
+
+def test_features_of_a_folder_have_the_bands_of_the_settings(recipe):
+    recipe("custom/v1", "--corpus", "/c", "--num-mel-bins", 40)
+    assert recipe("custom/v2", "--data", "../v1", "--num-mel-bins", 40) == []
+    recipe("custom/v3", "--data", "../v1", status=2)
+    assert "v1: they were made with --num-mel-bins '40', and this run wants the d" in recipe.said
 
 
 def test_data_are_found_through_a_recipe_that_uses_those_of_another(recipe):

@@ -209,7 +209,7 @@ def test_folders_given_to_a_recipe_are_those_of_the_caller(clone, tmp_path):
     done = shell(clone / "run.sh", *words, "--stop-stage", "2", cwd=caller)
     assert done.returncode == 0, done.stderr
     assert calls(caller)[0].endswith(f"{caller}/my audio data")
-    assert f"--noise {caller}/musan --rir generated" in calls(caller)[-1]
+    assert f"--noise {caller}/musan --rir  --num-mel-bins " in calls(caller)[-1]
 
 
 def test_the_custom_recipe_ends_with_a_model_where_there_are_no_trials(clone, tmp_path):
@@ -232,6 +232,19 @@ def test_remedies_of_the_programs_are_options_of_the_custom_recipe(clone, tmp_pa
     prepare, extract = calls(tmp_path)
     assert "--layout flat --group-speakers true --max-bad 0.2" in prepare
     assert "--max-bad 0.2" in extract
+
+
+def test_the_custom_recipe_has_the_mel_bands_of_published_settings(clone, tmp_path):
+    (clone / "egs/custom/v4/data/test").mkdir(parents=True)
+    words = ["--corpus", "x", "--data", "own", "--num-mel-bins", "40", "--stop-stage", "2"]
+    done = shell(clone / "egs/custom/v4/run.sh", *words, cwd=tmp_path)
+    assert "features: filterbanks of 40 bands" in done.stdout
+    assert sorted(set(programs(tmp_path)[1:])) == [
+        "extract_features.sh",
+        "make_banks.sh",
+        "mix_trials.sh",
+    ]
+    assert all(" --num-mel-bins 40 " in call for call in calls(tmp_path)[1:])
 
 
 def test_the_custom_recipe_needs_a_corpus(clone, tmp_path):

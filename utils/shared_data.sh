@@ -96,11 +96,16 @@ _misfit() { # folder, `given` if data need not be complete
     fi
     while IFS='=' read -r _name _value; do
       if [[ "$given_options ${MUST_FIT:-} " == *" $_name "* && ${!_name} != "$_value" ]]; then
-        echo "they were made with --${_name//_/-} '$_value', and this run wants '${!_name}'"
+        echo "they were made with --${_name//_/-} $(_quoted "$_value")," \
+        "and this run wants $(_quoted "${!_name}")"
         return
       fi
     done < "$1/data/.made.$CORPUS.$_what"
   done
+}
+
+_quoted() { # value of an option; empty: the program has it
+  if [ -n "$1" ]; then echo "'$1'"; else echo "the default"; fi
 }
 
 _link_data() { # folder

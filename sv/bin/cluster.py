@@ -123,6 +123,25 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         required=True,
         help="scp:FILE.scp or ark:FILE.ark, with one vector for each utterance",
     )
+    _add_number(p)
+    _add_search(p)
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_process_timeout(p)
+    p.add_argument(
+        "--labels",
+        type=Path,
+        help="utt2spk with true speakers: adds oracle figures to cluster.json and "
+        "changes no cluster",
+    )
+    p.add_argument("--out", type=Path, required=True, help="output folder")
+    args = p.parse_args(argv)
+    if args.k_candidates is not None and args.k is not None:
+        p.error("--k-candidates goes with --k auto")
+    return args
+
+
+def _add_number(p: argparse.ArgumentParser) -> None:
+    """Add the options that say how many clusters there should be."""
     p.add_argument(
         "--k",
         type=number_or_auto,
@@ -155,6 +174,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         help="how clusters are compared for merging. average: by the average cosine of "
         "their utterances, so outliers stay alone; ward: keeps sizes even",
     )
+
+
+def _add_search(p: argparse.ArgumentParser) -> None:
+    """Add the options of k-means."""
     p.add_argument(
         "--iterations", type=COUNT, default=10, help="passes of k-means over all utterances"
     )
@@ -188,19 +211,6 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         help="precision of the products during the iterations; the last assignment is "
         "float32 in any case",
     )
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    add_process_timeout(p)
-    p.add_argument(
-        "--labels",
-        type=Path,
-        help="utt2spk with true speakers: adds oracle figures to cluster.json and "
-        "changes no cluster",
-    )
-    p.add_argument("--out", type=Path, required=True, help="output folder")
-    args = p.parse_args(argv)
-    if args.k_candidates is not None and args.k is not None:
-        p.error("--k-candidates goes with --k auto")
-    return args
 
 
 def number_or_auto(text: str) -> int | None:

@@ -20,6 +20,7 @@ Examples:
   python -m sv.bin.embed alice.wav bob.flac --model exp/simclr/model --out people.scp
 """
 
+import argparse
 from pathlib import Path
 
 from sv.audio.channel_choice import add_channel
@@ -30,6 +31,40 @@ from sv.numbers import COUNT, Number
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and embed."""
+    args = arguments(argv)
+    out = args.out.removesuffix(".scp")
+
+    from sv import distributed
+    from sv.inference.speaker_model import SpeakerModel
+    from sv.machine.memory import told_with
+
+    device = distributed.start(args.device, args.process_timeout)
+    if args.files and distributed.world_size() > 1:
+        raise InputError("audio files are embedded by one process: give --data DIR for several")
+    model = SpeakerModel.load(args.model)
+    crops = _crops(args, model)
+    bad: list[str] = []
+    with told_with(
+        f"lower --frames-per-batch ({args.frames_per_batch}), or embed long recordings in parts"
+    ):
+        model.embedder.to(device)
+        if args.files:
+            count = _embed_files(model, args.files, out, args.channel, bad, crops)
+        else:
+            count = distributed.with_plain_errors(
+                lambda: _embed_data(model, args, out, device, crops)
+            )
+    if distributed.is_first():
+        print(f"{count:,} embeddings in {out}.ark")
+    distributed.stop()
+    if bad:
+        raise InputError(
+            f"{len(bad):,} of {len(args.files):,} files are not among them: {'; '.join(bad)}"
+        )
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Return the options; raise ``InputError`` if they do not go together."""
     p = parser(__doc__)
     p.add_argument("files", nargs="*", type=Path, help="audio files, instead of --data")
     p.add_argument(
@@ -52,6 +87,20 @@ def main(argv: list[str] | None = None) -> None:
     )
     add_channel(p)
     add_process_timeout(p)
+    _add_jobs(p)
+    _add_crops(p)
+    args = p.parse_args(argv)
+    if args.crop_seconds is not None and args.crops is None:
+        raise InputError(f"--crop-seconds {args.crop_seconds:g} is of crops: give --crops N too")
+    if not 1 <= args.job <= args.num_jobs:
+        raise InputError(f"--job {args.job} is not one of the --num-jobs {args.num_jobs}")
+    if bool(args.files) == (args.data is not None):
+        raise InputError("give either audio files or --data DIR, one of the two")
+    return args
+
+
+def _add_jobs(p: argparse.ArgumentParser) -> None:
+    """Add the options that divide the work among jobs."""
     p.add_argument(
         "--job", type=COUNT, default=1, help="number of the piece of --data to embed, from 1"
     )
@@ -63,6 +112,10 @@ def main(argv: list[str] | None = None) -> None:
         "sv.bin.merge_embeddings joins them. More pieces than processors or GPUs "
         "are no faster",
     )
+
+
+def _add_crops(p: argparse.ArgumentParser) -> None:
+    """Add the options of evaluation by crops."""
     p.add_argument(
         "--crops",
         type=COUNT,
@@ -75,46 +128,17 @@ def main(argv: list[str] | None = None) -> None:
         type=Number(0.1, 600),
         help="length of a crop (default: 3.5); needs --crops",
     )
-    args = p.parse_args(argv)
-    if args.crop_seconds is not None and args.crops is None:
-        raise InputError(f"--crop-seconds {args.crop_seconds:g} is of crops: give --crops N too")
-    if not 1 <= args.job <= args.num_jobs:
-        raise InputError(f"--job {args.job} is not one of the --num-jobs {args.num_jobs}")
-    if bool(args.files) == (args.data is not None):
-        raise InputError("give either audio files or --data DIR, one of the two")
-    out = args.out.removesuffix(".scp")
 
-    from sv import distributed
+
+def _crops(args: argparse.Namespace, model):
+    """Return the crops that are asked for, or None; raise if they are too short for the model."""
     from sv.inference.crops import SECONDS, EvenCrops
-    from sv.inference.speaker_model import SpeakerModel
-    from sv.machine.memory import told_with
 
-    device = distributed.start(args.device, args.process_timeout)
-    if args.files and distributed.world_size() > 1:
-        raise InputError("audio files are embedded by one process: give --data DIR for several")
-    model = SpeakerModel.load(args.model)
-    crops = None
-    if args.crops is not None:
-        crops = EvenCrops(args.crops, args.crop_seconds or SECONDS)
-        crops.require(model.embedder.encoder.min_frames)
-    bad: list[str] = []
-    with told_with(
-        f"lower --frames-per-batch ({args.frames_per_batch}), or embed long recordings in parts"
-    ):
-        model.embedder.to(device)
-        if args.files:
-            count = _embed_files(model, args.files, out, args.channel, bad, crops)
-        else:
-            count = distributed.with_plain_errors(
-                lambda: _embed_data(model, args, out, device, crops)
-            )
-    if distributed.is_first():
-        print(f"{count:,} embeddings in {out}.ark")
-    distributed.stop()
-    if bad:
-        raise InputError(
-            f"{len(bad):,} of {len(args.files):,} files are not among them: {'; '.join(bad)}"
-        )
+    if args.crops is None:
+        return None
+    crops = EvenCrops(args.crops, args.crop_seconds or SECONDS)
+    crops.require(model.embedder.encoder.min_frames)
+    return crops
 
 
 def _embed_data(model, args, out: str, device, crops) -> int:

@@ -16,6 +16,7 @@ Example:
   python -m sv.bin.extract_features --scp split2/wav.1.scp --out fbank/train --name 1
 """
 
+import argparse
 from pathlib import Path
 
 from sv.audio.channel_choice import add_channel
@@ -26,10 +27,56 @@ from sv.numbers import MEL_BINS, SAMPLE_RATE
 
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and extract."""
+    args = arguments(argv)
+
+    import torch
+
+    from sv.audio.problems import read_exclude
+    from sv.data.extraction import Settings, extract_piece
+
+    torch.set_num_threads(1)  # the jobs are the parallelism
+    wave = args.wave == "true"
+    settings = Settings(
+        args.sample_rate, args.mel_bins, args.compression, wave, args.channel, args.preset
+    )
+    force, exclude = args.force == "true", read_exclude(args.exclude)
+    print(extract_piece(args.scp, args.out, args.name, settings, force, exclude))
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Return the options."""
     p = parser(__doc__)
     p.add_argument("--scp", type=Path, required=True, help="lines of '<utterance> <audio file>'")
     p.add_argument("--out", type=Path, required=True, help="folder of the features")
     p.add_argument("--name", required=True, help="name of the piece: its number, from 1")
+    _add_storage(p)
+    p.add_argument(
+        "--wave",
+        choices=["true", "false"],
+        default="false",
+        help="true: also keep the decoded waveforms (115 MB an hour at 16 kHz), for "
+        "training that augments waveforms (data.domain: wave)",
+    )
+    p.add_argument(
+        "--force",
+        choices=["true", "false"],
+        default="false",
+        help="true: work again although the piece is complete. Changed audio files are "
+        "noticed without this option",
+    )
+    p.add_argument(
+        "--exclude",
+        type=Path,
+        help="list of utterances to leave out, by id or path, as `sv doctor` writes it; they do "
+        "not count as bad",
+    )
+    add_preset(p)
+    add_channel(p)
+    return p.parse_args(argv)
+
+
+def _add_storage(p: argparse.ArgumentParser) -> None:
+    """Add the options that say how fine the features are, and how they are stored."""
     p.add_argument(
         "--num-mel-bins",
         dest="mel_bins",
@@ -54,42 +101,6 @@ def main(argv: list[str] | None = None) -> None:
         help="how values are stored: CM2 16 bits (error 2e-4); CM and CM3 8 bits (error "
         "0.1 and 0.06); FM floats, twice as large as CM2",
     )
-    p.add_argument(
-        "--wave",
-        choices=["true", "false"],
-        default="false",
-        help="true: also keep the decoded waveforms (115 MB an hour at 16 kHz), for "
-        "training that augments waveforms (data.domain: wave)",
-    )
-    p.add_argument(
-        "--force",
-        choices=["true", "false"],
-        default="false",
-        help="true: work again although the piece is complete. Changed audio files are "
-        "noticed without this option",
-    )
-    p.add_argument(
-        "--exclude",
-        type=Path,
-        help="list of utterances to leave out, by id or path, as `sv doctor` writes it; they do "
-        "not count as bad",
-    )
-    add_preset(p)
-    add_channel(p)
-    args = p.parse_args(argv)
-
-    import torch
-
-    from sv.audio.problems import read_exclude
-    from sv.data.extraction import Settings, extract_piece
-
-    torch.set_num_threads(1)  # the jobs are the parallelism
-    wave = args.wave == "true"
-    settings = Settings(
-        args.sample_rate, args.mel_bins, args.compression, wave, args.channel, args.preset
-    )
-    force, exclude = args.force == "true", read_exclude(args.exclude)
-    print(extract_piece(args.scp, args.out, args.name, settings, force, exclude))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     args = p.parse_args(argv)
 
     from sv.audio.problems import read_exclude
-    from sv.data.extraction import merge_pieces
+    from sv.data.merging import merge_pieces
 
     wave, exclude = args.wave == "true", read_exclude(args.exclude)
     print(merge_pieces(args.data, args.pieces, args.num, args.max_bad, wave, exclude))

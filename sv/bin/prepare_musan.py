@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         "--download",
         choices=["true", "false"],
         default="false",
-        help=f"fetch {MUSAN.url} ({MUSAN.size}) if there is no --corpus",
+        help="fetch it from openslr.org (11 GB) if there is no --corpus",
     )
     args = options.parse_args(argv)
     if args.download == "true":

@@ -11,7 +11,7 @@ Example:
 from pathlib import Path
 
 from sv.cli import parser, run
-from sv.corpora.musan_rirs import RIR_PARTS, RIRS, fetch, prepare_rirs
+from sv.corpora.musan_rirs import RIRS, fetch, prepare_rirs
 from sv.numbers import NATURAL
 
 
@@ -27,8 +27,8 @@ def main(argv: list[str] | None = None) -> None:
         nargs="+",
         default=["sim_rir"],
         metavar="PART",
-        help=f"of {', '.join(RIR_PARTS)}: the 60,000 simulated responses, as in the published "
-        "systems, or the 325 measured ones, which are truer and too few to be alone",
+        help="sim_rir: the 60,000 simulated responses, as in the published systems; real_rir: the "
+        "325 measured ones, which are truer and too few to be alone; or both",
     )
     options.add_argument(
         "--max-rooms",
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
         "--download",
         choices=["true", "false"],
         default="false",
-        help=f"fetch {RIRS.url} ({RIRS.size}) if there is no --corpus",
+        help="fetch it from openslr.org (1.3 GB) if there is no --corpus",
     )
     args = options.parse_args(argv)
     if args.download == "true":

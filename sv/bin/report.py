@@ -55,6 +55,13 @@ def options() -> ArgumentParser:
         help="the scores are calibrated log-likelihood ratios: the report then adds "
         "actDCF and Cllr",
     )
+    _add_parts(p)
+    _add_outputs(p)
+    return p
+
+
+def _add_parts(p: ArgumentParser) -> None:
+    """Add the options on intervals, and on what is known of the utterances."""
     group = p.add_argument_group("intervals and parts")
     group.add_argument(
         "--utt2spk",
@@ -91,6 +98,10 @@ def options() -> ArgumentParser:
         "the intervals are unstable, 0 gives no intervals",
     )
     group.add_argument("--seed", type=SEED, default=0, help="seed of these draws")
+
+
+def _add_outputs(p: ArgumentParser) -> None:
+    """Add the options that say what is written where."""
     group = p.add_argument_group("outputs")
     group.add_argument(
         "--out",
@@ -133,7 +144,6 @@ def options() -> ArgumentParser:
         help="embeddings of the first system, for the map: a Kaldi scp, or none. "
         "Default: the place beside scores/ where recipes put them",
     )
-    return p
 
 
 def named(text: str) -> tuple[str, Path]:

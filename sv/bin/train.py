@@ -22,6 +22,7 @@ Example:
       --labels data/labels/train/utt2spk --clusters exp/supcon/clusters --set batches.hard_ratio=1
 """
 
+import argparse
 import logging
 import shutil
 from contextlib import nullcontext
@@ -165,6 +166,34 @@ def _parse(argv: list[str] | None):
         help="folder made by stage 2 (default: ./banks); not read if augmentation is off",
     )
     add_settings(p)
+    _add_sources(p)
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_process_timeout(p)
+    p.add_argument(
+        "--restart",
+        choices=["true", "false"],
+        default="false",
+        help="delete the checkpoints in --out and start over, instead of resuming",
+    )
+    p.add_argument(
+        "--help-settings",
+        action="store_true",
+        help="list every GROUP.KEY with its meaning, then exit",
+    )
+    args = p.parse_args(argv)
+    if args.help_settings:
+        from sv.config import describe
+        from sv.training.experiment import SCHEMA
+
+        print(describe(SCHEMA))
+        raise SystemExit(0)
+    if args.data is None or args.out is None:
+        p.error("--data and --out are needed")
+    return args
+
+
+def _add_sources(p: argparse.ArgumentParser) -> None:
+    """Add the options that name what training takes beside the training set."""
     p.add_argument(
         "--labels",
         type=Path,
@@ -194,29 +223,6 @@ def _parse(argv: list[str] | None):
         help="folder with utt2spk (and utt2session): the log then tells how many sampled "
         "positives are right. This changes figures in the log only, not the weights",
     )
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    add_process_timeout(p)
-    p.add_argument(
-        "--restart",
-        choices=["true", "false"],
-        default="false",
-        help="delete the checkpoints in --out and start over, instead of resuming",
-    )
-    p.add_argument(
-        "--help-settings",
-        action="store_true",
-        help="list every GROUP.KEY with its meaning, then exit",
-    )
-    args = p.parse_args(argv)
-    if args.help_settings:
-        from sv.config import describe
-        from sv.training.experiment import SCHEMA
-
-        print(describe(SCHEMA))
-        raise SystemExit(0)
-    if args.data is None or args.out is None:
-        p.error("--data and --out are needed")
-    return args
 
 
 if __name__ == "__main__":

@@ -55,15 +55,7 @@ def merge(
     """
     sizes = np.asarray(sizes)
     k, filled = len(centroids), np.flatnonzero(sizes > 0)
-    if not 1 <= m < k:
-        raise InputError(f"merging {k:,} clusters to {m:,}: choose a number from 1 to {k - 1:,}")
-    if m > len(filled):
-        raise InputError(
-            f"merging to {m:,}: only {len(filled):,} of the {k:,} clusters have points; choose "
-            "fewer, or more points"
-        )
-    if linkage not in ("average", "ward"):
-        raise InputError(f"linkage {linkage!r} is unknown: use average or ward")
+    _check(k, len(filled), m, linkage)
     means = torch.as_tensor(np.asarray(centroids, np.float32)[filled], device=device)
     counts = torch.as_tensor(sizes[filled], dtype=torch.float32, device=device)
     with torch.no_grad(), fast_float32():
@@ -75,10 +67,28 @@ def merge(
         if len(hollow):
             rows = torch.as_tensor(np.asarray(centroids, np.float32)[hollow], device=device)
             merged[hollow] = groups[(rows @ means.T).argmax(dim=1).cpu().numpy()]
-    first = np.unique(merged, return_index=True)[1]
+    return _in_order(merged, m)
+
+
+def _check(k: int, filled: int, m: int, linkage: str) -> None:
+    """Raise ``InputError`` unless k clusters, so many of them filled, can be merged to m."""
+    if not 1 <= m < k:
+        raise InputError(f"merging {k:,} clusters to {m:,}: choose a number from 1 to {k - 1:,}")
+    if m > filled:
+        raise InputError(
+            f"merging to {m:,}: only {filled:,} of the {k:,} clusters have points; choose "
+            "fewer, or more points"
+        )
+    if linkage not in ("average", "ward"):
+        raise InputError(f"linkage {linkage!r} is unknown: use average or ward")
+
+
+def _in_order(groups: np.ndarray, m: int) -> np.ndarray:
+    """Return the m groups (k,) of clusters, numbered by their first cluster."""
+    first = np.unique(groups, return_index=True)[1]
     order = np.empty(m, np.int64)
     order[np.argsort(first)] = np.arange(m)
-    return order[merged]
+    return order[groups]
 
 
 def _hierarchy(

@@ -18,7 +18,9 @@ from sv.device import Precision, autocast_dtype, choose_device, tune_float32_pro
 from sv.errors import InputError
 from sv.progress import progress
 
-# Below some 10^10 multiplications (0.1 s of float32) an iteration is not worth rounding anything.
+# Iterations in bfloat16 are twice as fast if the processor computes in it, and they reach the same
+# objective (benchmarks/RESULTS.md). Below some 10^10 multiplications (0.1 s of float32) an
+# iteration is not worth rounding anything.
 WORTH_BFLOAT16 = 1e10
 
 
@@ -69,10 +71,6 @@ def kmeans(
     A cluster without points keeps its centroid. One more pass in float32 assigns
     the points to the last centroids. Equal input and seed give equal output on one machine.
 
-    Iterations in bfloat16 are twice as fast if the processor computes in it, and they reach the
-    same objective (``benchmarks/RESULTS.md``). Below 10^10 multiplications an iteration float32
-    costs nothing more, so ``auto`` takes float32 there.
-
     Args:
         x: (N, D) of any floating type, numpy or torch, also memory-mapped. It is read a block
             at a time; beside it there are some copies of the centroids and 24 bytes a point.
@@ -98,32 +96,68 @@ def kmeans(
     where = choose_device(str(default if device is None else device))
     with torch.no_grad(), fast_float32():
         points = Points(x, spherical=spherical, device=where, sharded=sharded, names=names)
-        if not 1 <= k <= points.total:
-            raise InputError(
-                f"{k:,} clusters of {points.total:,} points: k must be between 1 and the number "
-                "of points"
-            )
+        _check_number(k, points)
         dtype = _product_type(precision, where, points, k)
         centroids = start_centroids(points, k, init, seed)
-        if verbose and is_first(sharded):
-            print(_estimate(points, centroids, dtype, iterations), file=sys.stderr)
-        bar = contextlib.nullcontext()
-        if verbose and is_first(sharded):
-            bar = progress(total=points.count * (iterations + 1), desc="k-means", unit="pt")
-        with bar as shown:
-            history = []
+        loud = verbose and is_first(sharded)
+        with _announced(points, centroids, dtype, iterations, loud) as bar:
             search = _search(points, iterations)
-            for _ in range(iterations):
-                before = centroids
-                centroids, mean_cost = _iterate(points, before, dtype, search, shown)
-                history.append(_objective(mean_cost, spherical))
-                if converge and torch.equal(before, centroids):
-                    break
-            assignments, sizes, costs = _assign(points, centroids, search, shown)
+            centroids, history = _move(points, centroids, search, iterations, dtype, converge, bar)
+            assigned = _assign(points, centroids, search, bar)
+    return _clustering(x, points, centroids, assigned, history)
+
+
+def _check_number(k: int, points: Points) -> None:
+    if not 1 <= k <= points.total:
+        raise InputError(
+            f"{k:,} clusters of {points.total:,} points: k must be between 1 and the number "
+            "of points"
+        )
+
+
+def _announced(
+    points: Points, centroids: torch.Tensor, dtype: torch.dtype, iterations: int, loud: bool
+):
+    """Print what the work will take, and return its bar of progress; None as a bar if not loud."""
+    if not loud:
+        return contextlib.nullcontext()
+    print(_estimate(points, centroids, dtype, iterations), file=sys.stderr)
+    return progress(total=points.count * (iterations + 1), desc="k-means", unit="pt")
+
+
+def _move(
+    points: Points,
+    centroids: torch.Tensor,
+    search: Bounded | Dense,
+    iterations: int,
+    dtype: torch.dtype,
+    converge: bool,
+    bar,
+) -> tuple[torch.Tensor, list[float]]:
+    """Return the centroids after the iterations, and the objective before each of these."""
+    history = []
+    for _ in range(iterations):
+        before = centroids
+        centroids, mean_cost = _iterate(points, before, dtype, search, bar)
+        history.append(_objective(mean_cost, points.spherical))
+        if converge and torch.equal(before, centroids):
+            break
+    return centroids, history
+
+
+def _clustering(
+    x: np.ndarray | torch.Tensor,
+    points: Points,
+    centroids: torch.Tensor,
+    assigned: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    history: list[float],
+) -> Clustering:
+    """Return what was found, as arrays like ``x``; ``assigned``: see ``_assign``."""
+    assignments, sizes, costs = assigned
     closeness = costs / sizes.clamp(min=1)
-    closeness = (1 - closeness if spherical else 2 * closeness.clamp(min=0)).float()
+    closeness = (1 - closeness if points.spherical else 2 * closeness.clamp(min=0)).float()
     mean_cost = float(costs.sum()) / points.total
-    if not spherical:
+    if not points.spherical:
         centroids = centroids + points.mean
     found = (centroids, assignments, sizes, closeness)
     found = (
@@ -131,7 +165,8 @@ def kmeans(
         if torch.is_tensor(x)
         else [array.cpu().numpy() for array in found]
     )
-    return Clustering(*found, _objective(mean_cost, spherical), history, int((sizes == 0).sum()))
+    objective = _objective(mean_cost, points.spherical)
+    return Clustering(*found, objective, history, int((sizes == 0).sum()))
 
 
 def _objective(mean_cost: float, spherical: bool) -> float:

@@ -69,10 +69,7 @@ def choose_k(
     Raises:
         InputError: a candidate is below 2 or above the points that are not held out.
     """
-    offset, count = map(int, share_of(len(x), sharded))
-    held_out = np.random.default_rng(seed).random(count) < HELD_OUT
-    most = count - int(held_out.sum())
-    held_out = held_out[offset : offset + len(x)]
+    held_out, most, count = _hold_out(len(x), seed, sharded)
     tried = sorted(set(candidates)) if candidates is not None else grid(count)
     _check_numbers(tried, most, count)
     learn, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
@@ -89,6 +86,16 @@ def choose_k(
         return score
 
     return _search(measure, tried, most, further=candidates is None)
+
+
+def _hold_out(points: int, seed: int, sharded: bool) -> tuple[np.ndarray, int, int]:
+    """Return which of this process's points (n,) are held out, and the numbers of others and all.
+
+    The numbers are those of all processes.
+    """
+    offset, count = map(int, share_of(points, sharded))
+    held_out = np.random.default_rng(seed).random(count) < HELD_OUT
+    return held_out[offset : offset + points], count - int(held_out.sum()), count
 
 
 def _check_numbers(tried: list[int], most: int, count: int) -> None:

@@ -85,19 +85,16 @@ def scan(
     corpus = Path(corpus)
     found = find_files(corpus)
     relative, listed = _usable_names(corpus, found)
-    total = len(found.audio) + len(found.foreign)
-    if len(listed) > max_bad * total or not relative:  # before a million headers are read
-        _report_bad(corpus, listed, total, max_bad, bad_files, found)
+    if len(listed) > max_bad * found.total or not relative:  # before a million headers are read
+        _report_bad(corpus, listed, max_bad, bad_files, found)
     layout = detect_layout(relative, corpus) if layout == "auto" else layout
     files = describe_all(relative, layout, corpus, group_speakers)
     # Lists are checked before the headers are read: a wrong list should not cost an hour.
-    book = NameBook(corpus, files, layout)
-    named = read_trial_list(trials, book) if trials is not None else None
-    chosen = set(read_name_list(train_list, book)) if train_list is not None else None
+    named, chosen = _read_lists(NameBook(corpus, files, layout), trials, train_list)
 
     utterances, bad = read_headers(corpus, files, channel)
     listed += [(str(corpus / file.relative), reason) for file, reason in bad]
-    _report_bad(corpus, listed, total, max_bad, bad_files, found)
+    _report_bad(corpus, listed, max_bad, bad_files, found)
     if named is not None:
         _refuse_bad_trials(Path(trials), corpus, bad, named)
 
@@ -110,17 +107,31 @@ def scan(
         foreign=found.foreign,
         ambiguous_speakers=[] if group_speakers else speakers_in_several_groups(files),
     )
-    _split(result, utterances, tested, None if chosen is None else {file.id for file in chosen})
+    _split(result, utterances, tested, chosen)
     if not result.train:
-        copies, count = result.copies, len({file.id for file in tested})
-        raise InputError(
-            f"{corpus}: no utterance is left to train on: {count:,} are named by the "
-            f"trials, {result.left_out:,} are of their speakers"
-            + (f" ({_copies_sentence(copies)})" if copies else "")
-            + (", and the training list allows no other" if chosen is not None else "")
-            + "; add audio of other speakers"
-        )
+        raise InputError(f"{corpus}: {_nothing_left(result, tested, chosen is not None)}")
     return result
+
+
+def _read_lists(
+    book: NameBook, trials: str | os.PathLike | None, train_list: str | os.PathLike | None
+) -> tuple[list[tuple[int, AudioFile, AudioFile]] | None, set[str] | None]:
+    """Return the trials, and the ids of the training list; None for a list that is not given."""
+    named = read_trial_list(trials, book) if trials is not None else None
+    if train_list is None:
+        return named, None
+    return named, {file.id for file in read_name_list(train_list, book)}
+
+
+def _nothing_left(corpus: FolderCorpus, tested: list[AudioFile], listed: bool) -> str:
+    """Return why nothing is left to train on; ``listed``: if there was a training list."""
+    return (
+        f"no utterance is left to train on: {len({file.id for file in tested}):,} are named by the "
+        f"trials, {corpus.left_out:,} are of their speakers"
+        + (f" ({_copies_sentence(corpus.copies)})" if corpus.copies else "")
+        + (", and the training list allows no other" if listed else "")
+        + "; add audio of other speakers"
+    )
 
 
 def _split(
@@ -156,7 +167,6 @@ def _usable_names(corpus: Path, found: Found) -> tuple[list[str], list[tuple[str
 def _report_bad(
     corpus: Path,
     bad: Sequence[tuple[str, str]],
-    total: int,
     max_bad: float,
     bad_files: str | os.PathLike | None,
     found: Found,
@@ -167,6 +177,7 @@ def _report_bad(
     elif bad_files is not None:
         with atomic_write(bad_files) as handle:
             handle.writelines(f"{name}\t{reason}\n" for name, reason in bad)
+    total = found.total
     if len(bad) > max_bad * total or len(bad) == total:
         others = [row for row in bad if row[1] != foreign_reason(row[0])]
         first = f", the first: {others[0][0]}: {others[0][1]}" if others else ""

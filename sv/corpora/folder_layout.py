@@ -22,6 +22,11 @@ class Found(NamedTuple):
     audio: list[str]
     foreign: list[str]
 
+    @property
+    def total(self) -> int:
+        """Audio files of all formats."""
+        return len(self.audio) + len(self.foreign)
+
 
 def find_audio(corpus: str | os.PathLike) -> list[str]:
     """Return the paths of all audio files under ``corpus``, relative to it, sorted.

@@ -13,16 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
+from sv.crops.ark_sample import sampled_entries
 from sv.data.feature_preset import read_preset
 from sv.errors import InputError
 from sv.kaldi.arks import MAX_DIGITS, Location, parse_location
 from sv.kaldi.columns import read_pairs
-from sv.kaldi.format import map_file, parse_header
+from sv.kaldi.format import parse_header
 from sv.kaldi.paths import base_folder, from_base
 from sv.kaldi.windows import WindowReader
 from sv.numbers import to_int
-
-_SAMPLED_HEADERS = 256
 
 
 class TrainingIndex:
@@ -248,18 +247,6 @@ def read_lengths(path: Path, names: np.ndarray, scp: Path) -> np.ndarray:
     return frames
 
 
-def sampled(ark_id: np.ndarray, offset: np.ndarray, arks: int) -> Iterator[np.ndarray]:
-    """Yield for each ark the places whose headers are looked at: the last in it, and some others.
-
-    An ark is cut at its end: if the entry with the highest offset is whole, all are.
-    """
-    by_place = np.lexsort((offset, ark_id))
-    ends = np.searchsorted(ark_id[by_place], np.arange(arks), side="right")
-    some = np.linspace(0, len(offset) - 1, min(_SAMPLED_HEADERS, len(offset))).astype(np.int64)
-    for ark, end in enumerate(ends):
-        yield np.append(by_place[end - 1], some[ark_id[some] == ark])
-
-
 def _check_arks(
     scp: Path,
     names: np.ndarray,
@@ -270,22 +257,20 @@ def _check_arks(
 ) -> int:
     """Check the end of every ark and a sample of headers; return the number of columns."""
     mel_bins = None
-    for ark, utterances in zip(arks, sampled(ark_id, offset, len(arks)), strict=True):
-        buffer = map_file(ark)
-        for utterance in utterances:
-            name = names[utterance].decode()
-            header = parse_header(buffer, int(offset[utterance]), f"{ark}, entry {name!r}")
-            if header.kind[1] != "M":
-                raise InputError(f"{ark}: {name!r} is a vector, not features")
-            if header.rows != frames[utterance]:
-                raise InputError(
-                    f"{ark}: {name!r} has {header.rows} frames, utt2num_frames beside {scp} "
-                    f"says {frames[utterance]}; run stage 1 (features) again"
-                )
-            if mel_bins not in (None, header.cols):
-                raise InputError(
-                    f"{ark}: {name!r} has {header.cols} columns, others have {mel_bins}; all "
-                    "features of a set must be made with the same settings"
-                )
-            mel_bins = header.cols
+    for entry in sampled_entries(names, arks, ark_id, offset):
+        ark, name = entry.ark, entry.name
+        header = parse_header(entry.buffer, entry.offset, entry.where)
+        if header.kind[1] != "M":
+            raise InputError(f"{ark}: {name!r} is a vector, not features")
+        if header.rows != frames[entry.utterance]:
+            raise InputError(
+                f"{ark}: {name!r} has {header.rows} frames, utt2num_frames beside {scp} "
+                f"says {frames[entry.utterance]}; run stage 1 (features) again"
+            )
+        if mel_bins not in (None, header.cols):
+            raise InputError(
+                f"{ark}: {name!r} has {header.cols} columns, others have {mel_bins}; all "
+                "features of a set must be made with the same settings"
+            )
+        mel_bins = header.cols
     return mel_bins

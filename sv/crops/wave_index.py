@@ -6,11 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from sv.crops.index import TrainingIndex, read_lengths, read_locations, refuse_duplicates, sampled
+from sv.crops.ark_sample import sampled_entries
+from sv.crops.index import TrainingIndex, read_lengths, read_locations, refuse_duplicates
 from sv.errors import InputError
 from sv.features.framing import num_samples
 from sv.features.presets import Preset
-from sv.kaldi.format import map_file
 from sv.kaldi.waves import WaveReader, parse
 
 Domain = Literal["fbank", "wave"]
@@ -84,20 +84,18 @@ def load_index(
 def _check_arks(scp, names, arks, ark_id, offset, samples) -> int:
     """Check the end of every ark and a sample of headers; return the sample rate."""
     rate = None
-    for ark, utterances in zip(arks, sampled(ark_id, offset, len(arks)), strict=True):
-        buffer = map_file(ark)
-        for utterance in utterances:
-            name = names[utterance].decode()
-            found = parse(buffer, int(offset[utterance]), f"{ark}, entry {name!r}")
-            if found.samples != samples[utterance]:
-                raise InputError(
-                    f"{ark}: {name!r} has {found.samples} samples, {LENGTHS} beside {scp} says "
-                    f"{samples[utterance]}; run stage 1 again with --wave true"
-                )
-            if rate not in (None, found.rate):
-                raise InputError(
-                    f"{ark}: {name!r} is sampled at {found.rate} Hz, others at {rate} Hz; run "
-                    "stage 1 again with --wave true"
-                )
-            rate = found.rate
+    for entry in sampled_entries(names, arks, ark_id, offset):
+        ark, name = entry.ark, entry.name
+        found = parse(entry.buffer, entry.offset, entry.where)
+        if found.samples != samples[entry.utterance]:
+            raise InputError(
+                f"{ark}: {name!r} has {found.samples} samples, {LENGTHS} beside {scp} says "
+                f"{samples[entry.utterance]}; run stage 1 again with --wave true"
+            )
+        if rate not in (None, found.rate):
+            raise InputError(
+                f"{ark}: {name!r} is sampled at {found.rate} Hz, others at {rate} Hz; run "
+                "stage 1 again with --wave true"
+            )
+        rate = found.rate
     return rate

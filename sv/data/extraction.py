@@ -1,37 +1,33 @@
-"""Filterbanks of a corpus, piece by piece: the work of one job of stage 1, and joining the pieces.
+"""Filterbanks of a corpus, piece by piece: the work of one job of stage 1.
 
-On request the decoded waveforms are kept too, as 16-bit arks (``sv.kaldi.waves``). A piece is part
-of ``wav.scp``. Its files appear only when it is complete, the stamp last. An interrupted run goes
-on with the pieces that have no stamp, or whose stamp was made from other input.
+On request the decoded waveforms are kept too, as 16-bit arks (``sv.kaldi.waves``). An interrupted
+run goes on with the pieces that have no stamp, or whose stamp was made from other input.
 """
 
 import contextlib
 import hashlib
-import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from sv.audio.problems import (
     CLIPPED,
-    MAX_BAD,
     Bad,
     clipped_share,
     examine,
     load,
     read_bad,
-    refuse_too_many,
     write_bad,
 )
-from sv.data.feature_preset import write_preset
+from sv.data.pieces import Piece, excluded
 from sv.data.replaced import write_table
-from sv.data.trials import read_trials
 from sv.errors import InputError
 from sv.features.filterbank import fbank
-from sv.files import atomic_write
-from sv.kaldi.arks import ArkWriter, read_paths, read_scp
-from sv.numbers import to_int
+from sv.kaldi.arks import ArkWriter, read_paths
 from sv.progress import progress
 
 # Changing this number makes every piece stale: raise it when fbank gives other values, or when
@@ -61,59 +57,35 @@ class Settings(NamedTuple):
         return text if self.preset == "kaldi" else f"{text} preset {self.preset}"
 
 
-class Piece(NamedTuple):
-    """The files of one piece; the three of waveforms exist only where they were asked for."""
+@dataclass
+class Heard:
+    """What the utterances of a piece came to.
 
-    ark: Path
-    scp: Path
-    num_frames: Path
-    bad: Path
-    stamp: Path
-    wave_ark: Path
-    wave_scp: Path
-    num_samples: Path
+    ``frames`` and ``samples`` are those of the good ones, ``bad`` are the others. ``clipped``
+    counts the good ones that are clipped.
+    """
 
-    @classmethod
-    def of(cls, folder: Path, name: str) -> "Piece":
-        """Return the files of piece ``name`` in ``folder``."""
-        folder = Path(folder).absolute()
-        return cls(
-            folder / f"raw_fbank.{name}.ark",
-            folder / f"raw_fbank.{name}.scp",
-            folder / f"utt2num_frames.{name}",
-            folder / f"bad_utterances.{name}",
-            folder / f".raw_fbank.{name}.done",
-            folder / f"raw_wave.{name}.ark",
-            folder / f"raw_wave.{name}.scp",
-            folder / f"utt2num_samples.{name}",
+    frames: dict[str, int] = field(default_factory=dict)
+    samples: dict[str, int] = field(default_factory=dict)
+    bad: list[Bad] = field(default_factory=list)
+    clipped: int = 0
+
+    def add(self, utterance: str, features: np.ndarray, waveform: np.ndarray) -> None:
+        """Count a good utterance."""
+        self.frames[utterance] = len(features)
+        self.samples[utterance] = len(waveform)
+        self.clipped += clipped_share(waveform) > CLIPPED
+
+    def describe(self, name: str, sample_rate: int, seconds: float, left_out: int) -> str:
+        """Return a summary of piece ``name``, which took ``seconds``."""
+        audio = sum(self.samples.values()) / sample_rate
+        remark = f"; {self.clipped} are clipped, and kept" if self.clipped else ""
+        remark += f"; {left_out} are excluded" if left_out else ""
+        return (
+            f"piece {name}: {len(self.frames)} utterances, {audio / 3600:.2f} h of audio at "
+            f"{audio / max(seconds, 1e-3):.0f} times real time, "
+            f"{len(self.bad)} bad ones left out{remark}"
         )
-
-    def remove_leftovers(self) -> None:
-        """Remove what a job that was killed outright left half written: gigabytes, perhaps."""
-        for ark in (self.ark, self.wave_ark):
-            for left in ark.parent.glob(f".{ark.name}.*.tmp"):
-                left.unlink(missing_ok=True)
-
-    def made_from(self) -> str | None:
-        """Return what the complete piece was made from; None if it is not complete."""
-        return self._stamp().get("made_from")
-
-    def preset(self) -> str:
-        """Return the filterbank of the complete piece."""
-        return self._stamp().get("preset", "kaldi")
-
-    def _stamp(self) -> dict:
-        """Return what the stamp says; nothing if the piece is not complete."""
-        try:
-            stamp = json.loads(self.stamp.read_text(encoding="utf-8"))
-            whole = self.ark.stat().st_size == stamp["ark_bytes"] and "made_from" in stamp
-            rest = [self.scp, self.num_frames, self.bad]
-            if "wave_bytes" in stamp:
-                whole = whole and self.wave_ark.stat().st_size == stamp["wave_bytes"]
-                rest += [self.wave_scp, self.num_samples]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return {}
-        return stamp if whole and all(file.exists() for file in rest) else {}
 
 
 def extract_piece(
@@ -134,139 +106,70 @@ def extract_piece(
     """
     piece = Piece.of(folder, name)
     utterances = read_paths(wav_scp)
-    left_out = _left_out(utterances, exclude or {})
+    left_out = excluded(utterances, exclude or {})
     # Before anything is decoded, so that a file that changes meanwhile is not overlooked.
-    wanted = f"{_fingerprint(utterances.items())} {settings} v{VERSION}"
-    if left_out:
-        wanted += f" without {_fingerprint((row.id, row.path) for row in left_out)}"
+    wanted = _made_from(utterances, settings, left_out)
     if not force and piece.made_from() == wanted and not _mended(piece, settings, left_out):
         return f"piece {name} is complete for the same audio and settings, skipped"
-    piece.stamp.unlink(missing_ok=True)
-    piece.remove_leftovers()
-    started, clipped = time.monotonic(), 0
-    frames: dict[str, int] = {}
-    samples: dict[str, int] = {}
-    bad: list[Bad] = []
+    piece.begin()
+    started, heard = time.monotonic(), Heard()
+    good = _listen(wav_scp, utterances, {row.id for row in left_out}, settings, heard.bad)
+    _write_arks(piece, good, settings, heard)
+    write_table(piece.num_frames, heard.frames.items())
+    write_bad(piece.bad, heard.bad + left_out)
+    if settings.wave:
+        write_table(piece.num_samples, heard.samples.items())
+    piece.complete(wanted, settings.preset, settings.wave)
+    seconds = time.monotonic() - started
+    return heard.describe(name, settings.sample_rate, seconds, len(left_out))
+
+
+def _listen(
+    wav_scp: Path,
+    utterances: Mapping[str, str],
+    unheard: set[str],
+    settings: Settings,
+    bad: list[Bad],
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the good utterances and their waveforms; append the others to ``bad``.
+
+    Utterances of ``unheard`` are neither.
+    """
+    bar = progress(utterances.items(), total=len(utterances), desc="features", unit="utt")
+    for seen, (utterance, path) in enumerate(bar, 1):
+        if utterance in unheard:
+            continue
+        waveform, problem = load(path, settings.sample_rate, settings.channel)
+        if problem:
+            bad.append(Bad(utterance, path, problem))
+        if seen == FIRST:
+            _give_up_early(bad, wav_scp)
+        if not problem:
+            yield utterance, waveform
+
+
+def _write_arks(
+    piece: Piece, good: Iterable[tuple[str, np.ndarray]], settings: Settings, heard: Heard
+) -> None:
+    """Write the features of the ``good`` utterances, and their waveforms if they are wanted."""
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(ArkWriter(piece.ark, piece.scp, settings.compression))
         if settings.wave:
             waves = stack.enter_context(ArkWriter(piece.wave_ark, piece.wave_scp))
-        bar = progress(utterances.items(), total=len(utterances), desc="features", unit="utt")
-        unheard = {row.id for row in left_out}
-        for seen, (utterance, path) in enumerate(bar, 1):
-            if utterance in unheard:
-                continue
-            waveform, problem = load(path, settings.sample_rate, settings.channel)
-            if problem:
-                bad.append(Bad(utterance, path, problem))
-            if seen == FIRST:
-                _give_up_early(bad, wav_scp)
-            if problem:
-                continue
+        for utterance, waveform in good:
             features = fbank(waveform, settings.sample_rate, settings.mel_bins, settings.preset)
             writer.write(utterance, features)
             if settings.wave:
                 waves.write_waveform(utterance, waveform, settings.sample_rate)
-            frames[utterance] = len(features)
-            samples[utterance] = len(waveform)
-            clipped += clipped_share(waveform) > CLIPPED
-    write_table(piece.num_frames, frames.items())
-    write_bad(piece.bad, bad + left_out)
-    ark_bytes = piece.ark.stat().st_size
-    stamp = {"made_from": wanted, "ark_bytes": ark_bytes, "preset": settings.preset}
-    if settings.wave:
-        write_table(piece.num_samples, samples.items())
-        stamp["wave_bytes"] = piece.wave_ark.stat().st_size
-    with atomic_write(piece.stamp) as handle:
-        json.dump(stamp, handle)
-    seconds = sum(samples.values()) / settings.sample_rate
-    remark = f"; {clipped} are clipped, and kept" if clipped else ""
-    remark += f"; {len(left_out)} are excluded" if left_out else ""
-    return (
-        f"piece {name}: {len(frames)} utterances, {seconds / 3600:.2f} h of audio at "
-        f"{seconds / max(time.monotonic() - started, 1e-3):.0f} times real time, "
-        f"{len(bad)} bad ones left out{remark}"
-    )
+            heard.add(utterance, features, waveform)
 
 
-def merge_pieces(
-    data: Path,
-    folder: Path,
-    pieces: int,
-    max_bad: float = MAX_BAD,
-    wave: bool = False,
-    exclude: Mapping[str, str] | None = None,
-) -> str:
-    """Join pieces 1 to ``pieces`` into ``feats.scp`` and ``utt2num_frames`` of a data directory.
-
-    With ``wave`` also into ``wav_ark.scp`` and ``utt2num_samples``; without it, those of an earlier
-    run go. Also writes ``bad_utterances``. Each utterance of ``wav.scp`` must have features or be
-    listed as bad; those of ``exclude`` (as given to the pieces) are listed, but do not count as
-    bad. Other files of the data directory stay as they are. Returns a summary.
-
-    Raises:
-        InputError: an incomplete piece, pieces of different presets, an utterance unaccounted for
-            or in two pieces, a larger share of bad utterances than ``max_bad``, or a bad one that
-            ``trials`` names.
-    """
-    data = Path(data)
-    utterances = read_scp(data / "wav.scp")
-    features: dict[str, str] = {}
-    frames: dict[str, str] = {}
-    waves: dict[str, str] = {}
-    samples: dict[str, str] = {}
-    bad: list[Bad] = []
-    presets: dict[str, int] = {}
-    for number in range(1, pieces + 1):
-        piece = Piece.of(folder, str(number))
-        if piece.made_from() is None:
-            raise InputError(
-                f"piece {number} of {pieces} in {folder} is not complete: see its log, then run "
-                "stage 1 again; complete pieces are not made twice"
-            )
-        presets.setdefault(piece.preset(), number)
-        bad += read_bad(piece.bad)
-        if piece.scp.stat().st_size == 0:
-            continue  # all of them bad
-        entries = read_scp(piece.scp)
-        twice = next((key for key in entries if key in features), None)
-        if twice is not None:
-            raise InputError(f"{twice} is in two pieces of {folder}: remove that folder, run again")
-        features.update(entries)
-        frames.update(read_scp(piece.num_frames))
-        if wave:
-            waves.update(read_scp(piece.wave_scp))
-            samples.update(read_scp(piece.num_samples))
-    if len(presets) > 1:
-        (one, first), (other, second) = list(presets.items())[:2]
-        raise InputError(
-            f"{folder}: piece {first} is of the preset {one} and piece {second} of {other}, and "
-            "the features of a set must be of one: run stage 1 again with the --preset you want"
-        )
-    accounted = features.keys() | {row.id for row in bad}
-    _compare(utterances.keys() - accounted, f"of {data / 'wav.scp'} have no features")
-    _compare(features.keys() - utterances.keys(), f"with features are not in {data / 'wav.scp'}")
-    bad_file = data / "bad_utterances"
-    write_bad(bad_file, bad)
-    chosen = {row.id for row in _left_out(utterances, exclude or {})}
-    unexpected = sorted(row for row in bad if row.id not in chosen)
-    refuse_too_many(unexpected, len(accounted), str(bad_file), max_bad)
-    if not features:
-        raise InputError(f"all utterances of {data} are excluded: check --exclude")
-    _refuse_bad_trials(data / "trials", bad)
-    if wave:
-        write_table(data / "utt2num_samples", samples.items())
-        write_table(data / "wav_ark.scp", waves.items())
-    else:
-        (data / "wav_ark.scp").unlink(missing_ok=True)
-        (data / "utt2num_samples").unlink(missing_ok=True)
-    (preset,) = presets
-    write_preset(data, preset)
-    write_table(data / "utt2num_frames", frames.items())
-    write_table(data / "feats.scp", features.items())
-    hours = sum(map(to_int, frames.values())) / 360_000
-    left_out = f"; {len(bad)} bad ones left out, see {bad_file}" if bad else ""
-    return f"{data}: features of {len(features)} utterances, {hours:.2f} h{left_out}"
+def _made_from(utterances: Mapping[str, str], settings: Settings, left_out: list[Bad]) -> str:
+    """Return what the stamp of a piece says of its audio, its settings and this code."""
+    wanted = f"{_fingerprint(utterances.items())} {settings} v{VERSION}"
+    if left_out:
+        wanted += f" without {_fingerprint((row.id, row.path) for row in left_out)}"
+    return wanted
 
 
 def _fingerprint(utterances: Iterable[tuple[str, str]]) -> str:
@@ -282,15 +185,6 @@ def _fingerprint(utterances: Iterable[tuple[str, str]]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _left_out(utterances: Mapping[str, str], exclude: Mapping[str, str]) -> list[Bad]:
-    """Return those of ``utterances`` (id -> path) that ``exclude`` names by their id or path."""
-    return [
-        Bad(utterance, path, exclude.get(utterance) or exclude[path])
-        for utterance, path in utterances.items()
-        if utterance in exclude or path in exclude
-    ]
-
-
 def _mended(piece: Piece, settings: Settings, left_out: list[Bad]) -> bool:
     """Tell whether an utterance that was bad is good now: the user did as the message said."""
     chosen = {row.id for row in left_out}
@@ -303,25 +197,4 @@ def _give_up_early(bad: list[Bad], wav_scp: Path) -> None:
         raise InputError(
             f"{len(bad)} of the first {FIRST} utterances of {wav_scp} are bad, the first: "
             f"{bad[0].reason}. Is the corpus where wav.scp says?"
-        )
-
-
-def _refuse_bad_trials(trials: Path, bad: list[Bad]) -> None:
-    """Refuse here what would stop the scoring, hours of training later."""
-    if not bad or not trials.exists():
-        return
-    named = set(read_trials(trials).names)
-    for row in sorted(bad):
-        if row.id in named:
-            raise InputError(
-                f"{trials}: names {row.id}, which is bad: {row.reason}; repair the file, or take "
-                "its trials out (the error rate is then of another list)"
-            )
-
-
-def _compare(strangers: set[str], what: str) -> None:
-    if strangers:
-        raise InputError(
-            f"{len(strangers)} utterances {what}, such as {min(strangers)}: the pieces were made "
-            "from another list; run stage 1 again"
         )

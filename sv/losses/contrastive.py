@@ -50,28 +50,20 @@ def nt_xent(
     -------
     A scalar. The value at chance is log(N) (asymmetric) or log(2N − 1) (symmetric).
     """
-    if z1.shape != z2.shape or z1.ndim != 2:
-        raise ValueError(f"z1 and z2 must both be (N, D), not {(*z1.shape,)} and {(*z2.shape,)}")
+    _check_pairs(z1, z2, "z1 and z2")
     _check_temperature(temperature)
     kind, state = get_margin(margin_type), margin_state or MarginState()
     with torch.autocast(z1.device.type, enabled=False):
         both, norms, cosine = _Pairs.apply(*_at_least_float32(z1, z2))
         size = len(z1)
-        own = torch.arange(size, device=z1.device)[slice(None) if anchors is None else anchors]
-        rows = torch.cat([own, own + size]) if symmetric else own
+        rows = _anchor_rows(size, anchors, symmetric, z1.device)
         state = with_norms(state, norms if symmetric else norms[:size])
         shifted = kind.shift(cosine[rows % size], margin, norms[rows], state)
         positive = shifted / temperature
         hard = (shifted.detach(), state.hardness) if kind.hard_negatives else None
         if symmetric and anchors is None and hard is None and speakers is None:
             return symmetric_info_nce(both, positive, temperature=temperature)
-        if symmetric:
-            keys, excluded = both, torch.stack([rows, (rows + size) % (2 * size)], dim=1)
-        else:
-            keys, excluded = both[size:], rows[:, None]
-        if speakers is not None:
-            of_keys = speakers.repeat(len(keys) // size)
-            excluded = torch.cat([excluded, _alike(of_keys[rows], of_keys)], dim=1)
+        keys, excluded = _keys(both, rows, symmetric, speakers)
         return info_nce(
             both[rows], keys, positive, temperature=temperature, excluded=excluded, hard=hard
         )
@@ -105,10 +97,7 @@ def moco_nce(
     -------
     A scalar: the mean over the queries. The value at chance is log(Q + 1).
     """
-    if query.shape != key.shape or query.ndim != 2:
-        raise ValueError(
-            f"query and key must both be (N, D), not {(*query.shape,)} and {(*key.shape,)}"
-        )
+    _check_pairs(query, key, "query and key")
     if queue.ndim != 2 or queue.shape[1] != query.shape[1]:
         raise ValueError(f"queue must be (Q, {query.shape[1]}), not {(*queue.shape,)}")
     _check_temperature(temperature)
@@ -122,6 +111,31 @@ def moco_nce(
         hard = (shifted.detach(), state.hardness) if kind.hard_negatives else None
         queue = queue.detach().to(query.dtype)
         return info_nce(query, queue, shifted / temperature, temperature=temperature, hard=hard)
+
+
+def _anchor_rows(size: int, anchors: slice | None, symmetric: bool, device: torch.device) -> Tensor:
+    """Return the places (n,) of the anchors in both views of ``size`` rows, stacked."""
+    own = torch.arange(size, device=device)[slice(None) if anchors is None else anchors]
+    return torch.cat([own, own + size]) if symmetric else own
+
+
+def _keys(
+    both: Tensor, rows: Tensor, symmetric: bool, speakers: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return the keys (K, D), and for each anchor the places (n, most) of those it leaves out.
+
+    An anchor leaves out itself, its positive and, if ``speakers`` (N,) are given, all keys of its
+    speaker. both: (2N, D) embeddings of both views. rows: (n,) places of the anchors in them.
+    """
+    size = len(both) // 2
+    if symmetric:
+        keys, excluded = both, torch.stack([rows, (rows + size) % (2 * size)], dim=1)
+    else:
+        keys, excluded = both[size:], rows[:, None]
+    if speakers is not None:
+        of_keys = speakers.repeat(len(keys) // size)
+        excluded = torch.cat([excluded, _alike(of_keys[rows], of_keys)], dim=1)
+    return keys, excluded
 
 
 def _alike(rows: Tensor, columns: Tensor) -> Tensor:
@@ -162,6 +176,11 @@ class _Pairs(torch.autograd.Function):
 def _at_least_float32(*tensors: Tensor) -> list[Tensor]:
     dtype = torch.promote_types(tensors[0].dtype, torch.float32)
     return [tensor.to(dtype) for tensor in tensors]
+
+
+def _check_pairs(one: Tensor, two: Tensor, names: str) -> None:
+    if one.shape != two.shape or one.ndim != 2:
+        raise ValueError(f"{names} must both be (N, D), not {(*one.shape,)} and {(*two.shape,)}")
 
 
 def _check_temperature(temperature: float) -> None:

@@ -65,50 +65,71 @@ def supervise(
     """
     how, name = settings.batches, settings.method.name
     supervised = METHODS[name][0].needs_labels
-    ablation = None
-    if settings.method.drop_collisions:
-        ablation = "method.drop_collisions"
-    elif settings.ssps.enabled and settings.ssps.neighbours == "speakers":
-        ablation = "ssps.neighbours = speakers"
+    ablation = _ablation(settings)
     if not supervised and ablation is None:
         if how.hard_ratio > 0:
             raise InputError(
                 f"batches.hard_ratio is for methods that know the speakers, {name} does not"
             )
         return None
-    if labels is None and not supervised:
-        raise InputError(
-            f"{ablation} is an ablation that knows the true speakers: give --labels, the utt2spk "
-            "of the training set, or leave it out"
-        )
     if labels is None:
-        raise InputError(
-            f"method {name} learns from true speakers: give --labels, the utt2spk of the training "
-            "set (stage 0 writes data/labels/train/utt2spk where the corpus has speakers), or "
-            "choose a method without labels, such as simclr"
-        )
+        raise InputError(_missing_labels(name, None if supervised else ablation))
     speakers, numbers = numbered_labels(labels, index.ids(slice(None)))
     if len(speakers) < 2:
         raise InputError(f"{labels}: has one speaker only; there is nothing to tell apart")
     if not supervised:
         return Supervision(numbers)
-    data = settings.data
+    of_speakers = None if clusters is None else read_clusters(clusters, speakers)
+    return Supervision(numbers, _batches(settings, index, numbers, of_speakers, device))
+
+
+def _ablation(settings: Experiment) -> str | None:
+    """Return the setting by which a method without labels is told the true speakers, if any."""
+    if settings.method.drop_collisions:
+        return "method.drop_collisions"
+    if settings.ssps.enabled and settings.ssps.neighbours == "speakers":
+        return "ssps.neighbours = speakers"
+    return None
+
+
+def _missing_labels(name: str, ablation: str | None) -> str:
+    """Return what to do if ``--labels`` is missing; ``ablation``: the setting that needs it."""
+    if ablation is not None:
+        return (
+            f"{ablation} is an ablation that knows the true speakers: give --labels, the utt2spk "
+            "of the training set, or leave it out"
+        )
+    return (
+        f"method {name} learns from true speakers: give --labels, the utt2spk of the training "
+        "set (stage 0 writes data/labels/train/utt2spk where the corpus has speakers), or "
+        "choose a method without labels, such as simclr"
+    )
+
+
+def _batches(
+    settings: Experiment,
+    index: TrainingIndex,
+    numbers: np.ndarray,
+    clusters: SpeakerClusters | None,
+    device: torch.device | str,
+) -> SpeakerBatches:
+    """Return batches of distinct speakers; ``numbers`` (N,) are those of the utterances."""
+    how, data = settings.batches, settings.data
     front_end = FrontEnd.of(
         data.normalise, settings.model.mel_bins, index, rooms=None, preset=data.preset
     )
     recluster = Recluster(index, numbers, front_end, how.clusters, settings.train.seed, device)
-    batches = SpeakerBatches(
+    return SpeakerBatches(
         numbers,
         settings.train.batch_size,
         seed=settings.train.seed,
         samples=how.samples_per_epoch,
-        clusters=None if clusters is None else read_clusters(clusters, speakers),
+        clusters=clusters,
         ratio=how.hard_ratio,
         further=how.further,
         recluster=recluster,
         refresh_every=how.refresh_every,
     )
-    return Supervision(numbers, batches)
 
 
 def read_clusters(folder: Path, speakers: list[str]) -> SpeakerClusters:

@@ -4,25 +4,20 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from tiny_training import TINY, run
 
-from sv.bin import show_bad_batch, train
+from sv.bin import show_bad_batch
 from sv.errors import InputError
 from sv.kaldi.arks import ArkWriter
 from sv.training.bad_batch import RecentLosses
 from sv.training.monitor import TrainingFailed
 
 SETTINGS = [
-    "model.name=fast_resnet34",
-    "model.mel_bins=8",
-    "model.channels=[16, 16, 16, 16]",
-    "model.embedding_dim=16",
-    "data.crop_seconds=0.3",
+    *TINY,
     "data.normalise=none",
-    "augment.room_probability=0",
     "augment.noise_probability=0.5",
     "train.batch_size=2",
     "train.epochs=2",
-    "train.workers=0",
     "method.temperature=0.1",
 ]
 BAD = "utt005"
@@ -43,18 +38,13 @@ def data(tmp_path_factory):
     return folder
 
 
-def run(data, out, *more):
-    words = [part for text in [*SETTINGS, *more] for part in ("--set", text)]
-    train.main(["--data", str(data), "--out", str(out), "--device", "cpu", *words])
-
-
 @pytest.mark.parametrize("babble", ["[0, 0]", "[3, 5]"])
 @pytest.mark.whole
 def test_the_batch_that_made_it_is_saved_and_shown(data, tmp_path, capsys, babble):
     """Losses are looked at now and then; the batch is that of the first bad loss."""
     noise = "augment.noise_probability=0" if babble == "[0, 0]" else "augment.noise_probability=1"
     with pytest.raises(TrainingFailed) as caught:
-        run(data, tmp_path, noise, f"augment.babble_speakers={babble}")
+        run(data, tmp_path, [*SETTINGS, noise, f"augment.babble_speakers={babble}"])
     told, path = str(caught.value), tmp_path / "bad_batch.safetensors"
     assert "the loss is nan in epoch 1, step " in told and "optim.lr" in told
     assert f"python -m sv.bin.show_bad_batch {path}" in told
@@ -82,7 +72,7 @@ def test_the_batch_that_made_it_is_saved_and_shown(data, tmp_path, capsys, babbl
 def test_a_batch_of_finite_numbers_points_at_the_network(tmp_path, capsys, write_features):
     data = write_features(tmp_path / "data", [40] * 10)
     with pytest.raises(TrainingFailed, match="show_bad_batch"):
-        run(data, tmp_path, "optim.lr=1e9", "train.epochs=1")
+        run(data, tmp_path, [*SETTINGS, "optim.lr=1e9", "train.epochs=1"])
     show_bad_batch.main([str(tmp_path / "bad_batch.safetensors")])
     shown = capsys.readouterr().out
     assert "every number of the batch is finite" in shown and "utterances: utt" in shown
@@ -96,7 +86,7 @@ def test_a_batch_that_cannot_be_saved_keeps_the_diagnosis(data, tmp_path, monkey
 
     monkeypatch.setattr(bad_batch, "atomic_write", full)
     with pytest.raises(TrainingFailed, match=r"the loss is nan.*not be saved .the disk is full"):
-        run(data, tmp_path)
+        run(data, tmp_path, SETTINGS)
 
 
 def test_the_first_bad_loss_is_found_and_forgotten():

@@ -3,10 +3,10 @@
 import json
 
 import pytest
+import tiny_training
 import torch
 
 from sv import checkpoint
-from sv.bin import train
 from sv.errors import InputError
 
 pytestmark = pytest.mark.whole
@@ -45,14 +45,11 @@ def data(tmp_path_factory, write_features):
 
 
 def run(data, out, *more, base=None):
-    settings = [part for text in [*SETTINGS, *more] for part in ("--set", text)]
-    options = ["--data", str(data), "--out", str(out), "--device", "cpu", *settings]
-    train.main(options + (["--base", str(base)] if base else []))
-    return out
+    return tiny_training.run(data, out, [*SETTINGS, *more], base=base)
 
 
 def log(out, name):
-    return [json.loads(line)[name] for line in (out / "train.jsonl").read_text().splitlines()]
+    return [row[name] for row in tiny_training.log(out)]
 
 
 def state(out):

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 import torch
-from training.test_ssps_training import SSPS, log, run, same, state
+from tiny_training import SSPS, log, run, same, state
 
 from sv import checkpoint
 from sv.methods import METHODS, build_method
@@ -20,18 +20,8 @@ PASS = [*SSPS, "ssps.fill=pass"]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, write_features):
-    return write_features(tmp_path_factory.mktemp("data"), [50 + n for n in range(26)])
-
-
-@pytest.fixture(scope="module")
-def base(data, tmp_path_factory):
-    return run(data, tmp_path_factory.mktemp("base"), "train.epochs=2")
-
-
-@pytest.fixture(scope="module")
-def continued(data, base, tmp_path_factory):
-    return run(data, tmp_path_factory.mktemp("ssps"), *PASS, base=base)
+def continued(ssps_data, ssps_base, tmp_path_factory):
+    return run(ssps_data, tmp_path_factory.mktemp("ssps"), PASS, base=ssps_base)
 
 
 def test_every_epoch_samples(continued):
@@ -58,20 +48,22 @@ def stop_after(steps, monkeypatch):
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_a_pass_that_is_interrupted_goes_on_to_the_same_bits(
-    data, base, continued, tmp_path, monkeypatch, steps
+    ssps_data, ssps_base, continued, tmp_path, monkeypatch, steps
 ):
     from sv.training.trainer import Interrupted
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         stop_after(steps, patch)
-        run(data, tmp_path / "out", *PASS, base=base)
-    halfway, before = (checkpoint.load(checkpoint.state_path(e)) for e in (tmp_path / "out", base))
+        run(ssps_data, tmp_path / "out", PASS, base=ssps_base)
+    halfway, before = (
+        checkpoint.load(checkpoint.state_path(e)) for e in (tmp_path / "out", ssps_base)
+    )
     assert halfway["epoch"] == 2 and halfway["step"] == 0
     kept = before["method"]
     assert all(torch.equal(halfway["method"][name], value) for name, value in kept.items())
     known = halfway["method"]["positives.known"]
     assert known.sum() == 8 * steps
-    run(data, tmp_path / "out", *PASS, base=base)
+    run(ssps_data, tmp_path / "out", PASS, base=ssps_base)
     assert same(state(continued), state(tmp_path / "out"))
 
 

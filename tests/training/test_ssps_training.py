@@ -3,76 +3,17 @@
 import json
 
 import pytest
-import torch
+from tiny_training import SSPS, SSPS_BASE, log, run, same, state
 
 from sv import checkpoint
-from sv.bin import train
 from sv.errors import InputError
 
 pytestmark = pytest.mark.whole
 
-SETTINGS = [
-    "model.name=fast_resnet34",
-    "model.mel_bins=8",
-    "model.channels=[16, 16, 16, 16]",
-    "model.embedding_dim=16",
-    "data.crop_seconds=0.3",
-    "augment.room_probability=0",
-    "augment.noise_probability=0",
-    "train.batch_size=8",
-    "train.workers=0",
-    "method.temperature=0.1",
-    "optim.lr=0.005",
-]
-SSPS = [
-    "ssps.enabled=true",
-    "ssps.clusters=6",
-    "ssps.nearest=1",
-    "ssps.queue=20",
-    "ssps.reference_seconds=0.4",
-    "train.epochs=5",
-]
-
-
-def run(data, out, *more, base=None, labels=None, learn_from=None):
-    settings = [part for text in [*SETTINGS, *more] for part in ("--set", text)]
-    options = ["--data", str(data), "--out", str(out), "--device", "cpu", *settings]
-    options += ["--base", str(base)] if base else []
-    options += ["--oracle-labels", str(labels)] if labels else []
-    options += ["--labels", str(learn_from / "utt2spk")] if learn_from else []
-    train.main(options)
-    return out
-
-
-def log(out):
-    return [json.loads(line) for line in (out / "train.jsonl").read_text().splitlines()]
-
-
-def state(out):
-    found = checkpoint.load(checkpoint.state_path(out))
-    return {"epoch": found["epoch"], **found["method"]}
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(
-        torch.equal(a[name], b[name]) if torch.is_tensor(a[name]) else a[name] == b[name]
-        for name in a
-    )
-
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, write_features):
-    return write_features(tmp_path_factory.mktemp("data"), [50 + n for n in range(26)])
-
-
-@pytest.fixture(scope="module")
-def base(data, tmp_path_factory):
-    return run(data, tmp_path_factory.mktemp("base"), "train.epochs=2")
-
-
-@pytest.fixture(scope="module")
-def continued(data, base, tmp_path_factory):
-    return run(data, tmp_path_factory.mktemp("ssps"), *SSPS, base=base)
+def continued(ssps_data, ssps_base, tmp_path_factory):
+    return run(ssps_data, tmp_path_factory.mktemp("ssps"), SSPS, base=ssps_base)
 
 
 def test_it_goes_on_from_the_base_fills_for_an_epoch_and_then_samples(continued):
@@ -83,8 +24,8 @@ def test_it_goes_on_from_the_base_fills_for_an_epoch_and_then_samples(continued)
     assert not any(name.startswith(("oracle", "found")) for row in rows for name in row)
 
 
-def test_a_baseline_of_as_many_epochs_ends_elsewhere(data, base, continued, tmp_path):
-    other = run(data, tmp_path / "baseline", "train.epochs=5", base=base)
+def test_a_baseline_of_as_many_epochs_ends_elsewhere(ssps_data, ssps_base, continued, tmp_path):
+    other = run(ssps_data, tmp_path / "baseline", [*SSPS_BASE, "train.epochs=5"], base=ssps_base)
     weights = [checkpoint.load(checkpoint.epoch_path(out, 5)) for out in (continued, other)]
     assert not same(*(w["encoder"] for w in weights))
     first = [checkpoint.load(checkpoint.epoch_path(out, 3)) for out in (continued, other)]
@@ -101,9 +42,9 @@ def labels(tmp_path_factory):
 
 
 def test_with_labels_for_the_log_the_state_is_the_same_to_the_bit(
-    data, base, continued, labels, tmp_path
+    ssps_data, ssps_base, continued, labels, tmp_path
 ):
-    out = run(data, tmp_path / "out", *SSPS, base=base, labels=labels)
+    out = run(ssps_data, tmp_path / "out", SSPS, base=ssps_base, oracle_labels=labels)
     assert same(state(continued), state(out))
     row = log(out)[-1]
     assert row["oracle_speaker"] == row["oracle_session"] and 0 <= row["oracle_speaker"] <= 1
@@ -113,43 +54,64 @@ def test_with_labels_for_the_log_the_state_is_the_same_to_the_bit(
     lines = (labels / "utt2spk").read_text().splitlines(keepends=True)
     (short / "utt2spk").write_text("".join(lines[:-1]))
     with pytest.raises(InputError, match="1 of 26 utterances have no label"):
-        run(data, tmp_path / "short", *SSPS, base=base, labels=short)
+        run(ssps_data, tmp_path / "short", SSPS, base=ssps_base, oracle_labels=short)
 
 
-def test_positives_of_true_speakers_are_an_ablation_that_says_so(data, base, labels, tmp_path):
+def test_positives_of_true_speakers_are_an_ablation_that_says_so(
+    ssps_data, ssps_base, labels, tmp_path
+):
     true = [*SSPS, "ssps.neighbours=speakers", "ssps.nearest=0", "ssps.queue=26"]
     with pytest.raises(InputError, match="knows the true speakers: give --labels"):
-        run(data, tmp_path / "without", *true, base=base, labels=labels)
-    out = run(data, tmp_path / "out", *true, base=base, labels=labels, learn_from=labels)
+        run(ssps_data, tmp_path / "without", true, base=ssps_base, oracle_labels=labels)
+    out = run(
+        ssps_data,
+        tmp_path / "out",
+        true,
+        base=ssps_base,
+        oracle_labels=labels,
+        labels=labels / "utt2spk",
+    )
     rows = log(out)
     assert [row["oracle_speaker"] for row in rows[1:]] == pytest.approx([1, 1])
     assert json.loads((out / "train.json").read_text())["labels_used"] == "speakers"
 
 
 @pytest.mark.parametrize("where", [(2, 2), (3, 1), (4, 2)])
-def test_resuming_inside_an_epoch_is_exact(data, base, continued, tmp_path, stopped_after, where):
+def test_resuming_inside_an_epoch_is_exact(
+    ssps_data, ssps_base, continued, tmp_path, stopped_after, where
+):
     with stopped_after(*where):
-        run(data, tmp_path / "out", *SSPS, base=base)
-    run(data, tmp_path / "out", *SSPS, base=base)
+        run(ssps_data, tmp_path / "out", SSPS, base=ssps_base)
+    run(ssps_data, tmp_path / "out", SSPS, base=ssps_base)
     assert same(state(continued), state(tmp_path / "out"))
 
 
-def test_a_base_that_does_not_fit_is_refused(data, base, tmp_path):
+def test_a_base_that_does_not_fit_is_refused(ssps_data, ssps_base, tmp_path):
     with pytest.raises(InputError, match="set train.epochs"):
-        run(data, tmp_path / "a", "train.epochs=2", base=base)
+        run(ssps_data, tmp_path / "a", [*SSPS_BASE, "train.epochs=2"], base=ssps_base)
     with pytest.raises(InputError, match="model.embedding_dim was 16 and is 32"):
-        run(data, tmp_path / "b", "train.epochs=5", "model.embedding_dim=32", base=base)
+        run(
+            ssps_data,
+            tmp_path / "b",
+            [*SSPS_BASE, "train.epochs=5", "model.embedding_dim=32"],
+            base=ssps_base,
+        )
     with pytest.raises(InputError, match="another method or head"):
-        run(data, tmp_path / "c", "train.epochs=5", "method.projector=[8]", base=base)
-    heads = {size: ["train.epochs=5", f"method.projector=[{size}]"] for size in (8, 6)}
-    other = run(data, tmp_path / "eight", *heads[8], "train.stop=1")
+        run(
+            ssps_data,
+            tmp_path / "c",
+            [*SSPS_BASE, "train.epochs=5", "method.projector=[8]"],
+            base=ssps_base,
+        )
+    heads = {size: [*SSPS_BASE, "train.epochs=5", f"method.projector=[{size}]"] for size in (8, 6)}
+    other = run(ssps_data, tmp_path / "eight", [*heads[8], "train.stop=1"])
     with pytest.raises(InputError, match=r"another method or head \(projector.0.weight does not"):
-        run(data, tmp_path / "six", *heads[6], base=other)
+        run(ssps_data, tmp_path / "six", heads[6], base=other)
     with pytest.raises(InputError, match="nowhere.*there is no such file"):
-        run(data, tmp_path / "d", "train.epochs=5", base=tmp_path / "nowhere")
+        run(ssps_data, tmp_path / "d", [*SSPS_BASE, "train.epochs=5"], base=tmp_path / "nowhere")
 
 
-def test_too_many_clusters_for_what_an_epoch_sees(data, base, tmp_path):
+def test_too_many_clusters_for_what_an_epoch_sees(ssps_data, ssps_base, tmp_path):
     """26 utterances in batches of 8 leave 2 unseen an epoch."""
     with pytest.raises(InputError, match="has seen 24 utterances only"):
-        run(data, tmp_path / "a", *SSPS, "ssps.clusters=24", base=base)
+        run(ssps_data, tmp_path / "a", [*SSPS, "ssps.clusters=24"], base=ssps_base)

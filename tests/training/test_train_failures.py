@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_training import TINY, words
 
 from sv import checkpoint, cli
 from sv.bin import train
@@ -17,18 +18,7 @@ from sv.errors import OutOfMemory
 
 pytestmark = pytest.mark.whole
 
-SETTINGS = [
-    "model.name=fast_resnet34",
-    "model.mel_bins=8",
-    "model.channels=[16, 16, 16, 16]",
-    "model.embedding_dim=16",
-    "data.crop_seconds=0.3",
-    "data.normalise=none",
-    "augment.room_probability=0",
-    "augment.noise_probability=0",
-    "train.batch_size=8",
-    "train.workers=2",
-]
+SETTINGS = [*TINY, "data.normalise=none", "train.workers=2"]
 PATIENCE = 120
 
 
@@ -38,16 +28,15 @@ def data(tmp_path_factory, write_features):
 
 
 def arguments(data, out, *more):
-    settings = [part for text in [*SETTINGS, *more] for part in ("--set", text)]
-    return ["--data", str(data), "--out", str(out), "--device", "cpu", *settings]
+    return words(data, out, [*SETTINGS, *more])
 
 
-def live(words, errors):
+def live(command, errors):
     """Train in a fork, as the program does."""
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT, 0o666), 2)
     sys.stderr = os.fdopen(2, "w", buffering=1)
     try:
-        cli.run(lambda _: train.main(words))
+        cli.run(lambda _: train.main(command))
     except SystemExit as ended:
         sys.stderr.flush()
         os._exit(ended.code)
@@ -56,10 +45,10 @@ def live(words, errors):
 @contextlib.contextmanager
 def running(data, out):
     """Yield a training after its first epoch, the process ids of its readers, and its errors."""
-    words = arguments(data, out, "train.epochs=5000")
+    command = arguments(data, out, "train.epochs=5000")
     errors = out.with_suffix(".err")
     # The first reading of a batch imports much: not in each fork.
-    process = multiprocessing.get_context("fork").Process(target=live, args=(words, errors))
+    process = multiprocessing.get_context("fork").Process(target=live, args=(command, errors))
     process.start()
     try:
         wait_for(lambda: checkpoint.state_path(out).exists() or not process.is_alive())

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_methods import COMMON
+from tiny_training import words
 
 from sv import checkpoint
 from sv.bin import train
@@ -43,8 +44,7 @@ def data(tmp_path_factory, write_features):
 
 
 def arguments(data, out, epochs):
-    settings = [part for text in [*SETTINGS, f"train.epochs={epochs}"] for part in ("--set", text)]
-    return ["--data", str(data), "--out", str(out), "--device", "cpu", *settings]
+    return words(data, out, [*SETTINGS, f"train.epochs={epochs}"])
 
 
 def weights(out, epoch):

@@ -2,17 +2,18 @@
 # A folder of audio: the options of its recipes, and what their stages 0 to 2 do.
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/recipe.sh"
 option_files+=("${BASH_SOURCE[0]}")
-CORPUS=custom
+CORPUS=custom MUST_FIT=num_mel_bins
 
 corpus=                 # DIR: folder of audio; needed if stage 0 makes the data
-trials=auto             # FILE|auto|none: trial list; auto is <corpus>/trials if it exists
+trials=                 # FILE|auto|none|program: trial list; auto is <corpus>/trials if it exists
 channel=                # program: which channel of the audio, from 0; default: the mean of all
 layout=                 # program: flat, speaker/utt or speaker/session/utt; else by their depth
 group_speakers=false    # one speaker name in two sub-corpora means two people
 max_bad=                # program: share of bad audio files that is left out without stopping
 simulate_channels=false # give every utterance a recording condition of its own, and say so
-noise=generated         # DIR|generated|none: noises and music for augmentation, e.g. MUSAN
-rir=generated           # DIR|generated|none: room impulse responses, e.g. of RIRS_NOISES
+noise=                  # DIR|generated|none|program: noises and music for augmentation, e.g. MUSAN
+rir=                    # DIR|generated|none|program: room impulse responses, e.g. of RIRS_NOISES
+num_mel_bins=           # program: mel bands; model.mel_bins of the settings must agree
 wave=false              # augment waveforms instead of features; keeps them as arks, 115 MB an hour
 
 make_data() {
@@ -29,16 +30,16 @@ make_features() {
   is_shared features && return
   for part in train test; do
     if [ "$part" = test ] && [ ! -e data/test ]; then continue; fi
-    extract_features.sh --channel "$channel" --max-bad "$max_bad" --wave "$wave" \
-      "data/$part" "fbank/$part"
+    extract_features.sh --channel "$channel" --max-bad "$max_bad" \
+      --num-mel-bins "$num_mel_bins" --wave "$wave" "data/$part" "fbank/$part"
   done
-  made features channel max_bad wave
+  made features channel max_bad num_mel_bins wave
 }
 
 make_augmentation() {
   is_shared banks && return
-  make_banks.sh --noise "$noise" --rir "$rir" --wave "$wave" banks
-  made banks noise rir wave
+  make_banks.sh --noise "$noise" --rir "$rir" --num-mel-bins "$num_mel_bins" --wave "$wave" banks
+  made banks noise rir num_mel_bins wave
 }
 
 # Ends the recipe before stage 6 if there are no trials.

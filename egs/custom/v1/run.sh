@@ -21,7 +21,7 @@ exp=exp/$name
 systems=("$exp" "$exp/untrained" exp/mean-fbank)
 
 if stage 0 "data: read the folder, write data directories"; then make_data; fi
-if stage 1 "features: 80-dimensional filterbanks"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
 if stage 2 "augmentation banks"; then make_augmentation; fi
 
 if stage 3 "pretrain: SimCLR, without labels"; then

@@ -27,10 +27,11 @@ sets=(data/test)
 for level in $levels; do sets+=("data/test_${level}db"); done
 
 if stage 0 "data: read the folder, write data directories"; then make_data; fi
-if stage 1 "features: 80-dimensional filterbanks"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
 if stage 2 "augmentation banks; adverse trials, in which another person speaks"; then
   make_augmentation
-  [ ! -e data/test ] || mix_trials.sh --levels "$levels" --sides "$sides" data/test mixtures fbank
+  [ ! -e data/test ] || mix_trials.sh --levels "$levels" --sides "$sides" \
+    --num-mel-bins "$num_mel_bins" data/test mixtures fbank
 fi
 if stage 3 "pretrain: $configs"; then
   for config in $configs; do # one ablation is supervised
@@ -42,7 +43,6 @@ fi
 if stage 4 "cluster"; then echo "v4 trains without clusters: nothing to do"; fi
 if stage 5 "train: second phase"; then echo "v4 has one phase: nothing to do"; fi
 end_if_untested "${experiments[@]}"
-
 if stage 6 "embed the test sets"; then
   average.sh --last "$last" "${experiments[@]}"
   for test in "${sets[@]}"; do embed_systems.sh "$test" "${experiments[@]}"; done

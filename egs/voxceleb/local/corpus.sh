@@ -10,16 +10,16 @@ musan=corpus/musan      # DIR: noises, music and speech
 rirs=corpus/RIRS_NOISES # DIR: room responses
 trials=corpus/trials    # DIR: veri_test2.txt, list_test_all2.txt, list_test_hard2.txt
 download=false          # fetch trials, MUSAN and RIRS_NOISES if they are not there
-train_set=voxceleb2     # voxceleb2 (dev), voxceleb1 (dev), or several joined by +
-lists="o e h"           # trial lists
-contaminated=false      # also score, and mark, lists with speakers of the training set
-counts=published        # FILE|published|any: counts that the corpora and lists must have
+train_set=              # program: voxceleb2 (dev), voxceleb1 (dev), or several joined by +
+lists=                  # program: trial lists, some of o, e and h
+contaminated=           # program: true: score, and mark, lists with speakers of the training set too
+counts=                 # FILE|published|any|program: counts that the corpora and lists must have
 converted=corpus        # DIR: where m4a files are converted to
-babble=musan            # musan or training: babble of MUSAN's speech, or of training utterances
+babble=                 # program: babble of MUSAN's speech (musan), or of utterances (training)
 max_rooms=10000         # of 60,000 room responses, spread evenly; 0: all, 8 kB of memory each
 room_seconds=           # program: length kept of each room response; 0: all of it
-num_mel_bins=80         # mel bands; model.mel_bins of the settings must agree
-preset=kaldi            # filterbank, also sslsv, sslsv_hann; data.preset of the settings must agree
+num_mel_bins=           # program: mel bands; model.mel_bins of the settings must agree
+preset=                 # program: filterbank: kaldi, sslsv or sslsv_hann; data.preset must agree
 wave=false              # augment waveforms instead of features; keeps them as arks, 280 GB
 
 make_data() {

@@ -7,7 +7,7 @@ set -euo pipefail
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../egs/voxceleb/local/corpus.sh" # options, stages 0-2
 method=simclr            # settings: conf/<method>.yaml
-num_mel_bins=            # mel bands of the features; default: as published, 80 for DINO, else 40
+num_mel_bins=            # mel bands; default: as published, those of the program for DINO, else 40
 epochs=                  # of both phases together; default: as published, 100 + 20, DINO 80 + 20
 further=                 # settings of stage 5, with SSPS and without
 ssps=                    # settings over those with SSPS alone: "ssps.nearest=2"
@@ -22,7 +22,7 @@ name=                    # the experiments are exp/<name>{base,ssps,baseline,spe
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . ./cmd.sh
 . ./path.sh
-if [ -z "$num_mel_bins" ]; then [[ $method = dino* ]] && num_mel_bins=80 || num_mel_bins=40; fi
+[ -n "$num_mel_bins" ] || [[ $method = dino* ]] || num_mel_bins=40
 . stages.sh
 exp=exp/${name:-$method-$seed-}
 base=${exp}base systems=("${exp}ssps")
@@ -32,7 +32,7 @@ plan=${epochs:+train.epochs=$epochs} # the base stops inside: where the settings
 [[ -z $epochs || $set = *train.stop=* || ! " $set" =~ " train.epochs="([0-9]+) ]] ||
   plan+=" train.stop=${BASH_REMATCH[1]}"
 if stage 0 "data: find VoxCeleb, convert m4a, write data directories and trials"; then make_data; fi
-if stage 1 "features: $num_mel_bins-dimensional filterbanks"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
 if stage 2 "augmentation banks: MUSAN and RIRS_NOISES"; then make_augmentation; fi
 if stage 3 "pretrain: $method, without labels"; then
   train.sh --config "conf/$method.yaml" --set "$set $plan" --seed "$seed" data/train banks "$base"
