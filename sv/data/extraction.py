@@ -1,8 +1,8 @@
 """Filterbanks of a corpus, piece by piece: the work of one job of stage 1, and joining the pieces.
 
-On request the decoded waveforms are kept too, as 16-bit arks (``sv.kaldi.waves``). A piece is part
-of ``wav.scp``. Its files appear only when it is complete, the stamp last. An interrupted run goes
-on with the pieces that have no stamp, or whose stamp was made from other input.
+On request the decoded waveforms are kept, too, as 16-bit arks (``sv.kaldi.waves``). A piece is part
+of ``wav.scp``. Its files appear only when it is complete; the stamp appears last. If a run was
+interrupted, the next run makes the pieces that have no stamp, or a stamp of other input.
 """
 
 import contextlib
@@ -34,18 +34,18 @@ from sv.kaldi.arks import ArkWriter, read_paths, read_scp
 from sv.numbers import to_int
 from sv.progress import progress
 
-# Changing this number makes every piece stale: raise it when fbank gives other values, or when
-# audio is decoded otherwise.
+# Raise this number if fbank returns other values than before, or audio is decoded differently: all
+# pieces are then made again.
 VERSION = 2
-# A job gives up when most of the first utterances are bad: a wrong folder shows in a second.
+# A job stops if most of so many first utterances are bad. So a wrong folder is noticed at once.
 FIRST = 50
 
 
 class Settings(NamedTuple):
-    """What the features depend on. ``sample_rate`` in Hz; ``compression`` as in ``ArkWriter``.
+    """The settings of the features. ``sample_rate`` in Hz; ``compression`` as in ``ArkWriter``.
 
-    ``wave``: write the waveforms too. ``channel``: see ``sv.audio.channel_choice``. ``preset``: see
-    ``sv.features.presets``.
+    ``wave``: write the waveforms, too. ``channel``: see ``sv.audio.channel_choice``. ``preset``:
+    see ``sv.features.presets``.
     """
 
     sample_rate: int = 16000
@@ -62,7 +62,7 @@ class Settings(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """The files of one piece; the three of waveforms exist only where they were asked for."""
+    """The files of one piece; the three files of waveforms exist only if they were requested."""
 
     ark: Path
     scp: Path
@@ -89,21 +89,21 @@ class Piece(NamedTuple):
         )
 
     def remove_leftovers(self) -> None:
-        """Remove what a job that was killed outright left half written: gigabytes, perhaps."""
+        """Remove the temporary arks, of gigabytes perhaps, of a job that was killed."""
         for ark in (self.ark, self.wave_ark):
             for left in ark.parent.glob(f".{ark.name}.*.tmp"):
                 left.unlink(missing_ok=True)
 
     def made_from(self) -> str | None:
-        """Return what the complete piece was made from; None if it is not complete."""
+        """Return the text that identifies the input of the piece; None if it is not complete."""
         return self._stamp().get("made_from")
 
     def preset(self) -> str:
-        """Return the filterbank of the complete piece."""
+        """Return the preset of the filterbank; "kaldi" if the piece is not complete."""
         return self._stamp().get("preset", "kaldi")
 
     def _stamp(self) -> dict:
-        """Return what the stamp says; nothing if the piece is not complete."""
+        """Return the contents of the stamp; {} if the piece is not complete."""
         try:
             stamp = json.loads(self.stamp.read_text(encoding="utf-8"))
             whole = self.ark.stat().st_size == stamp["ark_bytes"] and "made_from" in stamp
@@ -270,7 +270,7 @@ def merge_pieces(
 
 
 def _fingerprint(utterances: Iterable[tuple[str, str]]) -> str:
-    """Return a text that changes with the list and with the size or time of any file in it."""
+    """Return a text that changes if the list, or the size or time of any file in it, changes."""
     digest = hashlib.sha256()
     for utterance, path in utterances:
         try:
@@ -283,7 +283,7 @@ def _fingerprint(utterances: Iterable[tuple[str, str]]) -> str:
 
 
 def _left_out(utterances: Mapping[str, str], exclude: Mapping[str, str]) -> list[Bad]:
-    """Return those of ``utterances`` (id -> path) that ``exclude`` names by their id or path."""
+    """Return the ``utterances`` (id -> path) that ``exclude`` names by their id or path."""
     return [
         Bad(utterance, path, exclude.get(utterance) or exclude[path])
         for utterance, path in utterances.items()
@@ -292,7 +292,7 @@ def _left_out(utterances: Mapping[str, str], exclude: Mapping[str, str]) -> list
 
 
 def _mended(piece: Piece, settings: Settings, left_out: list[Bad]) -> bool:
-    """Tell whether an utterance that was bad is good now: the user did as the message said."""
+    """Tell whether an utterance that was bad is good now, because the user has repaired it."""
     chosen = {row.id for row in left_out}
     bad = (row for row in read_bad(piece.bad) if row.id not in chosen)
     return any(examine(row.path, settings.sample_rate, settings.channel) is None for row in bad)
@@ -307,7 +307,7 @@ def _give_up_early(bad: list[Bad], wav_scp: Path) -> None:
 
 
 def _refuse_bad_trials(trials: Path, bad: list[Bad]) -> None:
-    """Refuse here what would stop the scoring, hours of training later."""
+    """Raise if a trial names a bad utterance; else scoring would fail, hours of training later."""
     if not bad or not trials.exists():
         return
     named = set(read_trials(trials).names)
