@@ -315,7 +315,7 @@ def _refuse_bad_trials(trials: Path, bad: list[Bad]) -> None:
         if row.id in named:
             raise InputError(
                 f"{trials}: names {row.id}, which is bad: {row.reason}; repair the file, or take "
-                "its trials out (the error rate is then of another list)"
+                "its trials out (the error rate then belongs to another list)"
             )
 
 

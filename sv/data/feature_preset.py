@@ -22,9 +22,9 @@ def add_preset(p: argparse.ArgumentParser) -> None:
         "--preset",
         choices=PRESETS,
         default="kaldi",
-        help="which filterbank: kaldi, or that of the authors of SimCLR-AM and SSPS, sslsv (of "
-        "January 2024: sslsv_hann), for a run as they published it. data.preset of the training "
-        "must agree, and so must --preset of stages 1 and 2",
+        help="the filterbank. kaldi: of this toolkit; sslsv: of the authors of SimCLR-AM and SSPS, "
+        "for a run as they published it; sslsv_hann: theirs of January 2024. Stages 1 and 2 need "
+        "the same --preset, and the training the same data.preset",
     )
 
 

@@ -82,7 +82,7 @@ def _clean_rows(path: Path, done: list[str]) -> Rows:
         elif rows.setdefault(key, value) != value:
             raise InputError(
                 f"{table.at(index)}: the id stands in line {table.keys.index(key) + 1} too, with "
-                "another value; which of them is right only you can know: remove one"
+                "another value; only you can know which one is right: remove the other"
             )
     lost = len(table.keys) - len(malformed) - len(rows)
     if lost:
@@ -90,7 +90,7 @@ def _clean_rows(path: Path, done: list[str]) -> Rows:
     if malformed:
         done.append(f"{path.name}: dropped {len(malformed):,} lines without a value")
     if not rows:
-        raise InputError(f"{path}: has not a single good line; make it again")
+        raise InputError(f"{path}: has no valid line; make it again")
     return rows
 
 
@@ -212,7 +212,7 @@ def _write(
             handle.write(text)
     rewritten = sorted([*changes, *stale])
     if rewritten:
-        done.append(f"rewritten: {' '.join(rewritten)}; what they were is in {backup}")
+        done.append(f"rewritten: {' '.join(rewritten)}; the former files are in {backup}")
 
 
 def _filter_manifest(path: Path, keep: list[str], lengths: dict[str, tuple[int, int]]) -> None:

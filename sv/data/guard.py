@@ -34,7 +34,7 @@ def check_disjoint(train_labels: Labels, test_labels: Labels, *, allow: bool = F
         first = ", ".join(shared[:SHOWN]) + (", ..." if len(shared) > SHOWN else "")
         raise InputError(
             f"{_name(train_labels, 'training labels')} and {_name(test_labels, 'test labels')} "
-            f"share {len(shared):,} speakers ({first}): an error rate on them would be flattered; "
+            f"share {len(shared):,} speakers ({first}): an error rate on them would be too low; "
             "leave their utterances out of the training set"
         )
     return shared

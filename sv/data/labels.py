@@ -65,7 +65,7 @@ def read_label_file(path: str | os.PathLike) -> dict[str, str]:
         InputError: the file is missing or empty, a line has not two columns, or an id occurs twice.
     """
     missing = (
-        ": no such label file; true labels are needed here, stage 0 writes them where the corpus "
+        ": no such label file; true labels are needed here, and stage 0 writes them if the corpus "
         "has them"
     )
     return read_dict(path, missing, expected="<utterance> <label>", one_word=True)

@@ -23,7 +23,7 @@ def doubts(trials: Trials, utt2spk: Mapping[str, str] | None) -> list[str]:
     if alone.any():
         found.append(
             f"{_count(alone)} compare a recording with itself ({_example(trials, alone)}); they "
-            "count like any other, and make the figures look better: take them out"
+            "count like other trials and improve the figures: take them out"
         )
     if trials.labels is None:
         return found

@@ -253,7 +253,7 @@ def _trial_problems(path: Path, known: set[str], fix: str) -> list[str]:
         unknown = [name for name in trials.names if name not in known]
         if unknown:
             return [
-                f"{path}: names {len(unknown):,} utterances that wav.scp has not, such as "
+                f"{path}: names {len(unknown):,} utterances that wav.scp lacks, such as "
                 f"'{unknown[0]}' in line {trials.line_of(unknown[0])}{fix}"
             ]
         trials.require_both_classes()

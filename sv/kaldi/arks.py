@@ -183,7 +183,7 @@ def _read_key(buffer: mmap.mmap, position: int, where: str) -> tuple[str, int]:
     blank = buffer.find(b" ", position, position + _LONGEST_KEY + 1)
     if blank <= position:
         if buffer[position : position + 2] == b"\0B":
-            raise InputError(f"{where}: no key at byte {position}; a single matrix, no ark")
+            raise InputError(f"{where}: no key at byte {position}; this is a matrix, not an ark")
         if size - position > _LONGEST_KEY:
             raise InputError(
                 f"{where}: no key of at most {_LONGEST_KEY:,} bytes at byte {position}; it is "
@@ -245,7 +245,7 @@ def load_embeddings(rspecifier: str | os.PathLike) -> tuple[list[str], np.ndarra
         if array.shape != matrices[0].shape:
             raise InputError(
                 f"{path}: {key!r} has the shape {array.shape}, the first entry {matrices[0].shape}"
-                "; all must come from one model, and have as many crops"
+                "; all must come from one model and have the same number of crops"
             )
     return (ids, np.stack(matrices)) if ids else load_vectors(rspecifier)
 
@@ -316,7 +316,7 @@ def _refuse_length(path: str | os.PathLike, key: str, length: int, first: int) -
 def _as_vector(array: np.ndarray, key: str, where: str) -> np.ndarray:
     if array.ndim == 2 and len(array) != 1:
         raise InputError(
-            f"{where}: {key!r} is a matrix of {len(array)} rows, not a vector: this takes "
+            f"{where}: {key!r} is a matrix of {len(array)} rows, not a vector: give "
             "embeddings of whole utterances, not of crops"
         )
     return array.reshape(-1)

@@ -42,7 +42,7 @@ class Numbering(dict):
             place, odd = found
             raise InputError(
                 f"{path}: line {_line_with(path, names[place].encode())}: the id {names[place]!a} "
-                f"has a character that nobody sees (U+{ord(odd):04X}); remove the character"
+                f"has an invisible character (U+{ord(odd):04X}); remove the character"
             )
         return names
 

@@ -109,8 +109,8 @@ def parse_header(buffer, offset: int, where: str) -> Header:
             body = cols * PLAIN_TYPES[kind[0]].itemsize
         else:
             raise InputError(
-                f"{where}: unknown object {kind!r} at byte {offset}; readable are float and "
-                "double vectors and matrices, plain (FV DV FM DM) or compressed (CM CM2 CM3)"
+                f"{where}: unknown object {kind!r} at byte {offset}; known are float and double "
+                "vectors and matrices, plain (FV DV FM DM) or compressed (CM CM2 CM3)"
             )
     except struct.error:
         refuse_truncated(where, offset + at + 16, size)

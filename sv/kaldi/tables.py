@@ -133,8 +133,8 @@ def _refuse_invisible(path: Path, words: list[str], what: str) -> None:
     found = first_invisible(words)
     if found is not None:
         raise InputError(
-            f"{path}:{found[0] + 1}: the {what} {words[found[0]]!a} has a character that nobody "
-            f"sees (U+{ord(found[1]):04X}); remove the character"
+            f"{path}:{found[0] + 1}: the {what} {words[found[0]]!a} has an invisible character "
+            f"(U+{ord(found[1]):04X}); remove the character"
         )
 
 
