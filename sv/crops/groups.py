@@ -1,4 +1,4 @@
-"""Which crops a training asks for: their settings, and the groups of a method."""
+"""The crops that a training needs: their settings, and the groups of a method."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +13,7 @@ FRAMES_PER_SECOND = 100
 
 @dataclass
 class DataConfig:
-    """The crops that the network sees."""
+    """Settings of the crops that the network receives."""
 
     crop_seconds: float = option(
         2.0,
@@ -48,11 +48,11 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class CropGroup:
-    """Crops of one kind that a method wants of every item of a batch.
+    """Crops of one kind that a method needs from every item of a batch.
 
-    ``count`` crops of ``seconds`` each; without ``augment`` they stay as recorded. With ``sources``
-    the method also gets what each mixture was made of (``sv.features.mixing``). With ``apart`` the
-    crops are two, and share no frame (``sv.crops.starts``).
+    There are ``count`` crops of ``seconds`` each; without ``augment`` they stay as recorded. With
+    ``sources`` the method also gets the sources of each mixture (``sv.features.mixing``). With
+    ``apart`` there are two crops, which share no frame (``sv.crops.starts``).
     """
 
     name: str
@@ -64,5 +64,5 @@ class CropGroup:
 
     @property
     def frames(self) -> int:
-        """Frames of 10 ms in a crop."""
+        """Number of frames of 10 ms in a crop."""
         return round(self.seconds * FRAMES_PER_SECOND)
