@@ -17,7 +17,7 @@ class DataConfig:
 
     crop_seconds: float = option(
         2.0,
-        "length of a crop. A longer crop tells more about the speaker; time grows in proportion",
+        "length of a crop. A longer crop shows more of the speaker; time grows in proportion",
     )
     crops: Literal["independent", "apart"] = option(
         "independent",
