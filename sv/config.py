@@ -314,7 +314,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         raise InputError(f"{where}: {_short(value)} is negative: give 0 or more")
     if hint in (int, float) and not abs(value) <= LARGEST:
         raise InputError(
-            f"{where}: {_short(value)} is no usable number; the largest is {LARGEST:g}"
+            f"{where}: {_short(value)} cannot be used; the largest number is {LARGEST:g}"
         )
     return value
 

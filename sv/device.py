@@ -37,7 +37,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         if not torch.cuda.device_count():
             reason = gpus.explain(asked=True)
-            raise InputError(f"device {name!r}: {reason}. Or use processors: --device cpu")
+            raise InputError(f"device {name!r}: {reason}. Or compute on processors: --device cpu")
         raise InputError(
             f"device {name!r}: torch sees {torch.cuda.device_count()} GPUs here; use --device cpu"
         )
@@ -49,7 +49,7 @@ def tell_of_unseen_gpus() -> None:
     """Print why torch sees no GPU, if this machine has one."""
     reason = gpus.explain(asked=False)
     if reason:
-        print(f"note: {reason}. The work goes on with processors", file=sys.stderr)
+        print(f"note: {reason}. The program now computes on processors", file=sys.stderr)
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:

@@ -56,8 +56,8 @@ def deal(items: int) -> slice | None:
     size = world_size()
     if items < size:
         raise InputError(
-            f"train.batch_size is {items}, of all {size} processes together: each needs an item at "
-            "least, so make it larger or start fewer processes"
+            f"train.batch_size is {items}, of all {size} processes together: each needs at least "
+            "one item, so make it larger or start fewer processes"
         )
     equal, more = divmod(items, size)
     _counts[:] = [equal + (number < more) for number in range(size)] if more else []
@@ -216,7 +216,7 @@ def with_plain_errors(work: Callable[[], Result]) -> Result:
             raise
         raise LostProcess(
             f"process {rank() + 1} of {world_size()} has lost the others ({told.splitlines()[0]}): "
-            "the first of them to fail says why; if none does, a machine or its network is gone, "
+            "the first one that fails says why; if none does, a machine or its network has failed, "
             "or --process-timeout is too short. Start it again to go on from the last checkpoint"
         ) from None
 

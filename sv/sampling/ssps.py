@@ -153,7 +153,7 @@ class SSPS(nn.Module):
             )
         if config.positive == "centroid" and positive_shape != (reference_dim,):
             raise InputError(
-                "ssps.positive = centroid needs positives that are embeddings: take out the "
+                "ssps.positive = centroid needs positives that are embeddings: remove the "
                 "projector, or use ssps.positive = queue"
             )
         self.config, self.seed = config, seed
