@@ -16,7 +16,8 @@ __version__ = "0.1.0"
 def load(path: "str | Path") -> "SpeakerModel":
     """Read a model directory (or a ``final.pt``): ``sv.load(DIR).embed(waveform, sample_rate)``.
 
-    Raises ``sv.errors.InputError`` for what is not a model.
+    Raises:
+        sv.errors.InputError: ``path`` is not a model.
     """
     from sv.inference.speaker_model import SpeakerModel
 

@@ -1,4 +1,4 @@
-"""Functions that all programs in ``sv.bin`` share: style of the parser, messages of errors."""
+"""Functions that all programs in ``sv.bin`` share: the parser, messages of errors, exit status."""
 
 import argparse
 import errno
@@ -37,15 +37,15 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescript
 
 
 class Parser(argparse.ArgumentParser):
-    """Say what is wrong with the command line in one line, not below a page of options."""
+    """Reports an error of the command line in one line, without a page of options."""
 
     def _print_message(self, message: str, file=None) -> None:
-        """Write as argparse does, but let a failure be seen (argparse passes over it)."""
+        """Write as argparse does, but raise if writing fails; argparse would ignore it."""
         if message:
             (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
-        """Exit with status 2."""
+        """Print ``message`` and exit with status 2."""
         self.exit(2, f"error: {message} (--help explains all options)\n")
 
 
@@ -61,8 +61,8 @@ def add_process_timeout(p: argparse.ArgumentParser) -> None:
         type=SECONDS,
         default=1800,
         metavar="SECONDS",
-        help="how long one process waits for the others before it gives up. If it is too "
-        "short, the process ends while another still reads its data; if it is too "
+        help="how long one process waits for the others before it gives up. If the time is too "
+        "short, the process ends while another still reads its data; if the time is too "
         "long, a lost process is noticed late",
     )
 
@@ -74,12 +74,12 @@ def add_settings(p: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="GROUP.KEY=VALUE",
-        help="override one setting; repeatable; wins over the file",
+        help="override one setting; repeatable; takes precedence over the file",
     )
 
 
 def describe_os_error(error: OSError) -> str:
-    """Return one sentence that names the file and the remedy."""
+    """Return a sentence about an ``OSError`` that names the file and the remedy."""
     where = f"{error.filename}: " if error.filename else ""
     return where + REMEDIES.get(error.errno, error.strerror or str(error))
 
@@ -94,12 +94,12 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
     4     the folder has a checkpoint of another training (``OtherTraining``)
     99    a signal stopped a training, and its state is saved (`sv.training.stopping`)
     130   Ctrl-C
-    141   the reader of our output has gone
+    141   the reader of our output has ended
     ====  =======================================================================================
 
-    ``InputError``, ``OSError`` and memory that runs out become one line on stderr; anything else
-    is a defect of ours and keeps its traceback. What was printed and did not arrive is a failure,
-    too.
+    ``InputError``, ``OSError`` and exhausted memory become one line on stderr. Any other exception
+    is a defect of ours and keeps its traceback. If printed output cannot be written, the program
+    fails, too.
     """
     _open_closed_stdout()
     _speak_utf8()
@@ -108,7 +108,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         status = error.status
-    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader of our output, such as `head`, has ended
         _discard_stdout()
         status = 141
     except UnwrittenOutput as error:
@@ -139,9 +139,9 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
 
 
 def _speak_utf8() -> None:
-    """Start Python again in its UTF-8 mode if it takes names of files for ASCII (LC_ALL=C).
+    """Start Python again in its UTF-8 mode if it treats names of files as ASCII (LC_ALL=C).
 
-    Lists are UTF-8 everywhere, so names that they hold could not be opened otherwise.
+    Lists are always UTF-8, so otherwise some files that they name could not be opened.
     """
     if sys.getfilesystemencoding() == "utf-8" and sys.stdout.encoding.lower() == "utf-8":
         return
@@ -151,11 +151,11 @@ def _speak_utf8() -> None:
 
 
 class UnwrittenOutput(Exception):
-    """Standard output takes nothing: it is closed, or its disk is full."""
+    """Standard output cannot be written: it is closed, or its disk is full."""
 
 
 def _with_flush(main: Callable[[list[str] | None], int | None]) -> int | None:
-    """Call ``main``; then, also where it exits by itself, bring what it printed on its way."""
+    """Call ``main``, then flush what it printed, also if ``main`` exits by itself."""
     try:
         status = main(None)
     except SystemExit:  # --help
@@ -179,10 +179,10 @@ def _flush_stdout() -> None:
 
 
 def _open_closed_stdout() -> None:
-    """Put something in the place of a standard output that is closed.
+    """Replace a closed standard output by one that fails on writing.
 
-    Python has ``None`` there, to which ``print`` says nothing without a word; and the first file
-    that a program opens would become its standard output. Writing to the stand-in fails.
+    Python sets a closed one to ``None``, and ``print`` then discards its text silently. Also, the
+    first file that a program opens would become its standard output.
     """
     if sys.stdout is not None:
         return
@@ -194,16 +194,16 @@ def _open_closed_stdout() -> None:
 
 
 def _discard_stdout() -> None:
-    """Let what is still in the buffer go nowhere, or Python would complain about it at its end."""
+    """Discard what is still in the buffer; else Python would print an error when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(status: int) -> NoReturn:
-    """Exit; at once where the failure leaves other processes behind.
+    """Exit with ``status``; after a failure with other processes, without Python's cleanup.
 
-    The threads that talk to processes which have gone may abort Python's own way out (status 134),
-    and a status that comes late is taken for that of the process which failed first. For a worker
-    that even SIGKILL has not ended, such as one that waits for a dead disk, Python would wait.
+    Threads that talk to lost processes may abort Python's cleanup (status 134). A late exit would
+    also hide which process failed first. And Python would wait for a worker that even SIGKILL has
+    not ended, such as one that waits for a dead disk.
     """
     distributed = sys.modules.get("sv.distributed")
     together = distributed is not None and distributed.world_size() > 1

@@ -1,10 +1,10 @@
 """Settings: two-level YAML becomes dataclasses, with one rule of precedence.
 
-``group.key`` on the command line (``--set``) wins over the YAML file. The file wins over the file
-that it names as ``base: FILE`` (a path relative to its own folder), and that file wins over the
-default. If a file chooses another ``name`` in a group, such as another method, that group starts
-anew: the settings of the base's method mean nothing to the new one. An unknown key is an error
-that names the nearest known key. A value of the wrong type is an error too.
+``group.key`` on the command line (``--set``) takes precedence over the YAML file. The file takes
+precedence over the file that it names as ``base: FILE`` (a path relative to its own folder), and
+that file over the default. If a file chooses another ``name`` in a group, such as another method,
+the base's settings of that group are dropped, because they belong to the base's method. An unknown
+key is an error that names the nearest known key. A value of the wrong type is an error, too.
 """
 
 import dataclasses
@@ -25,14 +25,14 @@ from sv.numbers import to_float
 from sv.text import read_text
 
 LARGEST = 2.0**32
-"""Of a number among the settings; infinity and NaN are none."""
+"""Largest number in a setting; infinity and NaN are errors."""
 
 Schema = Mapping[str, type | Mapping[str, type]]
 """Group name → dataclass, or → {value of ``name`` in the group: dataclass}."""
 
 
 def option(default: Any, help: str) -> Any:
-    """Declare a dataclass field with a default and a help text that teaches."""
+    """Declare a dataclass field with a default and a help text."""
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata={"help": help})
     return dataclasses.field(default=default, metadata={"help": help})
@@ -40,7 +40,7 @@ def option(default: Any, help: str) -> Any:
 
 @dataclasses.dataclass
 class Value:
-    """A setting as it was written, and where: a file, or ``--set``."""
+    """A setting as it was written, and its source: a file, or ``--set``."""
 
     value: Any
     source: str
@@ -54,6 +54,10 @@ def load(schema: Schema, path: str | Path | None, overrides: Sequence[str] = ())
     schema: the known groups.
     path: a YAML file of two levels, or None for defaults only.
     overrides: texts like ``optim.lr=0.0005``, applied in order after the file.
+
+    Raises
+    ------
+    InputError: a file is missing or malformed, a key is unknown, or a value has a wrong type.
     """
     written = collect(schema, path, overrides)
     return {group: _build(schema[group], written.get(group, {}), group) for group in schema}
@@ -62,7 +66,7 @@ def load(schema: Schema, path: str | Path | None, overrides: Sequence[str] = ())
 def collect(
     schema: Schema, path: str | Path | None, overrides: Sequence[str] = ()
 ) -> dict[str, dict[str, Value]]:
-    """Return ``{group: {key: value and source}}`` of all that is written somewhere."""
+    """Return ``{group: {key: value and source}}`` of all settings in a file or in ``--set``."""
     written: dict[str, dict[str, Value]] = {}
     for file, groups in reversed(_chain(Path(path))) if path is not None else []:
         _check_groups(file, groups, schema)
@@ -76,12 +80,12 @@ def collect(
 
 
 def files(path: str | Path) -> list[Path]:
-    """Return a file of settings and those it is based on, the nearest base first."""
+    """Return the path of a file of settings and of its bases, the nearest base first."""
     return [file for file, _ in _chain(Path(path))]
 
 
 def _chain(path: Path) -> list[tuple[Path, dict]]:
-    """Return the files of `files`, each with its groups; raise if they are based on each other."""
+    """Return the paths of `files`, each with its groups; raise if they are based on each other."""
     found: list[tuple[Path, dict]] = []
     while True:
         if found and not path.is_file():
@@ -112,7 +116,7 @@ def _check_groups(path: Path, raw: dict, schema: Schema) -> None:
 
 
 def _merge(written: dict[str, dict[str, Value]], group: str, values: dict[str, Value]) -> None:
-    """Put the values of one source over those of the sources before it."""
+    """Let the values of one source replace those of the sources before it."""
     known = written.get(group, {})
     if "name" in values and known.get("name", values["name"]).value != values["name"].value:
         known = {}
@@ -131,7 +135,7 @@ def save(groups: Mapping[str, Any], path: str | Path) -> None:
 
 
 def digest(settings: Mapping[str, Any]) -> str:
-    """Return 12 hexadecimal digits that differ when any setting differs."""
+    """Return 12 hexadecimal digits that differ if any setting differs."""
     text = yaml.safe_dump(dict(settings), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -195,9 +199,9 @@ def _parse_override(text: str) -> tuple[str, str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without aliases, ten lines of which can stand for a list of a billion items.
+    """YAML without aliases, because ten lines with aliases can mean a list of a billion items.
 
-    A key that is there twice is refused; plain YAML takes the last one in silence.
+    A key that occurs twice is an error; plain YAML silently takes the last one.
     """
 
     def compose_node(self, parent, index):
@@ -215,10 +219,10 @@ class _Loader(yaml.SafeLoader):
 
 
 def _plain_numbers() -> dict:
-    """Return PyYAML's rules for plain words, less its odd numbers.
+    """Return PyYAML's rules for plain words, without its unusual numbers.
 
-    To YAML 1.1, ``1_0.5`` is 10.5, ``1:30`` is 90 and ``010`` is 8. Nobody means that in a file of
-    settings: these are text here, which no setting of a number takes.
+    In YAML 1.1, ``1_0.5`` is 10.5, ``1:30`` is 90 and ``010`` is 8. Nobody means that in a file of
+    settings. Here they are text, which is an error in a setting that is a number.
     """
     odd = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
     rules = {
@@ -237,7 +241,7 @@ _Loader.yaml_implicit_resolvers = _plain_numbers()
 
 
 def _parse_yaml(text: str) -> Any:
-    """Return the value of a YAML text; raise ``ValueError`` for whatever is wrong with it."""
+    """Return the value of a YAML text; raise ``ValueError`` if it is malformed."""
     try:
         loader = _Loader(text)
     except yaml.YAMLError as error:  # a character that no text has
@@ -245,7 +249,7 @@ def _parse_yaml(text: str) -> Any:
     try:
         return loader.get_single_data()
     except (yaml.YAMLError, RecursionError, ArithmeticError, LookupError, TypeError) as error:
-        # The last three: tags such as !!int on something that is none.
+        # A tag such as !!int on a value that is no integer raises the last three.
         raise ValueError(str(error)) from error
     finally:
         loader.dispose()
@@ -283,7 +287,7 @@ def _build(kinds: type | Mapping[str, type], written: dict[str, Value], group: s
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:
-    """Check ``value`` against a type hint; an int may stand for a float, nothing else bends."""
+    """Check ``value`` against a type hint; the only conversion is from an int to a float."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (UnionType, typing.Union):
         if value is None and NoneType in arguments:
@@ -310,7 +314,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         raise InputError(f"{where}: {_short(value)} is negative: give 0 or more")
     if hint in (int, float) and not abs(value) <= LARGEST:
         raise InputError(
-            f"{where}: {_short(value)} is no usable number; the largest is {LARGEST:g}"
+            f"{where}: {_short(value)} cannot be used; the largest number is {LARGEST:g}"
         )
     return value
 

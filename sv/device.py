@@ -1,4 +1,4 @@
-"""Chooses the device and the arithmetic by what the machine has and by checks of their results."""
+"""Chooses the device and the arithmetic from the hardware and from checks of the results."""
 
 import os
 import platform
@@ -18,7 +18,10 @@ Precision = Literal["auto", "float32", "bfloat16"]
 def choose_device(name: str = "auto") -> torch.device:
     """Return the device called ``name``; ``auto`` takes a GPU if there is one.
 
-    Says so, once, if torch sees no GPU on a machine that has one.
+    If torch sees no GPU on a machine that has one, a note is printed once.
+
+    Raises:
+        InputError: the name is unknown, or torch does not see this GPU.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -34,7 +37,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         if not torch.cuda.device_count():
             reason = gpus.explain(asked=True)
-            raise InputError(f"device {name!r}: {reason}. Or use processors: --device cpu")
+            raise InputError(f"device {name!r}: {reason}. Or compute on processors: --device cpu")
         raise InputError(
             f"device {name!r}: torch sees {torch.cuda.device_count()} GPUs here; use --device cpu"
         )
@@ -43,17 +46,17 @@ def choose_device(name: str = "auto") -> torch.device:
 
 @lru_cache(maxsize=1)
 def tell_of_unseen_gpus() -> None:
-    """Say why torch sees no GPU, if this machine has one."""
+    """Print why torch sees no GPU, if this machine has one."""
     reason = gpus.explain(asked=False)
     if reason:
-        print(f"note: {reason}. The work goes on with processors", file=sys.stderr)
+        print(f"note: {reason}. The program now computes on processors", file=sys.stderr)
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
     """Return the type for autocast, or None for plain float32.
 
-    ``auto`` takes bfloat16 where the hardware computes in it: GPUs since Ampere, processors
-    with AVX512-BF16 or AMX. Elsewhere bfloat16 is emulated and slower than float32.
+    ``auto`` takes bfloat16 if the hardware computes in it: GPUs since Ampere, processors with
+    AVX512-BF16 or AMX. On other hardware bfloat16 is emulated, and slower than float32.
     """
     if precision == "float32":
         return None
@@ -69,17 +72,17 @@ def _has_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> torch.autocast:
-    """Return a context that computes in ``dtype``, as ``autocast_dtype`` gives it; None: as is."""
+    """Return a context that computes in ``dtype`` (see ``autocast_dtype``); None: no change."""
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
 
 
 def tune_float32_products() -> str:
-    """Let float32 matrix products on AMD processors run through oneDNN, if it is as exact.
+    """Use oneDNN for float32 matrix products on AMD processors if it is exact enough.
 
-    ``torch.set_float32_matmul_precision("medium")`` means oneDNN's float32 kernels there, twice
-    as fast as MKL's, but truncated bfloat16 products on Intel with AMX. Products are compared with
-    float64 before the setting is kept; nothing is timed, so that a training which resumes decides
-    the same. Returns the setting.
+    ``torch.set_float32_matmul_precision("medium")`` selects oneDNN's float32 kernels on AMD, which
+    are twice as fast as MKL's. On Intel with AMX it selects products in truncated bfloat16. So
+    products are compared with float64 before the setting is kept. Nothing is timed, so a training
+    that resumes makes the same choice. Returns the setting.
     """
     torch.set_float32_matmul_precision("highest")
     if "AuthenticAMD" not in _cpuinfo():
@@ -104,7 +107,7 @@ def _cpuinfo() -> str:
 
 
 def describe_hardware(device: torch.device) -> str:
-    """Return one line for tables of results, such as ``2 × AMD EPYC`` or ``NVIDIA H100``."""
+    """Return the hardware for tables of results, such as ``2 × AMD EPYC`` or ``NVIDIA H100``."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     models = [line for line in _cpuinfo().splitlines() if line.startswith("model name")]

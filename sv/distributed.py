@@ -1,13 +1,14 @@
-"""Several processes, one for each device: what losses and statistics need from the others.
+"""Several processes, one for each device: exchange of tensors for losses and statistics.
 
-Convention: every process computes its loss as a mean over its own items. If other items matter, it
-compares them with the joined embeddings. Gradients of the weights are averaged over processes, as
-in DistributedDataParallel. The result is the loss and the gradients of one process with the joined
-batch. If the batch size is no multiple of the number of processes (`deal`), some processes have
-one item more than others. So every mean over processes counts a process by its items.
+Convention: every process computes its loss as a mean over its own items. If the loss needs other
+items, the process compares its own with the joined embeddings of all processes. Gradients of the
+weights are averaged over processes, as in DistributedDataParallel. The result is the loss and the
+gradients of one process with the joined batch. If the batch size is no multiple of the number of
+processes (`deal`), some processes have one item more than others. So every mean over processes
+weights a process by its number of items.
 
-torchrun or `utils/processes` starts the processes. They set the number of processes in the
-environment (RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).
+torchrun or `utils/processes` starts the processes, and describes them in the environment (RANK,
+WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).
 """
 
 import os
@@ -26,7 +27,7 @@ from sv.errors import InputError, LostProcess
 Result = TypeVar("Result")
 
 BUCKET = 1 << 22
-"""Numbers of gradients that are averaged at once: 16 MB in float32."""
+"""Number of gradient values that are averaged at once: 16 MB in float32."""
 
 
 def world_size() -> int:
@@ -40,14 +41,14 @@ def rank() -> int:
 
 
 _counts: list[int] = []
-"""Items of a batch in each process, as `deal` shared them out; empty if all have as many."""
+"""Items of a batch in each process, as `deal` divided them; empty if all have the same number."""
 
 
 def deal(items: int) -> slice | None:
-    """Share out batches of ``items`` from now on; return those of this process, None for all.
+    """Divide batches of ``items`` among processes from now on; return this process's; None: all.
 
-    Shares are as equal as can be: of 650 items four processes get 163, 163, 162 and 162. `gather`,
-    `own_rows` and the means over processes reckon with it.
+    Shares are as equal as possible: of 650 items four processes get 163, 163, 162 and 162.
+    `gather`, `own_rows` and the means over processes take the shares into account.
 
     Raises:
         InputError: there are fewer items than processes.
@@ -55,8 +56,8 @@ def deal(items: int) -> slice | None:
     size = world_size()
     if items < size:
         raise InputError(
-            f"train.batch_size is {items}, of all {size} processes together: each needs an item at "
-            "least, so make it larger or start fewer processes"
+            f"train.batch_size is {items}, of all {size} processes together: each needs at least "
+            "one item, so make it larger or start fewer processes"
         )
     equal, more = divmod(items, size)
     _counts[:] = [equal + (number < more) for number in range(size)] if more else []
@@ -69,10 +70,13 @@ def relative_share() -> float:
 
 
 def own_rows(count: int) -> slice | None:
-    """Return which rows of a joined tensor are this process's, if it has ``count`` of them.
+    """Return the rows of a joined tensor that belong to this process, which has ``count`` of them.
 
-    Each process has as many rows for an item of its share. None in one process: the ``anchors``
-    argument of `sv.losses.nt_xent` and others.
+    All items have the same number of rows. The result is None if there is one process. It is the
+    ``anchors`` argument of `sv.losses.nt_xent` and others.
+
+    Raises:
+        ValueError: ``count`` is not a multiple of the items of this process.
     """
     if world_size() == 1:
         return None
@@ -88,16 +92,16 @@ def own_rows(count: int) -> slice | None:
 def gather(x: Tensor) -> Tensor:
     """Return the rows of all processes, (processes · N, …), in the order of their numbers.
 
-    x: (N, …), the same N everywhere unless `deal` could not share out equally. The gradient that
-    arrives here from all processes is summed and each process gets its rows of it, so a loss that
-    is computed from the joined rows in every process counts as many times as there are processes;
-    averaging the gradients undoes that.
+    x: (N, …), with the same N in all processes unless `deal` made unequal shares. In the backward
+    pass the gradients of all processes are summed, and each process gets its own rows of the sum.
+    So a loss that every process computes from the joined rows counts once for each process;
+    averaging the gradients corrects that.
     """
     return x if world_size() == 1 else _Gather.apply(x)
 
 
 def elsewhere(x: Tensor) -> Tensor:
-    """Return the rows of all processes but this one, as `gather` does: none in one process."""
+    """Return the rows of all other processes, as `gather` does; no rows if there is one process."""
     if world_size() == 1:
         return x[:0]
     own, joined = own_rows(len(x)), gather(x)
@@ -105,10 +109,10 @@ def elsewhere(x: Tensor) -> Tensor:
 
 
 def factor_of_mean(count: Tensor) -> Tensor:
-    """Return by what to multiply a mean over ``count`` things of this process.
+    """Return the factor for a mean over ``count`` elements of this process.
 
-    The mean over processes of what comes out is the mean over the things of all of them. Means over
-    items need it not; it is for things of which an item has sometimes more and sometimes fewer.
+    The mean over processes of these products is the mean over the elements of all processes. A mean
+    over items needs no factor. Use it if the number of elements differs between items.
     """
     own = count / relative_share()
     return own / all_reduce_mean(own)
@@ -116,21 +120,21 @@ def factor_of_mean(count: Tensor) -> Tensor:
 
 @torch.no_grad()
 def to_first(x: Tensor) -> Tensor | None:
-    """Return the rows of all processes in the first of them, None in the others.
+    """Return the rows of all processes in the first process, None in the others.
 
-    x: (N, …) in the memory of the processor, of any N in each.
+    x: (N, …) in the memory of the processor; N may differ between processes.
     """
     if world_size() == 1:
         return x
     counts = _lengths(x)
-    padded = _padded(x, max(counts))  # all must be of one size
+    padded = _padded(x, max(counts))  # all must have the same size
     parts = [torch.empty_like(padded) for _ in counts] if is_first() else None
     dist.gather(padded, parts)
     return None if parts is None else torch.cat([p[:n] for p, n in zip(parts, counts, strict=True)])
 
 
 def all_reduce_mean(x: Tensor) -> Tensor:
-    """Return the mean over processes, without gradient; ``x`` is left as it is."""
+    """Return the mean over processes, without gradient; ``x`` does not change."""
     if world_size() == 1:
         return x.detach()
     total = x.detach() * relative_share()
@@ -139,7 +143,7 @@ def all_reduce_mean(x: Tensor) -> Tensor:
 
 
 def mean_of_stacked(x: Tensor) -> Tensor:
-    """Return the mean over processes of what they all know: (processes, …) in their order."""
+    """Return the mean over processes of ``x`` (processes, …), which has one entry for each."""
     if not _counts:
         return x.mean(dim=0)
     shares = torch.tensor(_counts, dtype=x.dtype, device=x.device) / sum(_counts)
@@ -147,14 +151,14 @@ def mean_of_stacked(x: Tensor) -> Tensor:
 
 
 def highest(x: Tensor) -> Tensor:
-    """Overwrite ``x`` with the largest of its values in any process and return it."""
+    """Overwrite ``x`` with its elementwise maximum over all processes, and return it."""
     if world_size() > 1:
         dist.all_reduce(x, dist.ReduceOp.MAX)
     return x
 
 
 def broadcast(x: Tensor, source: int = 0) -> Tensor:
-    """Overwrite ``x`` with that of process ``source`` and return it."""
+    """Overwrite ``x`` with the ``x`` of process ``source``, and return it."""
     if world_size() > 1:
         dist.broadcast(x.detach(), source)
     return x
@@ -163,17 +167,17 @@ def broadcast(x: Tensor, source: int = 0) -> Tensor:
 def start(device: str, timeout: float) -> torch.device:
     """Join the other processes, if there are any; return this one's device.
 
-    Tensors of processors travel by gloo, those of GPUs by nccl.
+    gloo exchanges tensors of processors, nccl those of GPUs.
 
     Parameters
     ----------
     device: as for `choose_device`; ``auto`` gives each process of a machine a GPU of its own.
-    timeout: seconds after which a process that waits for another gives up.
+    timeout: seconds that a process waits for another before it gives up.
 
     Raises
     ------
-    InputError: there are fewer GPUs than processes of this machine.
-    LostProcess: the others did not come in time.
+    InputError: this machine has fewer GPUs than processes.
+    LostProcess: the others did not join in time.
     """
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return choose_device(device)
@@ -197,10 +201,10 @@ def start(device: str, timeout: float) -> torch.device:
 
 
 def with_plain_errors(work: Callable[[], Result]) -> Result:
-    """Return ``work()``; what fails because another process has gone becomes a plain sentence.
+    """Return ``work()``; if it fails because another process has ended, raise a plain sentence.
 
     Raises:
-        LostProcess: says that, and where to look.
+        LostProcess: another process has ended; the message says where to look.
     """
     try:
         return work()
@@ -212,7 +216,7 @@ def with_plain_errors(work: Callable[[], Result]) -> Result:
             raise
         raise LostProcess(
             f"process {rank() + 1} of {world_size()} has lost the others ({told.splitlines()[0]}): "
-            "the first of them to fail says why; if none does, a machine or its network is gone, "
+            "the first one that fails says why; if none does, a machine or its network has failed, "
             "or --process-timeout is too short. Start it again to go on from the last checkpoint"
         ) from None
 
@@ -242,12 +246,12 @@ def any_of(flag: bool) -> bool:
 
 
 def from_first(flag: bool) -> bool:
-    """Return the ``flag`` of the first process, so that all decide alike."""
+    """Return the ``flag`` of the first process, so that all decide the same."""
     return bool(broadcast(torch.tensor(int(flag))))
 
 
 def mean_of(figures: dict[str, Tensor | float]) -> dict[str, float]:
-    """Return the means over processes of figures that all of them have."""
+    """Return the means over processes of figures that all processes have."""
     names = sorted(figures)
     values = torch.tensor([float(figures[name]) for name in names], dtype=torch.float64)
     means = dict(zip(names, all_reduce_mean(values).tolist(), strict=True))
@@ -314,7 +318,7 @@ def _padded(x: Tensor, length: int) -> Tensor:
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
-        # Not from `_counts`: some rows are not of items but one a process.
+        # Not from `_counts`: some tensors have one row for each process, not rows of items.
         counts = _lengths(x) if _counts else [len(x)] * world_size()
         longest, first = max(counts), sum(counts[: rank()])
         ctx.rows = slice(first, first + len(x))

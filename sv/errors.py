@@ -2,10 +2,10 @@
 
 
 class InputError(Exception):
-    """Something given to the program cannot be used.
+    """A file or an option cannot be used.
 
-    The message is a plain sentence for the user: it names the file (or option), says what is
-    wrong with it, and what to do. Programs print it without a traceback and exit with ``status``.
+    The message is a plain sentence for the user: it names the file or option, and says what is
+    wrong and what to do. Programs print it without a traceback and exit with ``status``.
     """
 
     status = 2
@@ -34,11 +34,11 @@ class Missing(AudioError):
 
 
 class Truncated(AudioError):
-    """The file ends before its header says so."""
+    """The file ends before the end that its header states."""
 
 
 class WrongHeader(AudioError):
-    """The header contradicts what the file holds."""
+    """The header contradicts the contents of the file."""
 
 
 class Cancelling(AudioError):
@@ -46,15 +46,15 @@ class Cancelling(AudioError):
 
 
 class LostProcess(OSError):
-    """Another of several processes has gone, so that this one cannot go on.
+    """Another process has ended, so this one cannot go on.
 
-    Nothing is wrong with the input, so the exit status is 1, as of any failure of the system.
+    Nothing is wrong with the input, so the exit status is 1, as for any failure of the system.
     """
 
 
 class LostWorker(LostProcess):
-    """A worker process of this one has gone, or does not answer."""
+    """A worker of this process has ended, or does not answer."""
 
 
 class OutOfMemory(OSError):
-    """Memory has run out; the message says which, and what to lower."""
+    """Memory has run out; the message says which memory, and what to lower."""

@@ -14,10 +14,10 @@ def atomic_write(
 ) -> Iterator[IO]:
     """Open a temporary neighbour of ``path``; rename it to ``path`` only if the block succeeds.
 
-    On any exception (a full disk, Ctrl-C) the temporary file is removed and an older ``path``
-    stays as it was. Parent folders are created. Text is UTF-8 with ``\\n`` line ends. With
-    ``former``, the new file is on the disk itself before the old one moves to that name: even a
-    power cut leaves one of the two whole. A stream (``is_stream``) is written to as it is.
+    On any exception (a full disk, Ctrl-C) the temporary file is removed, and an older ``path``
+    stays as it was. Parent folders are created. Text is UTF-8 with ``\\n`` line ends. If ``former``
+    is given, the old file gets that name after the new one has been flushed to the disk; so even
+    after a power cut one of the two is complete. A stream (``is_stream``) is written directly.
     """
     path = Path(path)
     if is_stream(path):
@@ -37,7 +37,7 @@ def atomic_write(
         temporary.replace(path)
     except BaseException as error:
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a failed write does not say of which file
+            error.filename = str(path)  # the error of a failed write does not name the file
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
@@ -48,9 +48,9 @@ def _open_to_write(path: Path, mode: str) -> IO:
 
 
 def is_stream(path: str | os.PathLike) -> bool:
-    """Tell whether a path is a device or a pipe, such as ``/dev/stdout``, whatever is behind it.
+    """Tell whether a path is a device or a pipe, such as ``/dev/stdout``.
 
-    Another file must not take its place: root would lose ``/dev/null``.
+    Such a path must not be replaced by a file: root would lose ``/dev/null``.
     """
     path = Path(path)
     folder = path.parent.resolve()
@@ -60,14 +60,14 @@ def is_stream(path: str | os.PathLike) -> bool:
 
 
 def utf8(path: str | os.PathLike) -> bytes:
-    """Return the bytes of a path whose letters are UTF-8, whatever the locale is."""
+    """Return the bytes of a path in UTF-8, whatever the locale is."""
     return os.fsdecode(path).encode("utf-8", "surrogateescape")
 
 
 def shown(path: str | os.PathLike) -> str:
-    r"""Return a path for messages, lists and ids, where no line break and only UTF-8 may stand.
+    r"""Return a path for messages, lists and ids: UTF-8 without line breaks.
 
-    Other bytes are escaped, such as ``\xe9``.
+    Other bytes are escaped, for example as ``\xe9``.
     """
     text = utf8(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -88,7 +88,7 @@ def sha256(path: str | os.PathLike, digits: int = 12) -> str:
 
 
 def is_folder(entry: os.DirEntry) -> bool:
-    """Tell whether an entry is a folder or a link to one; a link to itself is none."""
+    """Tell whether an entry is a folder or a link to one; false for a link to itself."""
     try:
         return entry.is_dir()
     except OSError:

@@ -1,7 +1,7 @@
 """Locks that allow one run at a time on the same results and end with the process that holds them.
 
-The kernel holds the lock; the existence of the file means nothing. So nothing must be removed
-after ``kill -9`` or a power cut. The file only says who holds the lock, and it stays.
+The kernel holds the lock; the existence of the file means nothing. So no file has to be removed
+after ``kill -9`` or a power cut. The file only says who holds the lock, and it is never removed.
 """
 
 import contextlib
@@ -22,17 +22,18 @@ _HELD = (errno.EACCES, errno.EAGAIN)
 
 
 def take(handle: int, path: Path, what: str, *, inherited: bool) -> None:
-    """Lock the open file ``handle`` (its number), whose name is ``path``, and sign it.
+    """Lock the open file ``handle`` (its number), whose name is ``path``; write who holds it.
 
     Stages use a lock of the open file: jobs of a killed stage script still write, so they must keep
     its lock. A training uses a lock of its process: its readers may live some seconds longer, and
     they must not keep the next training from starting.
 
-    inherited: the lock belongs to the open file: processes that were started with it hold it too,
-    and it ends with the last of them. Else it belongs to this process alone and no child keeps it.
+    inherited: true: the lock belongs to the open file, so processes that inherit the file hold it,
+    too, and it ends with the last of them. False: it belongs to this process alone, and no child
+    keeps it.
 
     Raises:
-        InputError: another run holds it; ``what`` names its work in the sentence.
+        InputError: another run holds the lock; ``what`` names its work in the message.
     """
     try:
         (fcntl.flock if inherited else fcntl.lockf)(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,14 +52,14 @@ def take(handle: int, path: Path, what: str, *, inherited: bool) -> None:
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike, what: str) -> Iterator[None]:
-    """Hold the lock ``path`` for the block, by this process alone.
+    """Hold the lock ``path`` during the block, for this process alone.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds the lock.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A handle of its own: workers that are forked meanwhile and outlive us must not keep the lock.
+    # A separate handle: workers that are forked now and outlive us must not keep the lock.
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         take(handle, path, what, inherited=False)

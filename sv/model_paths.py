@@ -1,4 +1,4 @@
-"""Checks of the path to a model, with a message for every path that leads to something else.
+"""Checks of the path to a model, with a message for each kind of wrong path.
 
 A model is a folder that ``sv package`` wrote, or a file of weights: ``final.pt`` of an experiment,
 or one of its ``checkpoints``.
@@ -10,7 +10,7 @@ from sv.errors import InputError
 
 EITHER = "give a model directory (`sv package` writes one), or the final.pt of an experiment"
 _FILE = "give the final.pt of an experiment, or one of its checkpoints/epoch_NNNN.pt"
-_OTHER_FILES = {  # by ending, what is given in the place of a checkpoint
+_OTHER_FILES = {  # ending of a file that is given instead of a checkpoint -> message
     ".safetensors": "it holds the weights of a model directory: give that folder",
     ".onnx": f"it is an exported graph: {EITHER}",
     ".ts": f"it is an exported graph: {EITHER}",

@@ -1,7 +1,7 @@
-"""Numbers that people write in options, settings and text files: the one place that checks them.
+"""Checks the numbers that people write in options, settings and text files.
 
-Python's own ``int`` and ``float`` accept more than people mean: they read ``1_0.5`` as 10.5, they
-take ``nan`` for a number, and they accept digits of any script.
+Python's own ``int`` and ``float`` accept too much: they read ``1_0.5`` as 10.5, they accept
+``nan``, and they accept digits of any script.
 """
 
 import argparse
@@ -16,11 +16,11 @@ _WHOLE = re.compile(r"[+-]?[0-9]+")
 _REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 DIGITS = 18
-"""Of a whole number: what fits into 64 bits."""
+"""Most digits of a whole number; such a number fits into 64 bits."""
 
 
 def to_int(text: str) -> int:
-    """Return the whole number that ``text`` writes; ``ValueError`` if it writes none."""
+    """Return the whole number in ``text``; raise ``ValueError`` if there is none."""
     text = text.strip()
     if not _WHOLE.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is no whole number")
@@ -30,9 +30,9 @@ def to_int(text: str) -> int:
 
 
 def to_float(text: str, infinite: bool = False) -> float:
-    """Return the number that ``text`` writes; ``ValueError`` if it writes none, or NaN.
+    """Return the number in ``text``; raise ``ValueError`` if there is none, or if it is NaN.
 
-    ``infinite``: take inf and -inf, which are log-likelihood ratios of certainty.
+    ``infinite``: accept inf and -inf, which a log-likelihood ratio may be.
     """
     text = text.strip()
     if infinite and _INFINITE.fullmatch(text):
@@ -47,10 +47,10 @@ def to_float(text: str, infinite: bool = False) -> float:
 
 @dataclass(frozen=True)
 class Number:
-    """The numbers that an option takes; as ``type`` of argparse it reads and checks them.
+    """The range of numbers of an option; as ``type`` of argparse it reads and checks a number.
 
-    ``low``, ``high``: the ends of the range, which belong to it unless ``above`` or ``below`` says
-    that they do not; ``whole``: whole numbers only.
+    ``low``, ``high``: the ends of the range. ``above``: exclude ``low``; ``below``: exclude
+    ``high``. ``whole``: whole numbers only.
     """
 
     low: float = -1e9
@@ -60,13 +60,13 @@ class Number:
     whole: bool = False
 
     def holds(self, value: float) -> bool:
-        """Tell whether ``value`` is such a number; NaN never is."""
+        """Tell whether ``value`` is in the range; NaN never is."""
         over = value > self.low if self.above else value >= self.low
         under = value < self.high if self.below else value <= self.high
         return bool(over and under and (not self.whole or value == int(value)))
 
     def check(self, value: float, what: str) -> float:
-        """Return ``value``; raise ``InputError`` that calls it ``what`` if it is none of these."""
+        """Return ``value``; raise ``InputError`` that names it ``what`` if it is out of range."""
         if not isinstance(value, Real):
             raise InputError(f"{what}: {str(value)[:40]!r} is no number: give {self}")
         if not self.holds(value):
@@ -84,7 +84,7 @@ class Number:
         return value
 
     def __str__(self) -> str:
-        """Return what the numbers are, in words."""
+        """Return the range in words."""
         kind = "a whole number" if self.whole else "a number"
         low = f"above {self.low:,.12g} and" if self.above else f"from {self.low:,.12g}"
         high = "below" if self.below else "up to" if self.above else "to"
@@ -92,7 +92,7 @@ class Number:
 
 
 def whole(low: int = 0, high: int = 10**9) -> Number:
-    """Return the whole numbers from ``low`` to ``high``."""
+    """Return the range of whole numbers from ``low`` to ``high``, both included."""
     return Number(low, high, whole=True)
 
 

@@ -26,7 +26,7 @@ class _LogBar(tqdm):
         self.fp.flush()
 
     def close(self) -> None:
-        """Say where the work ended; tqdm's own ``close`` would move the cursor."""
+        """Write a last line with the progress; tqdm's own ``close`` would move the cursor."""
         if not self.disable:
             self.disable = True
             self._decr_instances(self)
@@ -41,10 +41,10 @@ def progress(
     desc: str,
     unit: str,
 ):
-    """Wrap ``iterable`` (or, with ``total`` alone, return a bar to ``update``) to show progress.
+    """Wrap ``iterable`` to show progress; with ``total`` alone, return a bar to ``update``.
 
-    On a terminal this is an ordinary tqdm bar; otherwise a line a minute on stderr, or every
-    ``SV_PROGRESS_SECONDS`` seconds. Both show the time left. ``initial`` counts work that an
+    On a terminal this is an ordinary tqdm bar. Otherwise a line goes to stderr each minute, or
+    every ``SV_PROGRESS_SECONDS`` seconds. Both show the time left. ``initial``: work that an
     earlier run has done.
     """
     common = {"iterable": iterable, "total": total, "initial": initial, "desc": desc, "unit": unit}
@@ -60,5 +60,5 @@ def progress(
 
 
 def silent(iterable: Iterable | None = None, **options):
-    """Do as ``progress``, and show nothing: for processes beside the one that shows it."""
+    """Do what ``progress`` does, but show nothing: for processes other than the first."""
     return tqdm(iterable, disable=True, **options)

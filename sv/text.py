@@ -1,10 +1,10 @@
-"""Text files of any origin: the one place that knows how they differ, for all readers of text.
+"""Reads text files of any origin; all readers of text use this module.
 
 Harmless differences are removed: a byte order mark, Windows line ends, empty lines at the end.
-Text that would be read wrongly is refused, and the message names the cause: UTF-16 and UTF-32,
-compressed files, line ends of old Macs, bytes that are not UTF-8.
+Text that would be read wrongly is an error that names the cause: UTF-16 and UTF-32, compressed
+files, line ends of old Macs, bytes that are not UTF-8.
 
-This module imports only the standard library, so the validators start at once, on any Python.
+This module imports only the standard library. So the validators start at once, on any Python.
 """
 
 import os
@@ -49,10 +49,10 @@ def read_lines(
     """Return the lines without their ends and without ``blanks`` at their ends.
 
     Line ``i`` of the file is item ``i - 1``; empty lines at the end of the file are left out. In
-    tables whose last cell may be empty a tab is no blank: give ``blanks=" "``.
+    tables whose last cell may be empty, a tab must stay: give ``blanks=" "``.
 
     Raises:
-        InputError: see ``read_text``; or nothing but blanks is in the file.
+        InputError: see ``read_text``; or the file has nothing but blanks.
     """
     lines = [line.rstrip(blanks) for line in read_text(path, missing).split("\n")]
     while lines and not lines[-1]:
@@ -67,25 +67,28 @@ def blocks(
 ) -> Iterator[tuple[int, bytes]]:
     """Yield (number of the first line, whole lines) of a file, ``size`` bytes or more at a time.
 
-    The lines are UTF-8, end in ``\\n``, and have no empty line at the end. For files of millions of
-    lines, which nobody wants to hold in memory twice.
+    The lines are UTF-8, end in ``\\n``, and have no empty line at the end. Use it for files of
+    millions of lines, to save memory.
+
+    Raises:
+        InputError: see ``read_text``.
     """
     number, size = 1, size or BLOCK_BYTES
     with open_binary(path, missing) as handle:
         while raw := handle.read(size) + handle.readline():
             block = clean(raw, path, number)
-            # A copy of megabytes only if there is something to take away or to add.
+            # Copy these megabytes only if something must be removed or added.
             if block[-1:] != b"\n" or block[-2:-1].isspace():
                 block = block.rstrip() + b"\n"
             if block != b"\n":
                 yield number, block
-            if len(raw) < size:  # the last one: nobody asks for the next number
+            if len(raw) < size:  # the last block: the next number is not needed
                 return
             number += raw.count(b"\n")
 
 
 def open_binary(path: str | os.PathLike, missing: str = MISSING):
-    """Open a file of bytes to read; what is not there is an ``InputError``."""
+    """Open a file to read bytes; raise ``InputError`` if it is missing or a folder."""
     try:
         return Path(path).open("rb")
     except FileNotFoundError:
@@ -95,16 +98,19 @@ def open_binary(path: str | os.PathLike, missing: str = MISSING):
 
 
 def clean(data: bytes, path: str | os.PathLike, number: int = 1) -> bytes:
-    """Return whole lines as UTF-8 with ``\\n`` as line end; ``number`` is that of the first line.
+    """Return whole lines as UTF-8 with ``\\n`` as line end; ``number``: that of the first line.
 
-    The common case, plain ASCII with ``\\n``, costs four searches that run as fast as memory.
+    In the usual case, plain ASCII with ``\\n``, four searches run at the speed of memory.
+
+    Raises:
+        InputError: the text would be read wrongly; see the module.
     """
     if number == 1:
         _refuse_encodings(data, path)
     if b"\0" in data:
         _refuse_zeros(data, path, number)
     if not data.isascii():
-        if MARK in data:  # also where files with a mark have been joined
+        if MARK in data:  # not only at the start: files with a mark may have been joined
             data = data.removeprefix(MARK).replace(b"\n" + MARK, b"\n")
         _refuse_other_bytes(data, path, number)
     return _line_ends(data, path, number) if b"\r" in data else data
@@ -127,7 +133,7 @@ def _refuse_wide(path: str | os.PathLike, name: str) -> None:
 
 
 def _refuse_zeros(data: bytes, path: str | os.PathLike, number: int) -> None:
-    """Tell text of two or four bytes a letter, most of which are zero, from binary data."""
+    """Raise for zero bytes; the message names UTF-16 or UTF-32 if most letters have zero bytes."""
     start = data[:4096].rstrip(b"\0")
     line = number + data[: data.index(0)].count(b"\n")
     if 0 not in data.rstrip(b"\0\n") and data.endswith(b"\0\0\0\0"):
@@ -160,7 +166,7 @@ def _refuse_other_bytes(data: bytes, path: str | os.PathLike, number: int) -> No
 
 
 def _line_ends(data: bytes, path: str | os.PathLike, number: int) -> bytes:
-    while b"\r\n" in data:  # more than once: tools for line ends have been used twice
+    while b"\r\n" in data:  # repeated, because tools for line ends may have been used twice
         data = data.replace(b"\r\n", b"\n")
     data = data.rstrip(b"\r")  # a last line without line feed
     if b"\r" in data:

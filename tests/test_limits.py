@@ -25,8 +25,8 @@ from sv.report import embedding_map
 
 FRAME_MS = 1000 * frame_sizes(16000)[0] / 16000
 LIMITS = [
-    ("docs/use_a_model.md", r"any length from ([\d.]+) ms on", FRAME_MS),
-    ("docs/use_a_model.md", r"\(below\s([\d.]+) s there is no voice", speaker_model.MIN_SECONDS),
+    ("docs/use_a_model.md", r"any length\sfrom ([\d.]+) ms on", FRAME_MS),
+    ("docs/use_a_model.md", r"itself refuses less than ([\d.]+) s", speaker_model.MIN_SECONDS),
     ("docs/use_a_model.md", r"default opset (\d+) ", export.OPSET),
     ("docs/use_a_model.md", r"runs in onnxruntime ([\d.]+) and", float(export.OPSETS[18])),
     ("docs/use_a_model.md", r"`--opset` 19, 20 and 21 need ([\d.]+),", float(export.OPSETS[19])),
@@ -38,7 +38,7 @@ LIMITS = [
     ("docs/decisions.md", r"differs by more than ([\de-]+) is not written", export.TOLERANCE),
     ("docs/scaling.md", r"at most (\d+) bytes", ids.MAX_ID),
     ("docs/add_a_corpus.md", r"more than ([\d.]+) % of them stop", 100 * problems.MAX_BAD),
-    ("sv/audio/problems.py", r"More than\s([\d.]+) % of them means", 100 * problems.MAX_BAD),
+    ("sv/audio/problems.py", r"If more than ([\d.]+) % of them", 100 * problems.MAX_BAD),
     ("sv/audio/problems.py", r"one frame of ([\d.]+) ms \(", 1000 * problems.FRAME_SECONDS),
     ("sv/data/audio_headers.py", r"one frame of ([\d.]+) ms", 1000 * audio_headers.FRAME_SECONDS),
     ("sv/inference/export.py", r"from one frame of ([\d.]+) ms on", FRAME_MS),
@@ -46,7 +46,7 @@ LIMITS = [
     ("sv/bin/export.py", r"any length from ([\d.]+) ms on", FRAME_MS),
     ("sv/bin/make_banks.py", r"decays of ([\d.]+) s", banks.ROOM_SECONDS),
     ("sv/bin/map_embeddings.py", r"up to ([\d,]+) utterances", embedding_map.TSNE_LIMIT),
-    ("sv/cluster/start.py", r"up to k = (\d+)\.", start.ROUNDS),
+    ("sv/cluster/start.py", r"Up to k = (\d+) this", start.ROUNDS),
     ("sv/inference/speaker_model.py", r"``MIN_SECONDS`` \(([\d.]+) s\)", speaker_model.MIN_SECONDS),
     ("sv/features/filterbank.py", r"are below ([\de-]+) for signals", TOLERANCE),
     ("sv/features/filterbank.py", r"they are below ([\d.]+), and each", TONE_TOLERANCE),

@@ -4,15 +4,16 @@
 #   . in_processes.sh
 #   in_processes sv.bin.train "$exp" train
 #   "${launch[@]}" "${job[@]}" --config "$config" ...
-# adds to `launch` the GPUs of a machine and sets the array `job` to what follows it up to the
-# module's own options, and first_log to the log, <folder>/log/<name>.log or, of several machines,
-# that of the first. Machines find each other through a file in the folder. If GPUs were asked for,
-# the module gets `--device cuda` (also in the array `device`) and refuses to work without them.
+# adds to `launch` the GPUs of a machine. It sets the array `job` to the words after it, up to the
+# module's own options. It sets first_log to the log, <folder>/log/<name>.log, or to that of the
+# first machine if there are several. Machines find each other through a file in the folder. If
+# ngpu is above 0, the module gets `--device cuda` (also in the array `device`), and fails without
+# GPUs.
 
 # shellcheck disable=SC2034,SC2154 # the script sets ngpu, nnodes and processes, and uses the rest
 in_processes() { # module, folder, name of the log
   local count=${processes:-$((ngpu > 1 ? ngpu : 1))} log=$2/log/$3
-  # Kaldi's queue.pl and slurm.pl know --gpu and --num-threads as well.
+  # Kaldi's queue.pl and slurm.pl have the options --gpu and --num-threads, too.
   [ "$ngpu" -eq 0 ] || launch+=(--gpu "$ngpu")
   first_log=$log.log
   device=()

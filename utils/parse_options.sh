@@ -13,21 +13,22 @@
 #   . parse_options.sh
 #
 # --help shows the comment at the top, then each variable with its default and its own comment.
-# An option whose default is true or false takes only these; one whose default is a whole number
-# takes whole numbers. A comment that begins with `FILE:` or `DIR:` makes a value given by the user
-# absolute, from the folder of the caller, or of the script if it is only there; `DIR|generated:`
-# also takes the bare word. As many arguments must be left as the Usage line has `<...>` (at least
-# as many, if the line ends in dots). Works under `set -euo pipefail`.
+# An option whose default is true or false takes only these; an option whose default is a whole
+# number takes only whole numbers. If a comment begins with `FILE:` or `DIR:`, the user's value
+# becomes an absolute path, from the folder of the caller, or from that of the script if the path
+# exists only there; `DIR|generated:` also takes the bare word. The number of arguments must be that
+# of `<...>` in the Usage line (or larger, if the line ends in dots). Works under `set -euo
+# pipefail`.
 #
 # Several scripts can share options. A file of such options has the variables, their comments, and
 #   option_files+=("${BASH_SOURCE[0]}")
-# A script sources it first. The script may then set a variable again to give it another default;
-# a comment is needed only if it should be another one, too.
+# A script sources it first. The script may then set a variable again to give it another default; a
+# new comment is needed only if the text should change, too.
 #
 # A comment that begins with `program:` (or `FILE|program:`) marks a setting of the Python program
 # that the script runs. Its variable is empty, because the program has the default, and
 #   hand_on words lda_dim iterations
-# adds `--lda-dim VALUE` and so on to the array `words` for those that the user has given.
+# adds `--lda-dim VALUE` and so on to the array `words` for the options that the user has given.
 # `given_options` holds the names of all options that were given, with a blank around each.
 
 _options_script=${BASH_SOURCE[1]}
@@ -49,7 +50,7 @@ _options_error() {
 
 # Prints "name<TAB>comment" for each option of the script, then of the files it has sourced, the
 # last one first. A comment may go on in indented comment lines. An option that several files set
-# has the first comment that is there.
+# has the first of their comments.
 _options_list() {
   local _files=("$_options_script") _number
   for ((_number = ${#option_files[@]} - 1; _number >= 0; _number--)); do
@@ -75,7 +76,7 @@ _options_list() {
     END { keep(); for (i = 1; i <= count; i++) print names[i] "\t" texts[names[i]] }
   ' "${_files[@]}"
 }
-option_files+=() # a script need not share options
+option_files+=() # empty if a script shares no options
 _options_known=$(_options_list)
 
 # Variables of these functions begin with an underscore: a script may have options like `name`.
@@ -147,7 +148,7 @@ while [ $# -gt 0 ]; do
     --) shift; break ;;
     --*=*) _options_name=${1%%=*}; _options_set "$_options_name" "${_options_name#--}" "${1#*=}"; shift ;;
     --*)
-      # An unknown option is named as such even when nothing follows it.
+      # An unknown option is reported as unknown, even if no value follows it.
       if [ $# -lt 2 ]; then
         if cut -f 1 <<< "$_options_known" | tr _ - | grep -qx -- "${1#--}"; then
           _options_error "$1 needs a value"

@@ -11,8 +11,8 @@ data=auto    # DIR|auto|own: recipe folder whose data, features and banks to use
 nj=2         # parallel jobs
 ngpu=0       # GPUs, a process for each, on each machine; 0: one process, a GPU if any
 nnodes=1     # machines with --ngpu GPUs each
-set=         # settings over those of the files in conf/: "optim.lr=0.0005 train.epochs=20"
-seed=0       # of the first weights and of the order of training
-last=10      # epochs to average for the final model, at most
+set=         # settings that replace those in conf/: "optim.lr=0.0005 train.epochs=20"
+seed=0       # seed of the first weights and of the order of training
+last=10      # largest number of epochs to average for the final model
 name=        # another name for the experiments, which are folders in exp/
 force=false  # run stages even if they are complete

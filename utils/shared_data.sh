@@ -1,14 +1,15 @@
 # shellcheck shell=bash
 # Data, features and banks of another recipe folder (`--data`). stages.sh sources this file.
 #
-# A stage that makes them notes its options in data/.made.<corpus>.{data,features,banks}; corpus.sh
-# sets CORPUS, and MUST_FIT to options that count even if they are not given. A recipe that uses
-# those of another folder gets links to them: data/<set>, data/labels/<set>, fbank/<set>, banks, and
-# data/.from to the folder itself. Whatever it makes beside them (trials of v4) is its own.
+# A stage that makes them writes its options to data/.made.<corpus>.{data,features,banks}. corpus.sh
+# sets CORPUS, and sets MUST_FIT to options that count even if the user does not give them. A recipe
+# that uses the data of another folder gets links: data/<set>, data/labels/<set>, fbank/<set>, banks,
+# and data/.from to the folder itself. Other files beside them (trials of v4) are the recipe's own.
 
 # shellcheck disable=SC2154 # the recipe sets the options
 
-# True, in one line, if a stage has nothing to make. Otherwise its note is away until it is done.
+# Prints a line and is true if a stage has nothing to make. Else it removes the stage's note, which
+# returns when the stage is complete.
 is_shared() { # data, features or banks
   if [ -L data/.from ]; then
     echo "$1 of $(_data_from): nothing to do$(_made_with "data/.from/data/.made.$CORPUS.$1")"
@@ -22,14 +23,14 @@ made() { # data, features or banks; the options that decide what they are
   local _name
   mkdir -p data
   for _name in "${@:2}"; do printf '%s=%s\n' "$_name" "${!_name}"; done > "data/.made.$CORPUS.$1"
-  # Features and banks of other data are those of stages that have yet to run again.
+  # If the data have changed, features and banks are not up to date until their stages run again.
   if [ "$1" = data ] &&
     { [ "$force" = true ] || ! cmp -s "data/.made.$CORPUS.data" "data/.was.$CORPUS.data"; }; then
     rm -f "data/.made.$CORPUS.features" "data/.made.$CORPUS.banks"
   fi
 }
 
-# Links the recipe to the data of another folder, or leaves it with its own.
+# Links the recipe to the data of another folder, or lets it keep its own data.
 choose_data() {
   local folder why
   if [ "$data" = own ] || { [ -L data/.from ] && [ ! -e data/.from/data ]; }; then _unlink_data; fi
@@ -37,7 +38,7 @@ choose_data() {
     own) return ;;
     auto)
       if [ -L data/.from ]; then
-        _link_data "$(_data_from)" # with what is new there
+        _link_data "$(_data_from)" # also links what is new there
         why=$(_misfit data/.from given)
         [ -z "$why" ] ||
           _refuse "the data here are those of $(_data_from); $why (--data own: make others)"

@@ -1,1 +1,1 @@
-"""Audio files and waveforms: reading, problems, channels, generated noise and rooms."""
+"""Audio files and waveforms: reading, problems, recording channels, generated noise and rooms."""

@@ -1,4 +1,4 @@
-"""Choosing a channel of a file: the mean of all, or one of them; faults of the mean."""
+"""The choice of a channel of a file: the mean of all channels, or one of them."""
 
 import argparse
 
@@ -10,11 +10,12 @@ from sv.numbers import whole
 FULL_SCALE = 32768.0
 CHANNEL = whole(-1, 1023)
 CANCEL = 0.1
-"""Channels cancel if their mean keeps less than this share of what unrelated ones would leave."""
+"""Channels cancel if their mean has less than this share of the power that the mean of unrelated
+channels would have."""
 ALIKE = 0.5
-"""Correlation below which two channels are said to differ."""
+"""Two channels differ if their correlation is below this."""
 QUIET = 1e-4
-"""Power of a channel, as a share of the loudest one's, below which it is empty."""
+"""A channel is empty if its power is below this share of the power of the loudest channel."""
 BLOCK = 1 << 20
 
 
@@ -34,14 +35,14 @@ def add_channel(p: argparse.ArgumentParser) -> None:
 def to_mono(samples: np.ndarray, channel: int | None = None) -> np.ndarray:
     """Return decoded samples as float32 (samples,), full scale 1.0.
 
-    The mean is the default because the mean of two microphones is better than either.
+    The mean is the default, because the mean of two microphones is better than either of them.
 
-    ``samples``: (samples,) or (samples, channels), int16 or float32. ``channel``: None for the
-    mean, a number from 0, or -1 if only one is expected.
+    ``samples``: (samples,) or (samples, channels), int16 or float32. ``channel``: None takes the
+    mean, a number from 0 takes this channel, and -1 allows files with one channel only.
 
     Raises:
-        AudioError: there is no such channel, or there is more than the one expected.
-        Cancelling: the mean is next to nothing although the channels are not.
+        AudioError: there is no such channel, or there are several and ``channel`` is -1.
+        Cancelling: the channels cancel each other in their mean.
     """
     scale = np.float32(1 / FULL_SCALE if samples.dtype == np.int16 else 1)
     check_channel(1 if samples.ndim == 1 else samples.shape[1], channel)
@@ -54,7 +55,7 @@ def to_mono(samples: np.ndarray, channel: int | None = None) -> np.ndarray:
 
 
 def check_channel(channels: int, channel: int | None) -> None:
-    """Raise ``AudioError`` if a file of so many channels has not the one that is wanted."""
+    """Raise ``AudioError`` if a file with ``channels`` channels lacks ``channel``."""
     if channel is not None and not isinstance(channel, int):
         CHANNEL.check(channel, "the channel")
     if channel is None or (channel == -1 and channels == 1) or 0 <= channel < channels:
@@ -71,7 +72,7 @@ def check_channel(channels: int, channel: int | None) -> None:
 def _refuse_cancelling(samples: np.ndarray) -> None:
     shared = _covariance(samples)
     channels, powers = len(shared), np.diag(shared)
-    # Unrelated channels would leave 1/channels of their mean power.
+    # The mean of unrelated channels has 1/channels of their mean power.
     if channels > 1 and shared.sum() / channels**2 < CANCEL * powers.mean() / channels:
         raise Cancelling(
             f"has {channels} channels that cancel each other in their mean (one is wired the wrong "
@@ -80,10 +81,10 @@ def _refuse_cancelling(samples: np.ndarray) -> None:
 
 
 def unlike(samples: np.ndarray) -> str | None:
-    """Return what to say about channels that have little in common, or None.
+    """Return a message about channels of (samples, channels) that differ, or None.
 
-    Two people on two channels, as of a telephone call, have a correlation near 0; one person
-    before two microphones mostly has more.
+    Two people on the two channels of a telephone call have a correlation near 0. One person before
+    two microphones usually has a higher one.
     """
     if samples.ndim == 1 or samples.shape[1] < 2 or len(samples) == 0:
         return None
@@ -103,7 +104,7 @@ def unlike(samples: np.ndarray) -> str | None:
 
 
 def _covariance(samples: np.ndarray) -> np.ndarray:
-    """Return the covariance of the channels of (samples, channels)."""
+    """Return the covariance (channels, channels) of (samples, channels)."""
     products = np.zeros((samples.shape[1],) * 2)
     sums = np.zeros(samples.shape[1])
     for start in range(0, len(samples), BLOCK):

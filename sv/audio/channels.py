@@ -1,8 +1,8 @@
 """Synthetic recording conditions: a room, a microphone and line, a noise floor, a level.
 
-A channel is drawn once for each session. All parts are applied in the frequency domain. The room
-is a short response, the microphone and line are a smooth magnitude curve, and the noise is white
-noise under another such curve.
+A channel is drawn once for each session. All its parts are applied in the frequency domain. The
+room is a short impulse response. The microphone and line are one smooth magnitude curve. The noise
+is white noise that another such curve has shaped.
 """
 
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ SPEED_OF_SOUND = 343.0
 
 @dataclass(frozen=True)
 class Room:
-    """A room and the place in it. Seconds, dB, metres."""
+    """A room and the place of the talker in it. Units: seconds, dB, metres."""
 
     t60_low: float  # reverberation time at 125 Hz
-    t60_high: float  # and at 8 kHz; between them it changes with the octave
+    t60_high: float  # the same at 8 kHz; between the two, log(t60) is linear in octaves
     direct_to_reverberant: float  # dB; below 0 the reverberation is stronger
-    size: float  # metres; sets when the early reflections come
+    size: float  # metres; sets the delays of the early reflections
 
 
 @dataclass(frozen=True)
 class Channel:
-    """Everything about a session except what is said and who says it."""
+    """The recording condition of a session: everything but the speaker and the words."""
 
     room: Room
     low_cut: float  # Hz, half power
@@ -36,11 +36,11 @@ class Channel:
     snr: float  # dB
     noise_slope: float  # dB per octave: 0 white, -3 pink, -6 brown
     hum: float  # Hz of the mains, 0 for none
-    level: float  # dB below full scale of the root mean square
+    level: float  # dB of the root mean square, relative to full scale
 
 
 def draw_room(rng: np.random.Generator) -> Room:
-    """Draw anything from a booth to a hall, the talker near or far."""
+    """Draw a room from a booth to a hall, with a near or a far talker."""
     t60 = rng.uniform(0.15, 0.7)
     return Room(
         t60_low=round(t60 * rng.uniform(0.9, 1.5), 3),
@@ -53,8 +53,8 @@ def draw_room(rng: np.random.Generator) -> Room:
 def draw_channel(rng: np.random.Generator) -> Channel:
     """Draw a channel; one in twelve is as narrow as a telephone.
 
-    The ranges were set by measurement, so that the cosine of mean log-mel vectors finds the
-    session at once (EER below 5 %) and the speaker across sessions hardly (about 40 %).
+    The ranges were set by measurement. With them the cosine of mean log-mel vectors recognises the
+    session easily (EER below 5 %), but hardly the speaker across sessions (EER about 40 %).
     """
     telephone = rng.random() < 1 / 12
     return Channel(
@@ -80,8 +80,8 @@ def draw_channel(rng: np.random.Generator) -> Channel:
 def room_response(room: Room, rng: np.random.Generator) -> np.ndarray:
     """Return an impulse response (samples,), float32, 16 kHz; sample 0 is the direct path.
 
-    Eight early reflections at delays of a box of the room's size, then noise that decays
-    exponentially, at high frequencies faster than at low ones (Polack's model, 1988).
+    Eight early reflections have delays that fit a room of this size. The tail is noise that decays
+    exponentially, faster at high frequencies than at low ones (Polack's model, 1988).
     """
     seconds = min(0.6 * max(room.t60_low, room.t60_high) + 0.05, 0.6)
     count = int(seconds * SAMPLE_RATE)
@@ -95,7 +95,7 @@ def room_response(room: Room, rng: np.random.Generator) -> np.ndarray:
         t60 = room.t60_low * (room.t60_high / room.t60_low) ** (band / 6)
         tail += irfft(spectrum * weight, count) * 10 ** (-3 * time / t60)
     first = room.size / SPEED_OF_SOUND
-    tail *= np.clip(time / first, 0.0, 1.0)  # it grows dense only after some reflections
+    tail *= np.clip(time / first, 0.0, 1.0)  # a tail is dense only after some reflections
     early = first * rng.uniform(0.15, 1.5, 8)
     places = np.minimum((early * SAMPLE_RATE).astype(int) + 1, count - 1)
     np.add.at(
@@ -148,11 +148,11 @@ def transmit(
     rng: np.random.Generator,
     noise: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Send ``speech`` (samples,) through the channel; same length, peak below 0.98.
+    """Send ``speech`` (samples,) through the channel; same length, peak at most 0.98.
 
-    ``response`` is the session's ``room_response``. Noise is added behind the room and before
-    the line, ``channel.snr`` dB below the speech as it arrives (pauses counted): ``noise``
-    (samples,) if given, otherwise coloured noise and hum as the channel says.
+    ``response`` is the session's ``room_response``. Noise is added after the room and before the
+    line, ``channel.snr`` dB below the reverberant speech, whose power includes the pauses. The
+    noise is ``noise`` (samples,) if given, else coloured noise and hum with the channel's settings.
     """
     count = len(speech)
     size = next_fast_len(count + len(response) - 1, real=True)

@@ -1,12 +1,13 @@
 """The length that a container of plain samples states, and the length that the file has.
 
-WAV, RF64, W64, AIFF, AU, CAF and NIST files write the number of bytes into a header before the
-samples. That number is wrong after 4 GiB, because 32 bits start again at 0. It is also wrong if a
+WAV, RF64, W64, AIFF, AU, CAF and NIST files have the number of bytes in a header before the
+samples. That number is wrong beyond 4 GiB, because 32 bits start again at 0. It is also wrong if a
 recorder stopped before it could write the number. libsndfile then reads only the part that the
 header states.
 
-Sizes that differ by a multiple of 2^32 agree; all others are refused. Nothing else says whether
-the header or the file is right, so a person must decide to call `sox --ignore-length`.
+The two sizes agree if they differ by a multiple of 2^32. Any other difference is an error: nothing
+shows whether the header or the file is right, so a person must decide, and may then call `sox
+--ignore-length`.
 """
 
 import math
@@ -19,11 +20,11 @@ from sv.errors import Truncated, WrongHeader
 
 WRAP = 1 << 32
 UNKNOWN = 1 << 17
-"""Programs that write to a pipe leave a size of 2**31 or 2**32, less at most so much."""
+"""A program that writes to a pipe leaves a size of 2**31 or 2**32, or up to this much less."""
 STRAY_SECONDS = 0.1
-"""So much of something unknown may follow the samples: tags, padding."""
+"""Unknown bytes, such as tags and padding, may follow the samples for up to this long."""
 PADDING = 1 << 26
-"""Zeros that may follow the samples: some writers take room before they need it."""
+"""Zero bytes that may follow the samples, because some writers reserve space in advance."""
 MAX_CHUNKS = 1000
 _AGAIN = "copy or convert it again, or remove it from the list (wav.scp)"
 
@@ -43,7 +44,8 @@ MPEG = 0x55
 class Samples(NamedTuple):
     """Where the samples lie: bytes from ``start`` to ``stop`` of the file.
 
-    ``raw``: the arguments by which soundfile reads them without a header; None if they are coded.
+    ``raw``: the arguments with which soundfile reads them without a header; None if they are coded.
+    ``mpeg``: the samples are MP3.
     """
 
     start: int
@@ -58,7 +60,7 @@ class Samples(NamedTuple):
 
 
 class _Said(NamedTuple):
-    """What a header says. ``size``: bytes of samples; None if it is left open."""
+    """What a header says. ``size``: bytes of samples; None if the header leaves it open."""
 
     start: int
     size: int | None
@@ -70,14 +72,14 @@ class _Said(NamedTuple):
 
 
 class File:
-    """Bytes of an open file, from the byte ``base`` on."""
+    """The bytes of an open file from byte ``base`` on."""
 
     def __init__(self, descriptor: int, base: int = 0):
         self.descriptor, self.base = descriptor, base
         self.size = os.fstat(descriptor).st_size - base
 
     def read(self, start: int, count: int) -> bytes:
-        """Return up to ``count`` bytes from ``start`` on."""
+        """Return up to ``count`` bytes that begin at ``start``."""
         return os.pread(self.descriptor, count, self.base + start) if start < self.size else b""
 
 
@@ -85,8 +87,8 @@ def find_samples(descriptor: int, base: int = 0) -> Samples | None:
     """Return where the samples lie; None if the file is none of these containers.
 
     Raises:
-        Truncated: the header promises more than is there.
-        WrongHeader: the header promises less, and the sizes do not agree modulo 2**32.
+        Truncated: the header states more samples than the file has.
+        WrongHeader: the header states fewer, and the sizes do not agree modulo 2**32.
     """
     file = File(descriptor, base)
     head = file.read(0, 64)
@@ -104,7 +106,7 @@ def find_samples(descriptor: int, base: int = 0) -> Samples | None:
 
 
 def _length(file: File, said: _Said) -> int:
-    """Return the bytes of samples, after comparing what is said with what is there."""
+    """Return the bytes of samples; raise if the header and the file contradict each other."""
     there = max(0, file.size - said.start)
     if said.size is None:
         return there
@@ -115,10 +117,10 @@ def _length(file: File, said: _Said) -> int:
         )
     size = said.size + (there - said.size) // WRAP * WRAP
     readable = size == said.size or said.raw is not None or said.mpeg
-    if readable and _may_follow(file, said, size, there):  # coded samples need a right header
+    if readable and _may_follow(file, said, size, there):  # coded samples need a correct header
         return size
     remedy = "convert it again"
-    if said.ending != "caf":  # where sox believes the header all the same
+    if said.ending != "caf":  # sox trusts the header of CAF even with --ignore-length
         remedy = f"write it again with 'sox --ignore-length in.{said.ending} out.wav'"
     raise WrongHeader(
         f"holds {_seconds(there, said)} by its size but {_seconds(said.size, said)} by its header "
@@ -128,7 +130,7 @@ def _length(file: File, said: _Said) -> int:
 
 
 def _is_unknown(size: int, there: int) -> bool:
-    """Tell whether a writer that could not go back left this size."""
+    """Tell whether this is the size that a writer to a pipe leaves."""
     return size > there and any(0 <= end - size < UNKNOWN for end in (1 << 31, WRAP))
 
 
@@ -137,7 +139,7 @@ def _seconds(size: int, said: _Said) -> str:
 
 
 def _may_follow(file: File, said: _Said, size: int, there: int) -> bool:
-    """Tell whether what comes after the samples is no sound."""
+    """Tell whether the bytes after the samples are something else than sound."""
     rest = there - size
     if rest <= (STRAY_SECONDS * said.byte_rate if size else 0):
         return True
@@ -173,7 +175,7 @@ def _is_chain(file: File, start: int, little: bool) -> bool:
 
 
 def _next_chunk(file: File, end: int, size: int) -> int:
-    """Skip the byte that pads odd chunks; some writers leave it out."""
+    """Return where the next chunk begins; some writers omit the byte that pads an odd chunk."""
     if size & 1 and file.read(end, 1) == b"\0":
         return end + 1
     padded = file.read(end + 1, 4)
@@ -241,9 +243,9 @@ def _riff_data(
 
 
 def _refuse_padded(tag: int, channels: int, frame: int, bits: int) -> None:
-    """Refuse 24 bits in 4 bytes and the like: libsndfile would read noise.
+    """Raise for samples such as 24 bits in 4 bytes, which libsndfile would read as noise.
 
-    Another frame size beside 8, 16 or 32 bits is a slip of the writer, and the samples are right.
+    With 8, 16 or 32 bits a wrong frame size is only a mistake in the header: the samples are right.
     """
     odd = tag in _RIFF_SUBTYPES and bits not in (8, 16, 32, 64)
     if odd and channels and frame > channels * math.ceil(bits / 8):

@@ -1,4 +1,4 @@
-"""File name endings of audio that is read, and of audio that must be converted first."""
+"""File name endings of audio that can be read, and of audio that must be converted first."""
 
 import os
 from collections import Counter
@@ -16,12 +16,12 @@ _CODED += (".mp1", ".mpa", ".m2a", ".m4p", ".adts", ".loas", ".ulaw", ".alaw", "
 _FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".flv", ".3gp")
 _FILMS += (".3g2", ".ogv", ".wmv", ".rm", ".mts", ".m2ts", ".vob")
 FOREIGN_SUFFIXES = _SOX + _CODED + _FILMS
-"""Of audio that is not read as it is. Other endings (txt, json, jpg) are no audio."""
+"""Endings of audio that must be converted. Files with other endings (txt, jpg) are not audio."""
 SHOWN = 6
 
 
 def ending(path: str | os.PathLike) -> str:
-    """Return the ending of a file in small letters, without its dot."""
+    """Return the ending of a file in lower case, without its dot."""
     return PurePath(path).suffix.lower().removeprefix(".")
 
 
@@ -41,7 +41,7 @@ def conversion(path: str | os.PathLike) -> str:
 
 
 def by_ending(paths: Iterable[str]) -> str:
-    """Return how many files there are of each ending: ``6 m4a, 1 sph``."""
+    """Return how many files have each ending, such as ``6 m4a, 1 sph``."""
     counts = Counter(map(ending, paths)).most_common()
     more = f", {len(counts) - SHOWN} other endings" if len(counts) > SHOWN else ""
     return ", ".join(f"{count:,} {name}" for name, count in counts[:SHOWN]) + more

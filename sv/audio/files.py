@@ -1,4 +1,4 @@
-"""Reading and writing audio files: WAV, FLAC, Ogg, Opus, MP3, by libsndfile (soundfile)."""
+"""Reads audio files (WAV, FLAC, Ogg, Opus, MP3) and writes them, with libsndfile (soundfile)."""
 
 import logging
 import math
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 WRITERS = {".wav": "WAV", ".flac": "FLAC"}
 LOUDEST = 16.0
-"""Floating-point samples beyond this are of another scale, such as that of 16-bit numbers."""
+"""Floating-point samples beyond this have another scale, such as that of 16-bit numbers."""
 
 _said: set[tuple[str, int, int]] = set()
 
@@ -27,16 +27,16 @@ _said: set[tuple[str, int, int]] = set()
 def read_audio(
     path: str | os.PathLike, sample_rate: int = 16000, channel: int | None = None
 ) -> np.ndarray:
-    """Return the samples of an audio file as float32 (samples,), 16-bit full scale being 1.0.
+    """Return the samples of an audio file as float32 (samples,); 16-bit full scale is 1.0.
 
-    Channels are averaged unless one is chosen (see ``to_mono``); another sample rate is resampled
-    to ``sample_rate`` in Hz. Each of these is said once in a program (as a warning of the logger
-    ``sv.audio.files``).
+    Channels are averaged unless ``channel`` chooses one (see ``to_mono``). Audio of another sample
+    rate is resampled to ``sample_rate`` in Hz. The logger ``sv.audio.files`` warns of the first
+    file of each such kind.
 
     Raises:
-        AudioError: the file is missing, unreadable, cut off, without samples, does not say its
-            length, has samples that are not numbers or are of another scale, or its channels
-            cancel each other.
+        AudioError: the file is missing, unreadable, cut off or without samples, does not state its
+            length, has samples that are not finite or have another scale, or its channels cancel
+            each other.
     """
     samples, rate, channels, _ = decode(path)
     if channels > 1 and channel is None:
@@ -57,8 +57,8 @@ def read_audio(
 class Decoded(NamedTuple):
     """What is in an audio file.
 
-    ``samples``: (samples,) or (samples, channels), int16 where the file has 16-bit samples, else
-    float32; ``rate`` in Hz; ``format``: libsndfile's name of it.
+    ``samples``: (samples,) or (samples, channels), int16 if the file has 16-bit samples, else
+    float32; ``rate`` in Hz; ``format``: libsndfile's name of the file format.
     """
 
     samples: np.ndarray
@@ -68,7 +68,11 @@ class Decoded(NamedTuple):
 
 
 def decode(path: str | os.PathLike) -> Decoded:
-    """Decode a whole audio file. Raises ``AudioError`` as ``read_audio``, but for the channels."""
+    """Decode a whole audio file, with all channels.
+
+    Raises:
+        AudioError: as ``read_audio``, except for channels that cancel each other.
+    """
     with open_audio(path) as audio:
         samples, info = audio.decode()
         if len(samples) == 0:
@@ -87,7 +91,7 @@ def _check_numbers(samples: np.ndarray) -> None:
 
 
 def not_audio(samples: np.ndarray) -> str | None:
-    """Return what makes numbers no samples in [-1, 1], or None."""
+    """Return why the numbers are no samples in [-1, 1], or None."""
     if samples.dtype.kind != "f" or samples.size == 0:
         return None
     low, high = float(samples.min()), float(samples.max())
@@ -103,13 +107,17 @@ def not_audio(samples: np.ndarray) -> str | None:
 
 
 def audio_info(path: str | os.PathLike) -> tuple[int, int, int]:
-    """Return (sample rate in Hz, channels, samples per channel), as decoding would give them."""
+    """Return (sample rate in Hz, channels, samples per channel), the same as decoding gives.
+
+    Raises:
+        AudioError: see ``sv.audio.source.open_audio``.
+    """
     return measure(path)[:3]
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     """Resample (samples,) from ``rate`` to ``new_rate`` Hz by a polyphase Kaiser filter."""
-    from scipy.signal import resample_poly  # slow to import, and most corpora do without
+    from scipy.signal import resample_poly  # slow to import, and most corpora do not need it
 
     common = math.gcd(rate, new_rate)
     return resample_poly(samples, new_rate // common, rate // common).astype(np.float32, copy=False)
@@ -118,11 +126,11 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) -> None:
     """Write float samples (samples,) in [-1, 1] as a 16-bit ``.wav`` or ``.flac`` file.
 
-    ``read_audio`` gives 16-bit values back exactly. What exceeds full scale is clipped. The file
+    ``read_audio`` returns 16-bit values exactly. Samples beyond full scale are clipped. The file
     appears under its name only when it is complete.
 
     Raises:
-        InputError: another ending, or samples that are no numbers.
+        InputError: the path has another ending, or samples are NaN or infinite.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITERS:
@@ -142,7 +150,7 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) 
 
 
 def _say_once(kind: str, found: int, wanted: int, sentence: str) -> None:
-    """Warn about the first file of a kind; a million lines would hide everything else."""
+    """Warn of the first file of a kind only; a million warnings would hide everything else."""
     if (kind, found, wanted) in _said:
         return
     _said.add((kind, found, wanted))

@@ -1,7 +1,7 @@
-"""The last frame of a FLAC file, which says where the samples end; the header may say less.
+"""The last frame of a FLAC file: it shows where the samples end, and the header may state less.
 
-libFLAC stops at the number in the header. An encoder that died, or a tool that joined or cut, may
-have left another number there.
+libFLAC stops at the number of samples in the header. That number may be wrong if the encoder died,
+or if a tool joined or cut files.
 """
 
 import os
@@ -21,9 +21,9 @@ for _byte in range(256):
 
 
 def refuse_more(descriptor: int, span: tuple[int, int], samples: int, rate: int) -> None:
-    """Raise ``WrongHeader`` if the FLAC file in ``span`` has frames behind its last sample.
+    """Raise ``WrongHeader`` if the FLAC file in ``span`` has more samples than its header states.
 
-    ``samples``: how many the header says, at ``rate`` Hz.
+    ``samples``: the number in the header, at ``rate`` Hz.
     """
     start, stop = span
     info = os.pread(descriptor, 42, start)
@@ -49,7 +49,7 @@ def refuse_more(descriptor: int, span: tuple[int, int], samples: int, rate: int)
 
 
 def _first_frame(descriptor: int, start: int, stop: int) -> int | None:
-    """Return the byte behind the blocks that precede the frames."""
+    """Return the first byte after the metadata blocks; None if no frame begins there."""
     place, last = start + 4, False
     while not last and place < stop:
         head = os.pread(descriptor, 4, place)
@@ -64,12 +64,12 @@ def _first_frame(descriptor: int, start: int, stop: int) -> int | None:
 def _end(head: bytes, model: bytes, block: int) -> int | None:
     """Return the number of samples up to the end of the frame that begins with ``head``.
 
-    None if no frame begins so. ``model``: the beginning of the first frame, which has the same
-    rate and bits; ``block``: samples of a frame if all have the same number.
+    None if ``head`` begins no frame. ``model``: the beginning of the first frame, which has the
+    same rate and bits. ``block``: samples in each frame if all frames have the same number.
     """
     if len(head) < _SHORTEST or head[2] & 15 != model[2] & 15 or head[3] & 15 != model[3] & 15:
         return None
-    more = 0  # bytes of the number behind its first one, as in UTF-8
+    more = 0  # bytes of the number after its first one, as in UTF-8
     while more < 7 and head[4] & 0x80 >> more:
         more += 1
     if more == 1:

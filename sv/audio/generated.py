@@ -1,7 +1,7 @@
 """Noise, music and room responses from formulas, for augmentation if no recordings are given.
 
-The clips are drawn from the generator of the caller. The rooms and noise colours come from the
-same families as the channels of the mini corpus (``sv.audio.channels``), but never with its seeds.
+The caller's random generator determines the clips. Rooms and noise colours have the distributions
+of the mini corpus's channels (``sv.audio.channels``), but never its seeds.
 """
 
 import numpy as np
@@ -19,10 +19,10 @@ def generate_noise(kind: str, seconds: float, rng: np.random.Generator) -> np.nd
         kind: "noise" (coloured noise with slow swells, hum, knocks), "music" (a few bars of
             chords and a tune) or "babble" (several voice-like buzzes at once).
         seconds: length, at least 0.1.
-        rng: what the clip is drawn from.
+        rng: random generator, which determines the clip.
 
     Raises:
-        InputError: an unknown kind, or a clip too short to hold anything.
+        InputError: the kind is unknown, or the clip is shorter than 0.1 s.
     """
     makers = {"noise": _noise, "music": _music, "babble": _babble}
     if kind not in makers:
@@ -66,7 +66,7 @@ def _knocks(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _music(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Three-note chords, one a beat or two, and a tune above them, in one key and timbre."""
+    """Return three-note chords of two beats each, and a tune above them, in one key and timbre."""
     scale = SCALES["major" if rng.random() < 0.5 else "minor"]
     tonic = 110.0 * 2 ** (rng.integers(12) / 12)
     beat = int(60 / rng.uniform(70, 150) * SAMPLE_RATE)
@@ -95,7 +95,7 @@ def _tone(
 
 
 def _babble(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Three to seven voices: a buzz of wandering pitch, moving resonances, syllables and pauses."""
+    """Return three to seven voices: a buzz, moving resonances, syllables and pauses."""
     return sum(_voice(count, rng) for _ in range(rng.integers(3, 8)))
 
 

@@ -1,8 +1,8 @@
-"""Counts the frames of an MP3 file, because its header only estimates them.
+"""Counts the frames of an MP3 file, because its header may be absent or wrong.
 
 Without a Xing header a decoder estimates the length from the first frames. A Xing header counts
-the frames of one file, even if several files were joined. So every frame is visited. Tags and
-pictures between frames are left out, and a header with the right count is put before the frames;
+the frames of one file, even if several files were joined. So this module visits every frame. It
+skips tags and pictures between frames, and puts a header with the right count before the frames;
 libsndfile then decodes all of them. Counting is about thirty times as fast as decoding.
 """
 
@@ -23,13 +23,16 @@ _BITRATES[False, 3] = _BITRATES[False, 2]
 _RATES = (44100, 48000, 32000)
 _MARKS = (b"Xing", b"Info", b"VBRI")
 JUNK, JUNK_BYTES = 0.01, 8192
-"""Share of bytes that may be neither frames nor tags, and how many may be in a short file."""
+"""Bytes that may be neither frames nor tags: a share of the file, or this many if that is more."""
 HEAD = 4
 _AGAIN = "copy or convert it again, or remove it from the list (wav.scp)"
 
 
 class Header(NamedTuple):
-    """A frame. ``length`` in bytes; ``samples`` a channel; ``kind``: what all frames share."""
+    """The header of a frame. ``length`` in bytes; ``samples`` of each channel.
+
+    ``kind``: version, layer, rate in Hz and mono, which all frames of a file share.
+    """
 
     length: int
     samples: int
@@ -44,7 +47,7 @@ class Header(NamedTuple):
 class Part(NamedTuple):
     """A stretch that one encoder wrote. ``spans``: bytes of the file; ``head``: put before them.
 
-    ``samples``: how many a channel, for layers that have no header to say it.
+    ``samples``: samples of each channel, for layers without a header that states the number.
     """
 
     head: bytes
@@ -54,7 +57,7 @@ class Part(NamedTuple):
 
 
 def parse(word: bytes) -> Header | None:
-    """Return what the four bytes at the beginning of a frame say, or None."""
+    """Return the header that the first four bytes of a frame hold, or None."""
     if len(word) < HEAD or word[0] != 0xFF or word[1] & 0xE0 != 0xE0:
         return None
     version, layer = word[1] >> 3 & 3, 4 - (word[1] >> 1 & 3)
@@ -74,8 +77,8 @@ def find_parts(data, start: int, stop: int) -> list[Part]:
     """Return the parts between two bytes of ``data`` (a map of the file, or bytes).
 
     Raises:
-        AudioError: there are no frames, or much between them is neither a frame nor a tag.
-        Truncated: a Xing header promises more than there is.
+        AudioError: there are no frames, or too many bytes are neither a frame nor a tag.
+        Truncated: a Xing header states more frames than there are.
     """
     junk: list[int] = []
     runs = list(_runs(data, start, stop, junk))
@@ -107,7 +110,7 @@ class _Run(NamedTuple):
 
 
 def _runs(data, start: int, stop: int, junk: list[int]) -> Iterator[_Run]:
-    """Yield the runs of frames; append to ``junk`` what is neither a frame nor a tag, in bytes."""
+    """Yield the runs of frames; append to ``junk`` the bytes of each gap that is no tag."""
     known: dict[bytes, Header | None] = {}
     place = start
     while place < stop:
@@ -158,7 +161,7 @@ def _believed(data, place: int, stop: int) -> Header | None:
 
 
 def _tag(data, place: int, stop: int) -> int:
-    """Return the bytes of the tag that begins here; 0 if none does."""
+    """Return the size in bytes of the tag that begins here; 0 if there is none."""
     head = bytes(data[place : place + 32])
     if head.startswith(b"ID3") and len(head) >= 10 and all(b < 128 for b in head[6:10]):
         return min(id3_size(head), stop - place)
@@ -174,13 +177,13 @@ def _tag(data, place: int, stop: int) -> int:
 
 
 def id3_size(head: bytes) -> int:
-    """Return the bytes of an ID3v2 tag, by its first ten."""
+    """Return the size in bytes of an ID3v2 tag whose first ten bytes are ``head``."""
     size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
     return 10 + size + (10 if head[5] & 0x10 else 0)
 
 
 def _info_offset(header: Header) -> int:
-    """Return where a Xing header stands in a frame of layer III: behind the side information."""
+    """Return the offset of a Xing header in a frame of layer III: after the side information."""
     version, _, _, mono = header.kind
     if version == 3:
         return HEAD + (17 if mono else 32)
@@ -197,7 +200,7 @@ def _is_info(data, place: int, header: Header) -> bool:
 
 
 def _promised(frame: bytes, header: Header) -> tuple[int | None, int | None]:
-    """Return (frames, bytes) as a Xing or VBRI header says; None for what it does not say."""
+    """Return (frames, bytes) that a Xing or VBRI header states; None for a number it lacks."""
     if frame[36:40] == _MARKS[2]:
         size, frames = struct.unpack(">II", frame[46:54])
         return frames, size
@@ -233,7 +236,7 @@ def _part(data, runs: list[_Run], counts: list[int]) -> Part | None:
 
 def _made_header(word: bytes, count: int) -> bytes:
     """Return a frame of layer III that says how many frames follow."""
-    for bitrate in range(1, 15):  # the first that has room for it
+    for bitrate in range(1, 15):  # the first one whose frame has room for the header
         head = bytes([word[0], word[1] | 1, bitrate << 4 | word[2] & 0x0C, word[3]])
         header = parse(head)
         offset = _info_offset(header)

@@ -1,4 +1,4 @@
-"""The streams of an Ogg file; files joined by ``cat`` are valid, but libsndfile reads one."""
+"""The streams of an Ogg file: ``cat`` joins files validly, but libsndfile reads only the first."""
 
 from collections.abc import Iterator
 
@@ -8,20 +8,20 @@ HEAD = 27
 FIRST = 2
 """The flag of a stream's first page."""
 JUNK, JUNK_BYTES = 0.01, 8192
-"""Share of bytes that may be no pages (tags), and how many may be in a short file."""
+"""Bytes that may be no pages, such as tags: a share of the file, or this many if that is more."""
 _AGAIN = "copy or convert it again, or remove it from the list (wav.scp)"
 
 Spans = list[tuple[int, int]]
 
 
 def find_streams(data, start: int, stop: int) -> list[Spans]:
-    """Return the bytes of the pages of each of the streams that follow each other.
+    """Return for each stream the spans of its pages in the file.
 
-    ``data``: a map of the file, or bytes. Streams side by side, as of a film, count as one.
+    ``data``: a map of the file, or bytes. Interleaved streams, as in a film, count as one.
 
     Raises:
-        Truncated: a page is not whole.
-        AudioError: much of the file is no pages.
+        Truncated: a page is incomplete.
+        AudioError: too many bytes are no pages.
     """
     streams: list[Spans] = []
     beginning, pages = False, 0
@@ -43,7 +43,7 @@ def find_streams(data, start: int, stop: int) -> list[Spans]:
 
 
 def _pages(data, place: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (first byte, byte behind it, flags) of each page; skip what is between them."""
+    """Yield (first byte, byte after the last, flags) of each page; skip bytes between pages."""
     while 0 <= place < stop:
         head = bytes(data[place : place + HEAD])
         if not head.startswith(b"OggS"):
@@ -51,7 +51,7 @@ def _pages(data, place: int, stop: int) -> Iterator[tuple[int, int, int]]:
             continue
         body = place + HEAD + head[-1]
         end = body + sum(bytes(data[place + HEAD : body]))
-        # Where another page begins inside of this one, files were joined of which one was cut off.
+        # If another page begins inside this one, a file that was cut off was joined to another.
         lost = data[end : end + 4] != b"OggS" and data.find(b"OggS\0", place + 4, end) >= 0
         if len(head) < HEAD or end > stop or lost:
             raise Truncated(f"is cut off: one of its pages is not whole: {_AGAIN}")

@@ -1,4 +1,4 @@
-"""The parts by which an audio file is read, so that libsndfile reads none of them wrongly."""
+"""Divides an audio file into parts, each of which libsndfile reads correctly."""
 
 import contextlib
 import mmap
@@ -15,12 +15,15 @@ from sv.errors import AudioError
 AGAIN = "copy or convert it again, or remove it from the list (wav.scp)"
 _MP3_ENDINGS = (".mp3", ".mp2", ".mpga")
 _SEARCHED = 1 << 20
-"""Bytes of a FLAC file that are read to see whether another one was joined to it."""
+"""A FLAC file of at most so many bytes is always searched for another one joined to it."""
 _STREAMINFO = 42
 
 
 class Plain(NamedTuple):
-    """Samples that can be read without a header: how many a channel, where, and soundfile's way."""
+    """Samples that soundfile can read without a header.
+
+    ``frames``: samples of each channel; ``span``: first byte and end; ``options`` for soundfile.
+    """
 
     frames: int
     span: tuple[int, int]
@@ -28,10 +31,10 @@ class Plain(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What libsndfile is given at a time: spans of bytes of the file, behind ``head``.
+    """What libsndfile reads as one file: ``head``, then the ``spans`` of bytes of the file.
 
-    ``plain``: used instead if libsndfile finds another number of samples there. ``samples``: how
-    many a channel there are, where libsndfile guesses and cannot be told.
+    ``plain``: used instead if libsndfile finds another number of samples. ``samples``: the true
+    number for each channel, if libsndfile only estimates it and no header can correct that.
     """
 
     spans: list[tuple[int, int]]
@@ -41,7 +44,11 @@ class Part(NamedTuple):
 
 
 def plan(path: Path, descriptor: int, size: int) -> list[Part]:
-    """Return the parts by which a file is read."""
+    """Return the parts in which a file of ``size`` bytes is read.
+
+    Raises:
+        AudioError: the file is empty, damaged or truncated, or has a wrong header.
+    """
     if size == 0:
         raise AudioError(f"is empty (0 bytes): {AGAIN}")
     head = os.pread(descriptor, 16, 0)
@@ -66,10 +73,11 @@ def plan(path: Path, descriptor: int, size: int) -> list[Part]:
 
 
 def flac_parts(descriptor: int, start: int, stop: int, look: bool = False) -> list[Part]:
-    """Return the FLAC files that were joined to one.
+    """Return the FLAC files that were joined into one, between two bytes of the file.
 
-    libFLAC reads the first, and may find its last sample in the second. All bytes are searched for
-    another beginning if that is cheap, or if there are more of them than the samples would take.
+    libFLAC would read only the first, and may take its last sample from the second. All bytes are
+    searched for another beginning if ``look`` is true, if the file is small, or if it has more
+    bytes than its samples take uncompressed.
     """
     head = os.pread(descriptor, _STREAMINFO, start)
     number = int.from_bytes(head[18:26], "big")  # 20 bits rate, 3 channels, 5 bits, 36 samples
@@ -101,7 +109,7 @@ def _mpeg(descriptor: int, start: int, stop: int) -> list[Part]:
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the spans with those that touch made one."""
+    """Return the spans, with adjacent ones joined."""
     merged = [spans[0]]
     for start, stop in spans[1:]:
         if start == merged[-1][1]:
@@ -112,7 +120,7 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _plain(whole: Part, plain: Samples) -> Part:
-    """Return the part of plain samples; without ``raw`` libsndfile is believed."""
+    """Return the part of plain samples; if ``raw`` is None, libsndfile is trusted."""
     if plain.raw is None:
         return whole
     frames = (plain.stop - plain.start) // plain.frame

@@ -1,9 +1,8 @@
-"""Finding bad audio: what is wrong with a file, and when too much of a corpus is bad.
+"""Finds bad audio: what is wrong with a file, and when too much of a corpus is bad.
 
-``load`` decodes a file once and says what is wrong with it. Feature extraction uses the samples;
-``examine`` gives only the verdict. A bad utterance is listed and left out.
-More than 1 % of them means that something larger is wrong (a broken copy, a wrong folder), so the
-stage stops.
+``load`` decodes a file once and returns the samples or what is wrong with it; ``examine`` returns
+only the latter. A bad utterance is listed and left out. If more than 1 % of them are bad, something
+larger is wrong (a broken copy, a wrong folder), so the stage stops.
 """
 
 import os
@@ -18,11 +17,11 @@ from sv.files import atomic_write, shown
 from sv.text import read_text
 
 FRAME_SECONDS = 0.025
-# Three and a bit steps of 16-bit audio, -80 dB of full scale: dither alone, and no speech.
+# -80 dB of full scale, about three steps of 16-bit audio: dither alone, without speech.
 SILENCE = 1e-4
-# Share of samples at full scale from which an utterance is counted as clipped.
+# An utterance counts as clipped from this share of samples at full scale on.
 CLIPPED = 0.001
-# Share of bad utterances that a stage puts up with.
+# A stage stops if more than this share of the utterances is bad.
 MAX_BAD = 0.01
 
 
@@ -35,7 +34,7 @@ class Bad(NamedTuple):
 
 
 def find_problem(samples: np.ndarray, sample_rate: int) -> str | None:
-    """Return what makes decoded audio (samples,) useless, or None."""
+    """Return why decoded audio (samples,) cannot be used, or None."""
     if len(samples) < int(FRAME_SECONDS * sample_rate):
         return f"is shorter than one frame of 25 ms ({len(samples)} samples at {sample_rate} Hz)"
     swing = float(samples.max() - samples.min()) / 2
@@ -47,7 +46,7 @@ def find_problem(samples: np.ndarray, sample_rate: int) -> str | None:
 
 
 def clipped_share(samples: np.ndarray) -> float:
-    """Return the share of samples (samples,) at full scale: a remark, no reason to leave out."""
+    """Return the share of (samples,) at full scale. Clipped audio is reported, but kept."""
     if len(samples) == 0:
         return 0.0
     return np.count_nonzero(np.abs(samples) >= 32767 / 32768) / len(samples)
@@ -56,10 +55,11 @@ def clipped_share(samples: np.ndarray) -> float:
 def load(
     path: str | os.PathLike, sample_rate: int = 16000, channel: int | None = None
 ) -> tuple[np.ndarray | None, str | None]:
-    """Decode a file once; return (samples (samples,) float32, None) or (None, what is wrong).
+    """Decode a file once; return (float32 (samples,), None) or (None, what is wrong).
 
-    What is wrong is a sentence that names the file: missing, unreadable, cut off, empty, not a
-    number, shorter than a frame, or silence. ``channel``: see ``sv.audio.channel_choice``.
+    What is wrong is a sentence that names the file. A file is bad if it is missing, unreadable, cut
+    off, empty, shorter than a frame or silent, or has samples that are no numbers. ``sample_rate``
+    in Hz; ``channel``: see ``sv.audio.channel_choice``.
     """
     try:
         samples = read_audio(path, sample_rate, channel)
@@ -72,7 +72,7 @@ def load(
 def examine(
     path: str | os.PathLike, sample_rate: int = 16000, channel: int | None = None
 ) -> str | None:
-    """Return what is wrong with an audio file, or None if it can be used."""
+    """Return what is wrong with an audio file, or None if it can be used; see ``load``."""
     return load(path, sample_rate, channel)[1]
 
 
@@ -87,7 +87,7 @@ def read_bad(path: str | os.PathLike) -> list[Bad]:
     """Read what ``write_bad`` wrote.
 
     Raises:
-        InputError: missing file, or a line without its three fields.
+        InputError: the file is missing, or a line has not three fields.
     """
     lines = read_text(path, " does not exist: run feature extraction again").split("\n")
     rows = [line.rstrip().split("\t") for line in lines if line.strip()]
@@ -98,12 +98,12 @@ def read_bad(path: str | os.PathLike) -> list[Bad]:
 
 
 def read_exclude(path: str | os.PathLike | None) -> dict[str, str]:
-    """Return what to leave out, id or path -> reason; nothing for None.
+    """Return {id or path: reason} of the utterances to leave out; empty if ``path`` is None.
 
     A line is an id alone, or id, path and reason as ``write_bad`` writes them, separated by tabs.
 
     Raises:
-        InputError: the file is missing, not UTF-8, or a line is neither.
+        InputError: the file is missing or not UTF-8, or a line has another form.
     """
     if path is None:
         return {}
@@ -123,10 +123,10 @@ def read_exclude(path: str | os.PathLike | None) -> dict[str, str]:
 
 
 def refuse_too_many(bad: list[Bad], total: int, listed_in: str, max_bad: float = MAX_BAD) -> None:
-    """Stop if more than the share ``max_bad`` of ``total`` utterances is bad, or all of them.
+    """Raise if all of ``total`` utterances are bad, or more than the share ``max_bad`` of them.
 
     Raises:
-        InputError: with the share, the first reason, and where the others are listed.
+        InputError: gives the share, the first reason, and the file that lists the others.
     """
     if not bad or (len(bad) <= max_bad * total and len(bad) < total):
         return

@@ -1,9 +1,9 @@
 """The one place that opens audio files and knows how long they are.
 
-A length is what decoding gives. libsndfile believes headers, so each file is checked first: plain
-samples by the sizes of their container, MP3 frame by frame, Ogg by its streams, FLAC behind its
-end. If libsndfile would read a file wrongly, it gets the file in a form that it reads right:
-without a header, with a better header, or one joined part after the other.
+A length is the number of samples that decoding gives. libsndfile trusts headers, so each file is
+checked first: plain samples by the sizes in their container, MP3 frame by frame, Ogg stream by
+stream, and FLAC by what follows its end. If libsndfile would read a file wrongly, it gets the file
+in a form that it reads correctly: without a header, with a corrected header, or part by part.
 """
 
 import contextlib
@@ -24,15 +24,15 @@ from sv.audio.parts import AGAIN, Part, flac_parts, plan
 from sv.errors import AudioError, Missing, Truncated
 from sv.files import shown, utf8
 
-# A FLAC file written to a pipe leaves its length open. libsndfile then says a huge one, and
-# soundfile, which seeks after each block, cannot read such a file at all.
+# A FLAC file that was written to a pipe does not state its length. libsndfile then reports a huge
+# one, and soundfile, which seeks after each block, cannot read such a file at all.
 MAX_SAMPLES = 1 << 62
 BLOCK = 1 << 23
 """Samples read at a time, all channels together: nine minutes at 16 kHz."""
 MIN_RATE, MAX_RATE = 1_000, 1_000_000
-"""Hz. Resampling from a rate that is no rate of sound takes any amount of memory."""
+"""Hz. A rate outside is damage; resampling from it could take any amount of memory."""
 LAST_SECONDS = 0.025
-"""Decoded at the end of a file to see whether it is there."""
+"""Length of the end of a file that is decoded to see whether the end is there."""
 MEMORY_SHARE = 0.5
 NO_LENGTH = (
     "does not say how long it is (it was written to a pipe): write it again, for instance with "
@@ -47,9 +47,9 @@ _BROKEN_PAGE = "Junk after the last page"
 
 
 class Info(NamedTuple):
-    """Of an audio file: rate in Hz, channels, samples a channel, libsndfile's name of its format.
+    """Rate in Hz, channels, samples of each channel, and libsndfile's name of the format.
 
-    ``parts``: how many files were joined to it.
+    ``parts``: how many files were joined into this one.
     """
 
     rate: int
@@ -60,7 +60,7 @@ class Info(NamedTuple):
 
 
 class _Window(io.RawIOBase):
-    """Some bytes of a file as if they were one."""
+    """A span of bytes of a file, read as if it were a file."""
 
     def __init__(self, descriptor: int, span: tuple[int, int]):
         super().__init__()
@@ -96,9 +96,7 @@ class _Window(io.RawIOBase):
 
 @contextlib.contextmanager
 def _copy(descriptor: int, part: Part) -> Iterator[int]:
-    """Copy a part to memory, as a file of its own: libsndfile reads it six times as fast as a
-    Python object.
-    """
+    """Copy a part to a file in memory: libsndfile reads a Python object six times as slowly."""
     copy = os.memfd_create("audio")
     try:
         os.write(copy, part.head)
@@ -125,9 +123,9 @@ class Audio:
         self.planned = plan(Path(path), descriptor, self.size)
 
     def measure(self) -> Info:
-        """Return what the file holds, after decoding the last 25 ms of each part.
+        """Return what the file holds; the last 25 ms of each part are decoded as a check.
 
-        That costs a thirteenth of decoding all of it, and finds FLAC files that were cut off.
+        The check costs a thirteenth of decoding everything, and finds FLAC files that were cut off.
         """
         found: list[Info] = []
         for audio in self._parts():
@@ -136,7 +134,7 @@ class Audio:
             with _decoding():
                 if not audio.seekable():
                     there = sum(len(block) for block in _blocks(audio, "int16"))
-                elif audio.format != "MP3":  # of which every frame has been visited
+                elif audio.format != "MP3":  # every frame of an MP3 has been visited already
                     audio.seek(max(0, audio.frames - last))
                     there -= min(last, audio.frames) - len(audio.read(last, dtype="int16"))
             _refuse_cut_off(audio, there)
@@ -144,11 +142,16 @@ class Audio:
         return _joined(found)
 
     def decode(self) -> tuple[np.ndarray, Info]:
-        """Return the samples, int16 where the file has 16-bit samples, else float32."""
+        """Return (samples,) or (samples, channels), int16 if the file has 16 bits, else float32.
+
+        Raises:
+            AudioError: the file is damaged, cut off, too long for the memory, or does not state
+                its length.
+        """
         blocks: list[np.ndarray] = []
         found: list[Info] = []
         for audio in self._parts():
-            # 16-bit samples are converted by the caller: libsndfile's own way takes longer.
+            # The caller converts 16-bit samples to float; libsndfile's own conversion is slower.
             dtype = "int16" if audio.subtype == "PCM_16" else "float32"
             _refuse_too_long(audio)
             with _decoding():
@@ -160,7 +163,7 @@ class Audio:
         return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)), info
 
     def _parts(self) -> Iterator[soundfile.SoundFile]:
-        """Yield the parts one after the other; a FLAC file tells of the next at its end."""
+        """Yield the parts one after the other; the next FLAC file is found at the end of one."""
         waiting = list(self.planned)
         while waiting:
             part = waiting.pop(0)
@@ -185,7 +188,7 @@ class Audio:
 
     @contextlib.contextmanager
     def _opened(self, part: Part) -> Iterator[tuple[soundfile.SoundFile, Callable[[], int]]]:
-        """Open a part; yield it and a function that tells how far libsndfile has read."""
+        """Open a part; yield it and a function that returns how far libsndfile has read."""
         with contextlib.ExitStack() as stack:
             descriptor, audio = self.descriptor, None
             if part.head or part.spans != [(0, self.size)]:
@@ -201,15 +204,17 @@ class Audio:
 
 @contextlib.contextmanager
 def open_audio(path: str | os.PathLike) -> Iterator[Audio]:
-    """Open an audio file whatever its name is.
+    """Open an audio file, whatever its name is.
 
     Raises:
-        AudioError: with the file's name, also for what goes wrong in the ``with`` block.
+        AudioError: the file cannot be opened or read, here or in the ``with`` block; the message
+            names the file.
     """
     name = shown(path)
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        # By descriptor: soundfile takes no name that is not UTF-8, and its own open says less.
+        # soundfile gets a descriptor: it refuses names that are not UTF-8, and its own errors say
+        # less.
         try:
             descriptor = os.open(path, flags)
         except UnicodeEncodeError:  # Python's file names are ASCII (PYTHONUTF8=0, LC_ALL=C)
@@ -244,7 +249,7 @@ def _decoding() -> Iterator[None]:
 
 
 def _blocks(audio: soundfile.SoundFile, dtype: str) -> Iterator[np.ndarray]:
-    """Read to the end in blocks: a damaged header may say any length."""
+    """Yield blocks up to the end of the file; a damaged header may state any length."""
     size = max(1, BLOCK // audio.channels)
     while True:
         block = audio.read(size, dtype=dtype)
@@ -261,7 +266,7 @@ def _joined(found: list[Info]) -> Info:
     """Return the sum of the parts.
 
     Raises:
-        AudioError: they differ in rate or channels.
+        AudioError: the parts differ in rate or channels.
     """
     first = found[0]
     for other in found[1:]:
@@ -284,7 +289,7 @@ def _refuse_cut_off(audio: soundfile.SoundFile, decoded: int) -> None:
 
 
 def _refuse_too_long(audio: soundfile.SoundFile) -> None:
-    """Refuse what the machine has no memory for, before it is killed for it."""
+    """Raise if decoding needs more memory than is free; else the system would kill the process."""
     wanted = 4 * audio.frames * (audio.channels + 1)
     free = _free_memory()
     if wanted > MEMORY_SHARE * free and not audio.format == "FLAC":
@@ -296,7 +301,7 @@ def _refuse_too_long(audio: soundfile.SoundFile) -> None:
 
 
 def _free_memory() -> float:
-    """Return the bytes of memory that programs can still have; infinite if nobody says."""
+    """Return the bytes of memory that are free for programs; infinite if that is unknown."""
     try:
         with Path("/proc/meminfo").open(encoding="ascii") as lines:
             return next(1024.0 * int(line.split()[1]) for line in lines if "MemAvailable" in line)
@@ -305,7 +310,7 @@ def _free_memory() -> float:
 
 
 def _why_not(error: Exception) -> AudioError:
-    """Say why a file cannot be opened."""
+    """Return the error that says why a file cannot be opened."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return Missing("does not exist: correct the path (in wav.scp), or copy the audio there")
     if isinstance(error, PermissionError):

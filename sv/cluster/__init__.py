@@ -1,7 +1,7 @@
-"""Clusters of embeddings without labels: k-means, merging, neighbours of clusters, a choice of K.
+"""Clusters embeddings without labels: k-means, merging, neighbours of clusters, a choice of K.
 
-``agreement`` compares clusters with true speakers. It is for diagnosis only. No other module of
-this package needs it, so it must be imported by its name.
+``agreement`` compares clusters with true speakers. It is for diagnosis only, so this package does
+not import it: import ``sv.cluster.agreement`` by its name.
 """
 
 from sv.cluster.agglomerate import merge

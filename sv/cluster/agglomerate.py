@@ -1,4 +1,4 @@
-"""Agglomerative merging of k-means clusters: from many pure ones to about one a speaker."""
+"""Agglomerative merging of k-means clusters: from many pure clusters to about one per speaker."""
 
 from typing import Literal
 
@@ -22,33 +22,34 @@ def merge(
     device: str | torch.device = "cpu",
     verbose: bool = False,
 ) -> np.ndarray:
-    """Return for each of the k clusters the merged cluster (k,) int64 in 0..m-1 it belongs to.
+    """Return for each of the k clusters its merged cluster: (k,) int64 in 0..m-1.
 
     A cluster counts as ``sizes`` points at its centroid, so the result is that of merging the
-    utterances. Both linkages are functions of the means of two groups and of their sizes:
-    ``average`` takes the mean cosine of their points, <mean_a, mean_b>; ``ward`` the growth of
-    the sum of squares, n_a n_b / (n_a + n_b) |mean_a - mean_b|^2 (Ward, JASA 1963).
+    utterances. Both linkages are functions of the means of two groups and of their sizes.
+    ``average`` is the mean cosine of their points, <mean_a, mean_b>. ``ward`` is the growth of the
+    sum of squares, n_a n_b / (n_a + n_b) |mean_a - mean_b|^2 (Ward, JASA 1963).
 
-    Both are reducible: groups that are each other's nearest may be merged at once, in any order,
-    and the hierarchy is the one of merging the nearest pair of all each time (Murtagh, Computer
-    Journal 1983). So a round merges all such pairs, and only groups whose nearest one is gone
-    search again, in blocks of one matrix product; no (k, k) matrix is held. Merges are then
-    sorted by height and the k - m lowest carried out.
+    Both linkages are reducible: if two groups are each other's nearest, they may be merged at once.
+    The hierarchy is the same as if the nearest pair of all groups were merged each time (Murtagh,
+    Computer Journal 1983). So a round merges all such pairs. Only groups whose nearest group has
+    changed search again, in blocks of one matrix product; no (k, k) matrix is stored. Then the
+    merges are sorted by height, and the k - m lowest are carried out.
 
-    Which linkage: on made-up speakers with eight recordings each (K = 1,000, 200 speakers) the NMI
-    of average linkage equals Ward's if speakers lie apart. It is higher if they do not (0.61
-    against 0.60), and if more clusters are left than there are speakers (0.98 against 0.97).
+    Choice of the linkage: for synthetic speakers with eight recordings each (K = 1,000, 200
+    speakers) the NMI of average linkage equals Ward's if speakers lie far apart. It is higher if
+    they do not (0.61 against 0.60), and if there are more clusters than speakers (0.98 against
+    0.97).
 
-    scikit-learn's average and Ward linkage know no sizes, and they need a graph of neighbours or
+    scikit-learn's average and Ward linkage take no sizes, and they need a graph of neighbours or
     all distances (10 GB for 50,000 clusters). This function needs products only; tests compare it
     with scipy.
 
     Args:
         centroids: (k, D) means of the clusters' unit vectors: the centroids of spherical k-means
-            times their ``closeness``. Without the factor loose clusters look too far apart.
-        sizes: (k,) points of each. Clusters without points are joined to the nearest group at
-            the end.
-        m: groups to leave; they are numbered by their first cluster.
+            times their ``closeness``. Without this factor loose clusters seem too far apart.
+        sizes: (k,) number of points of each cluster. Clusters without points join the nearest group
+            at the end.
+        m: number of groups in the result; groups are numbered in the order of their first clusters.
 
     Raises:
         InputError: m is not below the number of clusters, or above that of clusters with points.
@@ -96,7 +97,8 @@ def _hierarchy(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return all merges: pairs of clusters (k-1, 2), one from each group, and heights (k-1,).
 
-    A group is known by one of its clusters; its row of ``means`` and ``counts`` is kept there.
+    One cluster of a group stands for it: its row of ``means`` and ``counts`` holds those of the
+    group.
     """
     means, counts = means.clone(), counts.clone()
     alive = torch.arange(len(means), device=means.device)
@@ -108,7 +110,7 @@ def _hierarchy(
     while len(alive) > 1:
         nearest[stale], height[stale] = _search(means, counts, stale, alive, linkage)
         mutual = alive[(nearest[nearest[alive]] == alive) & (alive < nearest[alive])]
-        if not len(mutual):  # rounding made a circle of equals: one pair of it is as good
+        if not len(mutual):  # rounding made a circle of equal heights: any pair of it will do
             mutual = alive[height[alive].argmin()][None]
         other = nearest[mutual]
         pairs.append(torch.stack([mutual, other], dim=1).cpu().numpy())
@@ -122,7 +124,7 @@ def _hierarchy(
         alive = alive[~gone[alive]]
         changed = gone.clone()
         changed[mutual] = True
-        # Reducible: a new group is no nearer to a third than the nearer of its halves was.
+        # Reducible: a new group is no nearer to a third group than the nearer of its two parts was.
         stale = alive[changed[alive] | changed[nearest[alive]]]
         if bar is not None:
             bar.update(len(mutual))

@@ -1,19 +1,21 @@
-"""How well clusters agree with true speakers. These are ORACLE figures, never used in training."""
+"""The agreement of clusters with true speakers: ORACLE figures, which training never uses."""
 
 import numpy as np
 from sklearn.metrics import normalized_mutual_info_score
 
 
 def agreement(clusters: np.ndarray, speakers: np.ndarray) -> dict[str, float]:
-    """Return figures in [0, 1] of ``clusters`` (N,) against ``speakers`` (N,), 1 the best.
+    """Return figures in [0, 1] of ``clusters`` (N,) against ``speakers`` (N,); 1 is the best.
 
     - ``nmi``: mutual information over the mean of the two entropies (Strehl & Ghosh, JMLR 2002);
-    - ``purity``: utterances whose speaker is the most frequent of their cluster. It is 1 when
-      every utterance has a cluster of its own, so read it next to the following;
-    - ``speaker_recall``: utterances whose cluster is the most frequent of their speaker;
-    - ``speaker_accuracy``: over utterances with company, the share of the OTHER utterances of
-      their cluster that have their speaker: how often a positive drawn from the cluster is right;
-    - ``coverage``: utterances with company in their cluster.
+    - ``purity``: share of utterances whose speaker is the most frequent one of their cluster. It is
+      1 if every utterance has a cluster of its own, so also look at the next figure;
+    - ``speaker_recall``: share of utterances whose cluster is the most frequent one of their
+      speaker;
+    - ``speaker_accuracy``: share of the OTHER utterances in an utterance's cluster that have the
+      same speaker, as a mean over utterances whose cluster has others. It says how often a positive
+      that is drawn from the cluster is right;
+    - ``coverage``: share of utterances whose cluster has other utterances.
     """
     pairs, counts = np.unique(
         np.stack([_codes(clusters), _codes(speakers)]), axis=1, return_counts=True

@@ -7,17 +7,17 @@ TILE = 4096
 
 
 class Nearest:
-    """Finds nearest centroids; the products are made in ``dtype``, summed in float32 by hardware.
+    """Finds nearest centroids by products in ``dtype``, which the hardware sums in float32.
 
     The cost of point x at centroid c is half the squared distance: 1 - <x, c> on the unit sphere,
-    |x|^2/2 - <x, c> + |c|^2/2 in general. The two squares ride on the product as further columns,
-    ``[-x, 1, |x|^2/2] . [c, |c|^2/2, 1]``, which spares a pass over the products; in bfloat16
-    each is split into three columns whose sum has the 24 bits of a float32.
+    |x|^2/2 - <x, c> + |c|^2/2 in general. The two squares are further columns of the product,
+    ``[-x, 1, |x|^2/2] . [c, |c|^2/2, 1]``, which saves a pass over the products. In bfloat16 each
+    square is split into three columns whose sum has the 24 bits of a float32.
 
     Args:
         centroids: (K, D) float32, of length one if ``spherical``.
-        dtype: torch.float32, or torch.bfloat16 where a wrong choice among centroids that are
-            equally near to 3 digits is of no consequence.
+        dtype: torch.float32, or torch.bfloat16 if a wrong choice does not matter among centroids
+            whose distances are equal to 3 digits.
     """
 
     def __init__(self, centroids: torch.Tensor, *, spherical: bool, dtype: torch.dtype) -> None:
@@ -41,7 +41,7 @@ class Nearest:
     def __call__(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (index (n,) int64, cost (n,) float32) of the nearest centroid of ``rows`` (n, D).
 
-        Of centroids that are equally near the first is taken.
+        If several centroids are equally near, the first one counts.
         """
         return self._search(rows, len(self), None, second=False)[:2]
 
@@ -50,11 +50,11 @@ class Nearest:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return (index of the nearest, its cost, cost of the second nearest), each (n,).
 
-        A cost is infinite where there is no such centroid.
+        A cost is infinite if there is no such centroid.
 
         Args:
-            first: search the first ``first`` centroids only; None: all.
-            without: (n,) int64, a centroid that a row leaves out; -1: none.
+            first: search only the first ``first`` centroids; None: all.
+            without: (n,) int64, a centroid that is left out for this row; -1: none.
         """
         return self._search(rows, len(self) if first is None else first, without, second=True)
 
@@ -96,12 +96,12 @@ class Nearest:
         return here, 1 - value if self.spherical else value
 
     def _forget(self, products: torch.Tensor, columns: torch.Tensor) -> None:
-        """Make one column of each row, where there is such a column, infinitely far."""
+        """Set the cost of one column of each row to infinity, if the tile has this column."""
         rows = torch.nonzero((columns >= 0) & (columns < products.shape[1]))[:, 0]
         products[rows, columns[rows]] = -torch.inf if self.spherical else torch.inf
 
     def _product(self, rows: torch.Tensor, tile: torch.Tensor) -> torch.Tensor:
-        """Return rows x tile^T in a buffer that is used again: fresh pages cost a tenth more."""
+        """Return rows x tile^T in a buffer that is reused: new memory would cost a tenth more."""
         size = len(rows) * len(tile)
         if len(self.buffer) < size:
             self.buffer = torch.empty(size, dtype=self.dtype, device=rows.device)
@@ -111,9 +111,10 @@ class Nearest:
 def _argmax(products: torch.Tensor) -> torch.Tensor:
     """Return the place (n,) of each row's largest product.
 
-    On the CPU numpy's search is vectorised where torch's is not (15 times as fast). It knows no
-    bfloat16, but positive floats are ordered like their bits read as integers, and above all
-    negative ones; rows without a positive product are searched again.
+    On the CPU numpy's search is vectorised and torch's is not, so numpy's is 15 times as fast.
+    numpy has no bfloat16. But the bits of positive floats, read as integers, have the same order,
+    and are larger than those of negative floats. Rows without a positive product are searched
+    again.
     """
     if products.device.type != "cpu":
         return products.argmax(dim=1)
@@ -129,8 +130,8 @@ def _argmax(products: torch.Tensor) -> torch.Tensor:
 def _argmin(costs: torch.Tensor) -> torch.Tensor:
     """Return the place (n,) of each row's smallest cost.
 
-    Costs are squares: bits read as integers have their order. One that rounding has made
-    negative is next to zero and comes first, as it should.
+    Costs are squares, so their bits, read as integers, have the same order. A cost that rounding
+    has made negative is nearly zero, and rightly comes first.
     """
     if costs.device.type != "cpu":
         return costs.argmin(dim=1)

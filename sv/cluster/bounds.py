@@ -1,4 +1,4 @@
-"""Bounds on distances, kept from pass to pass: points that cannot change need no product.
+"""Bounds on distances, kept from pass to pass: a point that cannot change needs no product.
 
 After a pass of k-means each point knows its distance to its own centroid, and a lower bound on its
 distance to every other centroid. If the centroids move, a bound falls by as much as they moved
@@ -8,9 +8,9 @@ few centroids that moved far are compared separately, so they do not spoil the b
 others.
 
 The result is the same as without bounds. In ten passes a third to a half of the products are left
-out, nearly all of them in later passes, and the last pass in float32 costs next to nothing.
-Searching only near the old cluster was tried. It is faster still, but on points without clear
-clusters it ends 0.4 to 2 % worse.
+out, mostly in later passes; the last pass, in float32, costs almost nothing. A search only near the
+old cluster was tried, too. It is even faster, but on points without clear clusters its objective is
+0.4 to 2 % worse.
 """
 
 import torch
@@ -18,11 +18,11 @@ import torch
 from sv.cluster.assign import Nearest
 from sv.cluster.points import Points
 
-# Centroids to look at by themselves, as shares of all: whichever is the least work for a block.
+# Shares of the centroids that may be compared separately; each block takes the cheapest share.
 SHARES = (0.0, 1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 
-# Largest relative error of a product of two vectors, for its size |x| |c|: both factors rounded
-# and the result rounded in bfloat16; sums of up to some thousand terms in float32.
+# Largest error of the product of vectors x and c, relative to |x| |c|. bfloat16: both factors and
+# the result are rounded; float32: sums of up to some thousand terms.
 ROUNDING = {torch.bfloat16: 1.5 * 2**-8, torch.float32: 2**-16}
 
 
@@ -44,18 +44,18 @@ class Dense:
 class Bounded:
     """Finds the nearest centroids of all points again and again while the centroids move.
 
-    Results are those of ``Nearest``, except that of centroids that are equally near (to the
-    precision of the products) a point stays with the one it has.
+    Results are those of ``Nearest``, with one exception: if several centroids are equally near (up
+    to the precision of the products), a point keeps its centroid.
 
     Attributes:
         index: (N,) int64, the nearest centroids of this process's points after a pass.
-        searched: products made in the last pass, as a share of all points times all centroids.
+        searched: products computed in the last pass, as a share of points times centroids.
     """
 
     def __init__(self, points: Points) -> None:
         self.points = points
         self.index = torch.zeros(points.count, dtype=torch.int64)
-        self.bound = torch.full((points.count,), -torch.inf)  # distance to all others, at least
+        self.bound = torch.full((points.count,), -torch.inf)  # lower bound, distance to all others
         self.centroids: torch.Tensor | None = None
         self.searched = 0.0
 
@@ -66,23 +66,23 @@ class Bounded:
         if self.centroids is not None:
             drift = torch.linalg.vector_norm(centroids - self.centroids, dim=1)
         self.centroids = centroids
-        # Centroids in the order of their movement: those that moved far are the first ones.
+        # Centroids in the order of their movement; those that moved farthest come first.
         drift, self.order = drift.sort(descending=True, stable=True)
         self.place = torch.empty_like(self.order)
         self.place[self.order] = torch.arange(count)
         self.nearest = Nearest(centroids[self.order], spherical=spherical, dtype=dtype)
         self.movers = torch.tensor(sorted({int(share * count) for share in SHARES}))
-        self.quiet = drift[self.movers]  # how far the others moved at most
+        self.quiet = drift[self.movers]  # largest movement of the other centroids
         self.rounding = ROUNDING[dtype]
         self.longest = float(torch.linalg.vector_norm(centroids, dim=1).max())
         self.searched = 0.0
 
     def __call__(self, where: slice, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (index, cost) as ``Dense`` does, for the block ``rows`` at ``where``."""
-        index, bound = self.index[where], self.bound[where]  # views: written in place
+        index, bound = self.index[where], self.bound[where]  # views, which are written in place
         cost = self._own_cost(rows, index)
         distance = _distance(cost)
-        # For each number of movers: how many rows have to be searched in full?
+        # For each number of movers, count the rows that must be searched completely.
         doubtful = distance[:, None] >= bound[:, None] - self.quiet
         work = doubtful.sum(dim=0) * len(self.centroids) + (~doubtful).sum(dim=0) * self.movers
         choice = int(work.argmin())
@@ -108,7 +108,7 @@ class Bounded:
         bound: torch.Tensor,
         cost: torch.Tensor,
     ) -> None:
-        """Compare the rows ``some`` with the first centroids; write what changes."""
+        """Compare the rows ``some`` with the first centroids, and write changes in place."""
         if not len(some):
             return
         rows, own = rows[some], cost[some]
@@ -127,7 +127,7 @@ class Bounded:
         return (rows - own).square_().sum(dim=1) / 2
 
     def _at_least(self, cost: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Return a distance that is not above the true one, whatever rounding did to ``cost``."""
+        """Return a distance that is not above the true one, whatever the rounding of ``cost``."""
         lengths = torch.linalg.vector_norm(rows, dim=1)
         return _distance(cost - self.rounding * (lengths * self.longest + cost.abs()))
 

@@ -20,9 +20,9 @@ BAR = 40
 class Result:
     """Clusters of utterances, after k-means and perhaps merging.
 
-    Attributes: ``ids`` of the utterances; ``clusters`` (N,) of each; ``centroids`` (clusters, D)
-    of length one; ``sizes`` (clusters,); ``merged`` (k,) the cluster of each k-means cluster, or
-    None; ``oracle`` figures, or None.
+    Attributes: ``ids`` of the utterances; ``clusters`` (N,), the cluster of each utterance;
+    ``centroids`` (clusters, D) of length one; ``sizes`` (clusters,); ``merged`` (k,), the cluster
+    of each k-means cluster, or None; ``oracle`` figures, or None.
     """
 
     def __init__(self, ids: list[str], found: Clustering, settings: dict) -> None:
@@ -32,7 +32,7 @@ class Result:
         self.oracle: dict[str, float] | None = None
 
     def merge(self, m: int, linkage: str, device: torch.device) -> None:
-        """Merge to ``m`` clusters; a new centroid is the mean of the old ones by size."""
+        """Merge to ``m`` clusters; a new centroid is the mean of the old ones, weighted by size."""
         means = self.centroids * self.found.closeness[:, None]
         self.merged = merge(means, self.sizes, m, linkage=linkage, device=device, verbose=True)
         sums = np.zeros((m, means.shape[1]))
@@ -43,7 +43,7 @@ class Result:
         self.sizes = np.bincount(self.clusters, minlength=m)
 
     def summary(self) -> dict:
-        """Return what ``cluster.json`` holds."""
+        """Return the contents of ``cluster.json``."""
         filled = self.sizes[self.sizes > 0]
         text = {
             **self.settings,
@@ -61,7 +61,7 @@ class Result:
         return text
 
     def describe(self) -> str:
-        """Return the histogram of sizes and a line or two of figures for the terminal."""
+        """Return the histogram of sizes and one or two lines of figures, for the terminal."""
         lines = histogram(self.sizes)
         line = (
             f"{len(self.ids):,} utterances in {int((self.sizes > 0).sum()):,} clusters, median "
@@ -81,7 +81,7 @@ class Result:
 
 
 def histogram(sizes: np.ndarray) -> list[str]:
-    """Return lines with the number of clusters of size 0, 1, 2-3, 4-7, ..., and a bar each."""
+    """Return a line for sizes 0, 1, 2-3, 4-7, ..., each with a number of clusters and a bar."""
     octaves = np.where(sizes > 0, np.floor(np.log2(np.maximum(sizes, 1))) + 1, 0).astype(int)
     counts = np.bincount(octaves)
     first = int(np.flatnonzero(counts)[0])
@@ -95,7 +95,11 @@ def histogram(sizes: np.ndarray) -> list[str]:
 
 
 def read_labels(path: Path, ids: list[str]) -> dict[str, str]:
-    """Return the true speakers of some of the utterances ``ids``; ``InputError`` if of none."""
+    """Return the true speakers of those ``ids`` that have a label.
+
+    Raises:
+        InputError: no id has a label.
+    """
     table = read_label_file(path)
     labels = {name: table[name] for name in ids if name in table}
     if not labels:
@@ -107,8 +111,8 @@ def read_labels(path: Path, ids: list[str]) -> dict[str, str]:
 
 
 def oracle(clusters: np.ndarray, ids: list[str], labels: dict[str, str]) -> dict[str, float]:
-    """Return the agreement of the clusters with the speakers of the utterances that have one."""
-    from sv.cluster.agreement import agreement  # only where there are labels
+    """Return the agreement of clusters with speakers, over the utterances that have a speaker."""
+    from sv.cluster.agreement import agreement  # imported only if there are labels
 
     rows = [row for row, name in enumerate(ids) if name in labels]
     speakers = np.array([labels[ids[row]] for row in rows])
@@ -117,14 +121,14 @@ def oracle(clusters: np.ndarray, ids: list[str], labels: dict[str, str]) -> dict
 
 
 def write(folder: Path, result: Result) -> None:
-    """Write the tables; each appears whole or not at all, ``cluster.json`` last."""
+    """Write each table atomically, ``cluster.json`` last."""
     with ArkWriter(folder / "centroids.ark", folder / "centroids.scp") as writer:
         for cluster, centroid in enumerate(result.centroids):
             writer.write(str(cluster), centroid)
     tables = {"utt2cluster": zip(result.ids, result.clusters, strict=True)}
     tables["sizes"] = enumerate(result.sizes)
     if result.merged is None:
-        (folder / "kmeans2cluster").unlink(missing_ok=True)  # of an earlier run
+        (folder / "kmeans2cluster").unlink(missing_ok=True)  # from an earlier run
     else:
         tables["kmeans2cluster"] = enumerate(result.merged)
     for name, rows in tables.items():

@@ -18,25 +18,23 @@ from sv.device import Precision, autocast_dtype, choose_device, tune_float32_pro
 from sv.errors import InputError
 from sv.progress import progress
 
-# Iterations in bfloat16 are twice as fast if the processor computes in it, and they reach the same
-# objective (benchmarks/RESULTS.md). Below some 10^10 multiplications (0.1 s of float32) an
-# iteration is not worth rounding anything.
+# Below some 10^10 multiplications an iteration takes 0.1 s in float32, so bfloat16 saves nothing.
 WORTH_BFLOAT16 = 1e10
 
 
 @dataclass
 class Clustering:
-    """What k-means found. Arrays are numpy's or torch's, as the points were.
+    """The result of k-means. Arrays are of numpy or torch, like the points.
 
     Attributes:
         centroids: (k, D) float32; of length one if spherical.
         assignments: (N,) int64, the nearest of these centroids, computed in float32.
-        sizes: (k,) int64, points of each cluster (of all processes).
+        sizes: (k,) int64, number of points of each cluster (over all processes).
         closeness: (k,) float32, mean cosine of a cluster's points and its centroid (spherical), or
-            mean squared distance; 1 or 0 for an empty cluster.
+            mean squared distance; 1 or 0, respectively, for an empty cluster.
         objective: mean cosine of a point and its centroid (spherical), or mean squared distance.
-        history: the same before each iteration, as precise as the products were.
-        empty: clusters without a point.
+        history: the objective before each iteration, with the precision of the products.
+        empty: number of clusters without a point.
     """
 
     centroids: np.ndarray | torch.Tensor
@@ -63,31 +61,37 @@ def kmeans(
     verbose: bool = False,
     converge: bool = False,
 ) -> Clustering:
-    """Cluster the rows of ``x`` around ``k`` centroids; all points count in every iteration.
+    """Cluster the rows of ``x`` around ``k`` centroids; every iteration uses all points.
 
-    Each iteration assigns every point to its nearest centroid and moves each centroid to the
-    mean of its points, which ``spherical`` then scales to length one (Dhillon & Modha, Machine
+    Each iteration assigns every point to its nearest centroid, and moves each centroid to the mean
+    of its points. With ``spherical`` the mean is scaled to length one (Dhillon & Modha, Machine
     Learning 2001). Products that cannot change an assignment are left out (``sv.cluster.bounds``).
-    A cluster without points keeps its centroid. One more pass in float32 assigns
-    the points to the last centroids. Equal input and seed give equal output on one machine.
+    A cluster without points keeps its centroid. One more pass in float32 assigns the points to the
+    last centroids. Equal input and seed give equal output on one machine.
+
+    Iterations in bfloat16 are twice as fast if the processor computes in it, and they reach the
+    same objective (``benchmarks/RESULTS.md``). If an iteration has fewer than 10^10
+    multiplications, float32 is as fast, so ``auto`` takes float32.
 
     Args:
         x: (N, D) of any floating type, numpy or torch, also memory-mapped. It is read a block
             at a time; beside it there are some copies of the centroids and 24 bytes a point.
-        iterations: passes before the last one, at most if ``converge``.
+        iterations: passes before the last one; with ``converge`` the largest number of them.
         converge: stop as soon as no centroid moves.
-        spherical: nearest by cosine; else by Euclidean distance.
+        spherical: the nearest centroid is that of the largest cosine; else of the smallest
+            Euclidean distance.
         init: first centroids: (k, D), "random" points (default), or "k-means++".
-        precision: of the products while iterating. ``bfloat16`` is twice as fast on hardware that
-            has it; ``auto`` takes it there if the work is large enough to gain by it.
-        device: where to compute, ``cpu`` or ``cuda``; default: where ``x`` is.
-        sharded: every process of torch.distributed calls this with rows of its own; centroids
-            and sizes are of all rows and the same everywhere, assignments of the own rows.
-        names: what messages call the rows.
+        precision: of the products in the iterations. ``auto`` takes ``bfloat16`` if the hardware
+            computes in it and the work is large enough to gain from it.
+        device: where to compute, ``cpu`` or ``cuda``; default: the device of ``x``.
+        sharded: every process of torch.distributed calls this function with its own rows. Centroids
+            and sizes are computed from all rows and equal in all processes; assignments are those
+            of the process's own rows.
+        names: names of the rows, for messages.
         verbose: print an estimate of time and memory first, then show progress.
 
     Raises:
-        InputError: k is not in 1..N, rows are NaN, infinite or (spherical) zero, ``init`` does
+        InputError: k is not in 1..N, a row is NaN, infinite or (spherical) zero, or ``init`` does
             not fit.
     """
     if iterations < 0:
@@ -175,7 +179,7 @@ def _objective(mean_cost: float, spherical: bool) -> float:
 
 @contextlib.contextmanager
 def fast_float32() -> Iterator[None]:
-    """Use the faster of equally exact float32 products (see ``sv.device``) within the block."""
+    """Use the fastest float32 products of equal precision (see ``sv.device``) in the block."""
     before = torch.get_float32_matmul_precision()
     tune_float32_products()
     try:
@@ -187,7 +191,7 @@ def fast_float32() -> Iterator[None]:
 def _product_type(
     precision: Precision, device: torch.device, points: Points, k: int
 ) -> torch.dtype:
-    """Return the type of the products; equal on all processes, whatever their shares are."""
+    """Return the type of the products; it is equal on all processes, whatever their shares."""
     small = points.total * points.dim * k < WORTH_BFLOAT16
     if precision == "auto" and small:
         return torch.float32
@@ -195,7 +199,7 @@ def _product_type(
 
 
 def _search(points: Points, iterations: int) -> Bounded | Dense:
-    """Return what finds the nearest centroids: bounds pay from the second pass on."""
+    """Return the search for nearest centroids; bounds pay off from the second pass on."""
     return Bounded(points) if points.device.type == "cpu" and iterations else Dense(points)
 
 
@@ -220,7 +224,7 @@ def _iterate(
     moved = sizes > 0
     if points.spherical:
         lengths = torch.linalg.vector_norm(means, dim=1)
-        moved &= lengths > 0  # opposite points: no direction
+        moved &= lengths > 0  # opposite points have a mean without direction
         means /= lengths.clamp(min=torch.finfo(means.dtype).tiny)[:, None]
     return torch.where(moved[:, None], means, centroids), float(cost) / points.total
 
@@ -229,14 +233,14 @@ def _add_rows(sums: torch.Tensor, index: torch.Tensor, rows: torch.Tensor) -> No
     """Add each row to the sum of its cluster, in the same order every time."""
     if sums.device.type == "cpu":
         sums.index_add_(0, index, rows)
-    else:  # index_add_ on a GPU adds in any order; this one sorts first
+    else:  # index_add_ on a GPU adds in any order; index_put_ sorts first
         sums.index_put_((index,), rows, accumulate=True)
 
 
 def _assign(
     points: Points, centroids: torch.Tensor, search: Bounded | Dense, bar
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return (assignments of own points, sizes and summed costs of all clusters), in float32."""
+    """Return assignments of this process's points, and sizes and summed costs of all clusters."""
     search.start(centroids, torch.float32)
     assignments = torch.empty(points.count, dtype=torch.int64, device=centroids.device)
     costs = torch.zeros(len(centroids), dtype=torch.float64, device=centroids.device)
@@ -257,13 +261,13 @@ def _estimate(points: Points, centroids: torch.Tensor, dtype: torch.dtype, itera
     seconds = []
     for kind in (dtype, torch.float32):
         nearest = Nearest(centroids, spherical=points.spherical, dtype=kind)
-        nearest(rows)  # the first call allocates
+        nearest(rows)  # the first call allocates memory and is not timed
         start = time.perf_counter()
         nearest(rows)[0].sum().item()  # waits for a GPU
         seconds.append((time.perf_counter() - start) * points.count / max(1, len(rows)))
     total = iterations * seconds[0] + seconds[1]
     data = points.count * points.dim * points.x.dtype.itemsize
-    # Centroids before and after, their sums, the operand; products; lengths, assignments.
+    # Centroids before and after, their sums, the operand; the products; lengths and assignments.
     work = 4 * 4 * centroids.numel() + 4 * len(rows) * min(TILE, len(centroids)) + 24 * points.count
     return (
         f"k-means: {points.total:,} points of {points.dim} dimensions, {len(centroids):,} "

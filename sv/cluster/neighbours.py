@@ -6,17 +6,17 @@ import torch
 from sv.cluster.lloyd import fast_float32
 from sv.errors import InputError
 
-# 1,024 x 25,000 products in float32 are 100 MB, whatever the number of clusters squared is.
+# With 25,000 clusters a block of 1,024 rows has 100 MB of float32 products; all rows have 2.5 GB.
 BLOCK = 1024
 
 
 def nearest_clusters(
     centroids: np.ndarray | torch.Tensor, m: int, *, spherical: bool = True
 ) -> np.ndarray | torch.Tensor:
-    """Return the ids (k, m) int64 of the ``m`` clusters most similar to each, itself left out.
+    """Return the ids (k, m) int64 of the ``m`` other clusters that are most similar to each.
 
-    Nearest first: by cosine, or by Euclidean distance if not ``spherical``. ``centroids``
-    (k, D), numpy or torch; the answer is of the same kind, on the same device.
+    The nearest comes first: by cosine, or by Euclidean distance if ``spherical`` is false.
+    ``centroids``: (k, D), numpy or torch; the result is of the same kind, on the same device.
 
     Raises:
         InputError: m is not in 1..k-1.
@@ -32,7 +32,7 @@ def nearest_clusters(
         rows = torch.nn.functional.normalize(rows)
         halves = None
     else:
-        rows = rows - rows.mean(dim=0)  # smaller numbers, smaller errors
+        rows = rows - rows.mean(dim=0)  # smaller numbers have smaller rounding errors
         halves = rows.square().sum(dim=1) / 2
     ids = torch.empty(count, m, dtype=torch.int64, device=rows.device)
     with torch.no_grad(), fast_float32():

@@ -12,16 +12,16 @@ from sv.device import choose_device
 from sv.errors import InputError
 
 HELD_OUT = 0.1
-# Fewer points a cluster than this are no clusters, and too few to have some held out.
+# Smallest mean number of points per cluster; fewer would be too few to hold some out.
 FEWEST_POINTS = 4
-# So many numbers in a row that are worse than the best end the search.
+# The search ends after so many numbers in a row that are worse than the best.
 PATIENCE = 3
 
 
 def grid(count: int) -> list[int]:
-    """Return numbers of clusters to try for ``count`` points: sqrt(count)/4 and up, by 1.41.
+    """Return numbers of clusters to try for ``count`` points: sqrt(count)/4 times powers of 1.41.
 
-    The last is count/4. For a million points: 250 to 250,000, though the search ends earlier.
+    The last is count/4. For a million points they are 250 to 250,000; the search ends earlier.
     """
     low, high = max(2.0, count**0.5 / 4), count / FEWEST_POINTS
     steps = max(0, int(2 * np.log2(max(high / low, 1.0)) + 1e-9))
@@ -42,32 +42,33 @@ def choose_k(
     """Choose the number of clusters with the best simplified silhouette on held-out points.
 
     For each candidate, in ascending order, k-means (k-means++ start) learns from nine tenths of
-    the points; each point of the last tenth then has a = distance to its nearest centroid, b =
-    distance to the second nearest, and (b - a) / b. Too few clusters: a is large. Too many: one
-    speaker has several, and b is hardly larger than a. The mean is Hruschka's simplified
-    silhouette (2004) of Rousseeuw's coefficient (1987). On points that made the centroids it
-    would grow towards k = N, where a = 0; hence the tenth held out. The search ends when
-    PATIENCE candidates in a row are worse than the best. Without ``candidates`` it goes on below
-    the grid if its first number is the best, and at last tries the numbers half way between the
-    best and its neighbours.
+    the points. Each point of the last tenth then has a = distance to its nearest centroid, b =
+    distance to the second nearest, and (b - a) / b. With too few clusters, a is large. With too
+    many, one speaker has several clusters, and b is hardly larger than a. The mean over the points
+    is Hruschka's simplified silhouette (2004) of Rousseeuw's coefficient (1987). For points that
+    made the centroids it would grow towards k = N, where a = 0; so a tenth is held out.
 
-    What counts is what the embeddings separate: where recordings of a speaker lie apart, the
-    clusters that are found are recordings.
+    The search ends if PATIENCE candidates in a row are worse than the best. Without ``candidates``
+    it goes on below the grid if the first number is the best, and at the end it tries the numbers
+    half way between the best and its neighbours.
+
+    The result depends on what the embeddings separate: if recordings of a speaker lie apart, the
+    clusters are recordings.
 
     Args:
         x: (N, D) embeddings; numpy or torch.
         candidates: numbers to try; None: ``grid(N)``.
         report: called with (k, silhouette) after each candidate.
-        sharded: every process of torch.distributed calls this with rows of its own, and all find
-            the same.
-        names: what messages call the rows.
-        options: handed to ``kmeans``.
+        sharded: every process of torch.distributed calls this function with its own rows; all get
+            the same result.
+        names: names of the rows, for messages.
+        options: further arguments of ``kmeans``.
 
     Returns:
         (best k, {k: silhouette} of all that were tried).
 
     Raises:
-        InputError: a candidate is below 2 or above the points that are not held out.
+        InputError: a candidate is below 2, or above the number of points that are not held out.
     """
     held_out, most, count = _hold_out(len(x), seed, sharded)
     tried = sorted(set(candidates)) if candidates is not None else grid(count)

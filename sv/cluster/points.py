@@ -1,4 +1,4 @@
-"""The points of a clustering, read a block at a time: memory holds no second copy of them."""
+"""The points of a clustering, read in blocks, so that memory holds no second copy of them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,8 +8,8 @@ import torch
 from sv.cluster.processes import share_of, sum_over_processes
 from sv.errors import InputError
 
-# 1,024 points x 512 float32 are 2 MB: the block, its products with some thousand centroids and
-# the centroids stay in a processor's cache. A GPU needs more work at a time to be busy.
+# 1,024 points x 512 float32 are 2 MB: the block, the centroids, and the products with some thousand
+# centroids stay in a processor's cache. A GPU needs larger blocks to be busy.
 CPU_BLOCK = 1024
 GPU_BLOCK = 16384
 SHOWN = 5
@@ -19,12 +19,13 @@ class Points:
     """Rows of length one (spherical) or rows less their common mean (Euclidean), in float32.
 
     Args:
-        x: (N, D) numpy array or tensor of any floating type; may be memory-mapped and is never
-            written to. With ``sharded`` every process of torch.distributed has its own rows.
-        names: what messages call the rows, such as utterance ids.
+        x: (N, D) numpy array or tensor of any floating type; it may be memory-mapped, and is never
+            changed. With ``sharded`` every process of torch.distributed has its own rows.
+        names: names of the rows, such as utterance ids, for messages.
 
-    Attributes: ``count``, ``dim``; ``offset`` rows are on the processes before this one, ``total``
-    on all of them; ``mean`` (D,) was subtracted (zeros if spherical).
+    Attributes: ``count`` and ``dim`` of the own rows; ``offset``: number of rows on the processes
+    before this one; ``total``: number of rows on all processes; ``mean`` (D,): subtracted from all
+    rows, zeros if spherical.
 
     Raises:
         InputError: ``x`` is no matrix of numbers, or has NaN, infinite or (spherical) zero rows.
@@ -56,7 +57,7 @@ class Points:
         self._measure(names)
 
     def _measure(self, names: Sequence[str] | None) -> None:
-        """Find each row's length and the mean of all rows, and refuse rows of no use."""
+        """Compute the length of each row and the mean of all rows; raise for unusable rows."""
         lengths = torch.empty(self.count, device=self.device)
         sums = torch.zeros(self.dim, dtype=torch.float64, device=self.device)
         for start in range(0, self.count, self.block_size):
@@ -66,7 +67,7 @@ class Points:
         bad = ~torch.isfinite(lengths)
         if self.spherical:
             bad |= lengths == 0
-        # Every process has to stop, or the others would wait for this one for ever.
+        # If one process stops, all must stop; else the others would wait for it for ever.
         count = int(sum_over_processes(bad.sum(), self.sharded))
         if count:
             here = torch.nonzero(bad)[:SHOWN, 0].tolist()
@@ -83,16 +84,16 @@ class Points:
             self.mean = (sum_over_processes(sums, self.sharded) / self.total).float()
 
     def _read(self, rows: slice | np.ndarray) -> torch.Tensor:
-        """Return the given rows as they are, in float32 on the device."""
+        """Return the given rows, not prepared, in float32 on the device."""
         if torch.is_tensor(self.x):
             index = rows if isinstance(rows, slice) else torch.from_numpy(rows).to(self.x.device)
             return self.x[index].detach().to(self.device, torch.float32)
-        # torch refuses arrays that are read-only or have negative strides: those are copied.
+        # torch refuses arrays that are read-only or have negative strides, so these are copied.
         block = np.require(self.x[rows], np.float32, ["C", "W"])
         return torch.from_numpy(block).to(self.device)
 
     def prepare(self, rows: slice | np.ndarray) -> torch.Tensor:
-        """Return the given rows (n, D) of this process: of length one, or less the mean."""
+        """Return the given rows (n, D) of this process, scaled to length one or less the mean."""
         block = self._read(rows)
         if self._scale is None:
             return block - self.mean
@@ -106,7 +107,7 @@ class Points:
             yield rows, self.prepare(rows)
 
     def rows_of_all(self, ids: np.ndarray) -> torch.Tensor:
-        """Return the prepared rows ``ids`` (n,), counted over all processes, on every process."""
+        """Return the prepared rows ``ids`` (n,), numbered over all processes, on every process."""
         found = torch.zeros(len(ids), self.dim, device=self.device)
         mine = np.flatnonzero((ids >= self.offset) & (ids < self.offset + self.count))
         if len(mine):

@@ -1,4 +1,4 @@
-"""Sums over the processes of torch.distributed, if each process holds a part of the points."""
+"""Sums over the processes of torch.distributed if each process holds a part of the points."""
 
 import torch
 import torch.distributed as dist
@@ -7,14 +7,14 @@ from sv import distributed
 
 
 def sum_over_processes(tensor: torch.Tensor, sharded: bool) -> torch.Tensor:
-    """Return ``tensor`` summed in place over all processes; itself where there is only one."""
+    """Return ``tensor`` summed in place over all processes; unchanged if there is only one."""
     if sharded and distributed.world_size() > 1:
         dist.all_reduce(tensor)
     return tensor
 
 
 def share_of(value: float, sharded: bool) -> tuple[float, float]:
-    """Return (the sum of ``value`` over the processes before this one, that over all)."""
+    """Return the sum of ``value`` over the processes before this one, and over all processes."""
     if not sharded or distributed.world_size() == 1:
         return 0.0, value
     values = torch.zeros(distributed.world_size(), dtype=torch.float64)
@@ -29,5 +29,5 @@ def is_first(sharded: bool) -> bool:
 
 
 def _device() -> str:
-    """NCCL sums tensors of a GPU only."""
+    """Return the device of sums: NCCL sums tensors on a GPU only."""
     return "cuda" if dist.get_backend() == "nccl" else "cpu"

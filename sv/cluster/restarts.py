@@ -1,13 +1,13 @@
-"""k-means from several starts; the best result counts."""
+"""k-means from several starts, of which the best result counts."""
 
 from sv.cluster.lloyd import Clustering, kmeans
 from sv.errors import InputError
 
 
 def best_of_starts(x, k: int, *, starts: int = 5, seed: int = 0, **options) -> Clustering:
-    """Return the best clustering of ``starts`` runs of ``kmeans``, each from first centroids anew.
+    """Return the best clustering of ``starts`` runs of ``kmeans`` with different first centroids.
 
-    Lloyd's iterations end in a local optimum, and which one depends on where they start.
+    Lloyd's iterations end in a local optimum, which depends on the first centroids.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def best_of_starts(x, k: int, *, starts: int = 5, seed: int = 0, **options) -> C
     """
     if starts < 1:
         raise InputError(f"k-means from {starts} starts: it must be 1 or more")
-    # Spherical: the objective is a cosine, the higher the better; else a distance.
+    # A spherical objective is a cosine, so the highest is the best; else it is a distance.
     sign = 1 if options.get("spherical", True) else -1
     best = None
     for number in range(starts):

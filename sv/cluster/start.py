@@ -19,7 +19,10 @@ def start_centroids(
 ) -> torch.Tensor:
     """Return the first centroids (k, D) float32 on the points' device, prepared like the points.
 
-    ``init``: None or ``"random"``: k different points; ``"k-means++"``; or an array (k, D).
+    ``init``: None or ``"random"`` (k different points), ``"k-means++"``, or an array (k, D).
+
+    Raises:
+        InputError: ``init`` is unknown, or is an array that does not fit.
     """
     if init is None or (isinstance(init, str) and init == "random"):
         ids = np.random.default_rng(seed).choice(points.total, k, replace=False)
@@ -44,14 +47,13 @@ def start_centroids(
 
 
 def plus_plus(points: Points, k: int, seed: int) -> torch.Tensor:
-    """Draw points with probability in proportion to their cost at the nearest one drawn before.
+    """Draw points with a probability proportional to their cost at the nearest point drawn before.
 
-    This is k-means++ (Arthur & Vassilvitskii, SODA 2007) up to k = 64. Beyond, each of some 64
-    rounds draws k/64 points at once before costs are computed again, the idea of k-means||
-    (Bahmani et al., VLDB 2012): k passes over the points become 64, and the work is that of one
-    iteration of k-means.
-
-    One point at a time would read a million embeddings 25,000 times.
+    Up to k = 64 this is k-means++ (Arthur & Vassilvitskii, SODA 2007). Beyond, each of some 64
+    rounds draws k/64 points at once before costs are computed again, which is the idea of k-means||
+    (Bahmani et al., VLDB 2012). So 64 passes over the points replace k passes, and the work is that
+    of one iteration of k-means. With one point at a time, a million embeddings would be read 25,000
+    times.
     """
     generator = np.random.default_rng(seed)
     chosen = generator.integers(points.total, size=1)
@@ -64,7 +66,7 @@ def plus_plus(points: Points, k: int, seed: int) -> torch.Tensor:
             cost[where] = torch.minimum(cost[where], nearest(rows)[1].clamp_(min=0))
         draws = min(math.ceil(k / ROUNDS), k - len(centroids))
         ids = np.setdiff1d(_draw(points, cost, draws, generator), chosen)
-        if not len(ids):  # fewer different points than k: any others
+        if not len(ids):  # there are fewer different points than k: take any others
             ids = np.setdiff1d(np.arange(points.total), chosen)[:draws]
         chosen = np.concatenate([chosen, ids])
         latest = points.rows_of_all(ids)
@@ -75,7 +77,7 @@ def plus_plus(points: Points, k: int, seed: int) -> torch.Tensor:
 def _draw(
     points: Points, cost: torch.Tensor, draws: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Return ids of points drawn in proportion to ``cost``, the same ones on every process."""
+    """Return ids of points drawn in proportion to ``cost``; they are equal on every process."""
     cumulative = cost.double().cumsum(0).cpu().numpy()
     mine = float(cumulative[-1]) if len(cumulative) else 0.0
     before, total = share_of(mine, points.sharded)

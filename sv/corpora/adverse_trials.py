@@ -1,9 +1,9 @@
 """Adverse trials: another person speaks over the test side, or over both sides.
 
 The list, the true speakers and a seed determine the interferers. They are the same at every level,
-so lists at 10, 5 and 0 dB differ in the level only. True speakers must be read: if the interferer
-were one of the trial's own two speakers, the trial would ask another question. Trials are scoring
-data; training sees nothing of them.
+so lists at 10, 5 and 0 dB differ in the level only. The true speakers are needed, because an
+interferer must be neither speaker of the trial. Trials are scoring data; training does not see
+them.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ Sides = Literal["test", "both"]
 
 @dataclass(frozen=True)
 class Mixture:
-    """One utterance with another person over it: ids of the new one and of its parts."""
+    """An utterance with another person over it: ids of the mixture, the target, the interferer."""
 
     id: str
     target: str
@@ -34,7 +34,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class AdversePlan:
-    """Trials of mixtures, and the mixtures that they need."""
+    """Trials between mixtures, and the mixtures that they need."""
 
     trials: list[Trial]
     mixtures: list[Mixture]
@@ -45,24 +45,25 @@ def plan(
 ) -> AdversePlan:
     """Draw an interferer for each utterance of the test side, or of both.
 
-    trials: (label, enrol id, test id). speakers: id → true speaker, of at least the utterances
-    in the trials; interferers are drawn from all of them. An interferer's speaker is neither
-    speaker of any trial with that mixture, and on both sides not the other side's interferer
-    either; where no speaker is left for all trials of an utterance, it is mixed more than once.
+    trials: (label, enrol id, test id). speakers: id → true speaker, for the utterances in the
+    trials and perhaps more; interferers are drawn from all of them. The speaker of an interferer is
+    neither speaker of any trial with its mixture. If both sides are mixed, it is not the
+    interferer's speaker of the other side either. If no speaker fits all trials of an utterance,
+    the utterance gets several mixtures.
 
     Raises:
-        InputError: an utterance without a speaker, or too few speakers to choose from.
+        InputError: an utterance has no speaker, or there are too few speakers.
     """
     unknown = [name for _, *pair in trials for name in pair if name not in speakers]
     if unknown:
         raise InputError(
             f"the trials name {unknown[0]}, whose speaker is not known: adverse trials need true "
-            "speakers (data/labels/<set>/utt2spk), to draw somebody else"
+            "speakers (data/labels/<set>/utt2spk), to draw another person"
         )
     spoken = defaultdict(list)
     for name in sorted(speakers):
         spoken[speakers[name]].append(name)
-    met = defaultdict(set)  # whom an utterance meets in its trials, on the sides that are mixed
+    met = defaultdict(set)  # speakers that an utterance on a mixed side meets in its trials
     for _, enrol, test in trials:
         for name in (enrol, test) if sides == "both" else (test,):
             met[name] |= {speakers[enrol], speakers[test]}
@@ -95,7 +96,7 @@ def plan(
 
 
 def generator(seed: int, name: str) -> np.random.Generator:
-    """Return random numbers that belong to a name."""
+    """Return a random generator that the seed and the name determine."""
     return np.random.default_rng(list(hashlib.sha256(f"{seed} {name}".encode()).digest()))
 
 
@@ -104,11 +105,10 @@ def speak_over(
 ) -> np.ndarray:
     """Return the target (samples,) with the interferer over all of it, at ``snr`` dB.
 
-    The interferer begins at a random place and is repeated where it is too short. Powers are about
-    the mean, over the whole utterance. A sum beyond full scale is made softer as a whole.
+    The interferer begins at a random place, and is repeated if it is too short. Powers are
+    variances over the whole utterance. If the sum exceeds full scale, all of it is scaled down.
 
-    Waveforms are mixed, not features: a real recording has the cross term that mel power leaves
-    out.
+    Waveforms are mixed, not features, because mel powers lack the cross term of a real recording.
     """
     start = int(rng.integers(len(interferer)))
     other = np.take(interferer, np.arange(start, start + len(target)), mode="wrap")
@@ -121,9 +121,9 @@ def speak_over(
 def write_mixture(
     mixture: Mixture, sources: Mapping[str, Utterance], out: Path, snr: float, seed: int
 ) -> Utterance:
-    """Write the audio of one mixture in ``out`` as FLAC, and return what it is.
+    """Write the audio of one mixture into the folder ``out`` as FLAC; return it as an utterance.
 
-    The speaker and session are the target's.
+    Its speaker and session are those of the target. ``snr`` in dB.
     """
     target = sources[mixture.target]
     rate = target.sample_rate

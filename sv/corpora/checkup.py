@@ -1,7 +1,7 @@
 """A check of a corpus before hours of work: every file is decoded once, in parallel.
 
-``KINDS`` lists everything that can be wrong. One file may have several findings. The caller
-chooses which findings exclude an utterance.
+``KINDS`` lists the kinds of findings. One file may have several findings. The caller chooses which
+kinds exclude an utterance.
 """
 
 import hashlib
@@ -32,11 +32,11 @@ KINDS = {
     "unreadable": "no audio, or damaged",
     "truncated": "cut off before its end",
     "foreign": "audio in a format that is not read",
-    "name": "a name that no list can hold",
-    "header": "the header, the name or utt2dur says something else than the file holds",
+    "name": "a name that cannot stand in a list",
+    "header": "the header, the name or utt2dur contradicts the contents",
     "short": "shorter than --min-seconds",
     "long": "longer than --max-seconds; not decoded",
-    "silent": "nothing above -80 dB of full scale",
+    "silent": "all samples are below -80 dB of full scale",
     "cancel": "channels that cancel each other, or no such --channel",
     "duplicate": "the same samples as an earlier file",
     "clipped": "more than a thousandth of the samples at full scale",
@@ -44,7 +44,7 @@ KINDS = {
     "channels": "channels that differ: two people, perhaps; --channel takes one",
 }
 HARMLESS = ("clipped", "rate", "channels")
-"""Kinds that stage 1 copes with: by default they exclude nothing."""
+"""Kinds that stage 1 can handle; by default they exclude no utterance."""
 
 PROBE = 32
 CHUNK = 32
@@ -56,7 +56,10 @@ _FORMATS = {"WAV": ("wav",), "WAVEX": ("wav",), "RF64": ("wav",), "W64": ("w64",
 
 
 class Limits(NamedTuple):
-    """What is expected of a file: seconds, the rate in Hz; ``channel``: the one to take."""
+    """What is expected of a file: its length in seconds, its rate in Hz, its channels.
+
+    ``channel``: the channel that later stages take, see ``sv.audio.channel_choice``.
+    """
 
     sample_rate: int = 16000
     min_seconds: float = 0.5
@@ -65,9 +68,9 @@ class Limits(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A file to look at. ``seconds``: what the data directory says of it; 0 if nothing.
+    """A file to examine. ``seconds``: its length in the data directory; 0 if that has none.
 
-    ``foreign``: it was found by the ending of a format that is not read.
+    ``foreign``: its ending is that of a format that must be converted.
     """
 
     id: str
@@ -77,7 +80,7 @@ class Case(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What was found: pairs of a kind and a sentence, and what the report adds up."""
+    """The findings about a file, (kind, sentence), and the figures that the report sums up."""
 
     case: Case
     findings: list[tuple[str, str]]
@@ -87,7 +90,7 @@ class Result(NamedTuple):
 
 
 def look_at(case: Case, limits: Limits) -> Result:
-    """Examine one file; nothing that it holds raises."""
+    """Examine one file; whatever its contents are, no exception is raised."""
     name, found = shown(case.path), []
     problem = name_problem(case.path)
     if problem:
@@ -142,7 +145,7 @@ def _clipped(samples: np.ndarray) -> float:
 
 
 def _lies(case: Case, seconds: float, form: str) -> Iterator[str]:
-    """Yield what the name or the data directory says wrongly."""
+    """Yield sentences on what the name or the data directory states wrongly."""
     ending = Path(case.path).suffix.lower().removeprefix(".")
     known = {name for names in _FORMATS.values() for name in names}
     if ending in known and ending not in _FORMATS.get(form, (ending,)):
@@ -152,7 +155,7 @@ def _lies(case: Case, seconds: float, form: str) -> Iterator[str]:
 
 
 def estimate(cases: Sequence[Case], limits: Limits, jobs: int) -> str:
-    """Examine a few files, spread over the list, and say what all of them will take."""
+    """Examine a few files, spread over the list; return a sentence on the time for all files."""
     probe = random.Random(0).sample(cases, min(PROBE, len(cases)))
     start, size = time.perf_counter(), 0
     for case in probe:
@@ -170,9 +173,8 @@ def estimate(cases: Sequence[Case], limits: Limits, jobs: int) -> str:
 def examine_all(cases: Sequence[Case], limits: Limits, jobs: int) -> list[Result]:
     """Examine all files, ``jobs`` at a time; results in the order of ``cases``.
 
-    Duplicates are found among files of equal samples and rate: all but the first get a finding.
-
-    Samples are compared, not bytes, because the same recording often exists as WAV and as FLAC.
+    Files with equal samples and rate are duplicates; all but the first get a finding. Samples are
+    compared, not bytes, because the same recording often exists as WAV and as FLAC.
     """
     look = partial(look_at, limits=limits)
     if jobs == 1:
@@ -200,7 +202,7 @@ def _mark_duplicates(results: list[Result]) -> list[Result]:
 
 
 def excluded(results: Iterable[Result], kinds: Iterable[str]) -> list[Bad]:
-    """Return the files with a finding of these kinds, and the first such finding of each."""
+    """Return the files with a finding of these kinds; the reason is the first such finding."""
     kinds, bad = set(kinds), []
     for result in results:
         reason = next((text for kind, text in result.findings if kind in kinds), None)
@@ -210,7 +212,7 @@ def excluded(results: Iterable[Result], kinds: Iterable[str]) -> list[Bad]:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Return what was found, a line a kind."""
+    """Return the findings as text, one line for each kind."""
     counts = Counter(kind for result in results for kind, _ in result.findings)
     examples: dict[str, str] = {}
     for result in results:

@@ -1,7 +1,7 @@
-"""Converts audio that libsndfile cannot read (m4a, aac, mp4, ...) to FLAC or WAV, by ffmpeg.
+"""Converts audio that libsndfile cannot read (m4a, aac, mp4, ...) to FLAC or WAV, with ffmpeg.
 
-A file gets its name only when ffmpeg has finished it. So a file that exists is complete and is not
-made again.
+A file gets its name only when ffmpeg has finished it. So an existing file is complete, and is not
+converted again.
 """
 
 import errno
@@ -16,10 +16,10 @@ from sv.errors import InputError
 FORMATS = ("flac", "wav")
 SAMPLE_RATE = 16000
 BATCH = 32
-"""Files for one call of ffmpeg, whose start costs more than the work: 8 s of speech took 90 ms of
-processor time one by one, 18 to 27 ms to FLAC and 10 ms to WAV in calls of 32."""
+"""Files for each call of ffmpeg, because starting it costs more than the work. For 8 s of speech, a
+call for each file took 90 ms of processor time; calls of 32 took 18 to 27 ms (FLAC) or 10 (WAV)."""
 SHOWN = 300
-"""Characters of ffmpeg's complaint that are kept."""
+"""Characters of ffmpeg's message that are kept."""
 
 REMEDY = (
     "install it (apt-get install ffmpeg, or conda install -c conda-forge ffmpeg), or give a folder "
@@ -28,7 +28,11 @@ REMEDY = (
 
 
 def require_ffmpeg(count: int, example: str | Path) -> str:
-    """Return the path of ffmpeg, or raise ``InputError`` that says what it is needed for."""
+    """Return the path of ffmpeg.
+
+    Raises:
+        InputError: ffmpeg is not installed; the message gives the count of files and an example.
+    """
     found = shutil.which("ffmpeg")
     if found is None:
         raise InputError(
@@ -39,10 +43,13 @@ def require_ffmpeg(count: int, example: str | Path) -> str:
 
 
 def convert(files: Mapping[Path, Path], ffmpeg: str = "ffmpeg") -> Iterator[tuple[Path, str]]:
-    """Convert {source: target}; yield (source, reason), the reason being "" where it went well.
+    """Convert {source: target}; yield (source, reason) for each; the reason is "" on success.
 
-    Targets are 16 kHz, one channel, 16 bit, in the format that their suffix names. A target that
-    exists is taken as done; to convert again, remove it. Raises ``OSError`` for a full disk.
+    Targets have 16 kHz, one channel, 16 bit, and the format of their suffix. An existing target
+    counts as done; remove it to convert it again.
+
+    Raises:
+        OSError: the disk is full.
     """
     waiting = []
     for source, target in files.items():
@@ -68,12 +75,12 @@ def _convert_batch(pairs: Sequence[tuple[Path, Path]], ffmpeg: str) -> Iterator[
 
 
 def _call(pairs: Sequence[tuple[Path, Path]], ffmpeg: str) -> str:
-    """Convert in one call; return ffmpeg's complaint, or "" if all went well.
+    """Convert in one call; return ffmpeg's message, or "" on success.
 
-    Whatever ffmpeg says counts as a failure: for a file that was cut off it complains, keeps what
-    it could read and ends with status 0.
+    Any message counts as a failure. For a file that was cut off, ffmpeg prints one, keeps what it
+    could read, and exits with status 0.
     """
-    # Reading ahead in dozens of files at once wants no threads, and a job is one core's worth.
+    # One thread for each file: a call has dozens of files, and a job should use one core.
     command = [ffmpeg, "-nostdin", "-v", "error", "-y"]
     temporary = []
     for source, target in pairs:
@@ -88,7 +95,7 @@ def _call(pairs: Sequence[tuple[Path, Path]], ffmpeg: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
         complaint = " ".join(done.stderr.split())[:SHOWN]
-        for number in (errno.ENOSPC, errno.EDQUOT):  # no fault of the file
+        for number in (errno.ENOSPC, errno.EDQUOT):  # the disk is at fault, not the file
             if os.strerror(number) in done.stderr:
                 raise OSError(number, os.strerror(number), str(pairs[0][1].parent))
         if done.returncode != 0 or complaint:

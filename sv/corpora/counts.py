@@ -1,4 +1,4 @@
-"""Compares the size of a corpus that was found with its published size."""
+"""Compares the size of a corpus with its published size."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,9 @@ Counts = Mapping[str, tuple[int, ...]]
 
 
 def expected_counts(option: str, published: Counts) -> dict[str, tuple[int, ...]]:
-    """Return the counts to check: "published", "any" (none), or a file of ``<name> <count> ...``.
+    """Return the counts to check. ``option``: "published", "any" (no check), or the path of a file.
+
+    The file has lines ``<name> <count> ...``.
 
     Raises:
         InputError: the file is missing or malformed, or names an unknown part.
@@ -40,7 +42,7 @@ def expected_counts(option: str, published: Counts) -> dict[str, tuple[int, ...]
 def check_counts(
     what: str, name: str, found: tuple[int, ...], expected: Counts, units: str
 ) -> None:
-    """Raise ``InputError`` if the counts of part ``name`` are not the expected ones.
+    """Raise ``InputError`` if the counts of part ``name`` differ from the expected ones.
 
     ``what``: the file or folder that was counted; ``units``: e.g. "speakers, utterances".
     """
@@ -52,7 +54,7 @@ def check_counts(
 
     raise InputError(
         f"{what}: {name} has {text(found)}, where {text(expected[name])} are expected: is the copy "
-        "complete, and nothing else in it? Complete it, or go on with what is there by "
-        "--counts any (figures are then not comparable with published ones), or give a file of "
+        "complete, and without other files? Complete it, or accept what is there with "
+        "--counts any (figures are then not comparable with published ones), or give a file with "
         "other counts"
     )

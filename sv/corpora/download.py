@@ -1,8 +1,8 @@
 """Downloads over https that continue after an interruption and are checked at the end.
 
-The bytes that have arrived lie beside the target as ``.<name>.part``. The download continues that
-file only if a checksum can tell whether the two parts fit together. The file gets the name of the
-target only after the check.
+The bytes that have arrived are in ``.<name>.part`` beside the target. A later download continues
+this file only if there is a checksum, which shows whether the two parts fit together. The file gets
+the name of the target only after the check.
 """
 
 import contextlib
@@ -28,21 +28,20 @@ TIMEOUT = 60.0
 BLOCK = 1 << 18
 ATTEMPTS = 5
 PAUSE = 5.0
-"""Seconds before the second attempt; twice as many before each further one."""
+"""Seconds before the second attempt; the pause doubles before each further attempt."""
 
 
 def download(urls: Sequence[str], target: str | os.PathLike, checksum: str | None = None) -> bool:
-    """Fetch ``target`` from the first of ``urls`` that has it; False if it is there already.
+    """Fetch ``target`` from the first of ``urls`` that has it; return False if it exists already.
 
     Args:
-        urls: the original place, then mirrors.
-        target: the file. One that is there with the right checksum (or, without a checksum, at
-            all) is kept.
+        urls: the original address, then mirrors.
+        target: path of the file. An existing file with the right checksum is kept; without a
+            checksum, any existing file is kept.
         checksum: ``<algorithm>:<hexadecimal digits>`` of the whole file, e.g. ``md5:0c47...``.
 
     Raises:
-        InputError: an address that is not https, a file of another checksum, or no address
-            answers.
+        InputError: an address is not https, the file has another checksum, or no address answers.
     """
     target = Path(target)
     for url in urls:
@@ -76,7 +75,9 @@ def download(urls: Sequence[str], target: str | os.PathLike, checksum: str | Non
 
 
 def unpack(archive: str | os.PathLike, member: str, folder: str | os.PathLike) -> None:
-    """Unpack the folder ``member`` of a .tar.gz or .zip file as ``folder``, all or nothing.
+    """Unpack the folder ``member`` of a .tar.gz or .zip file as ``folder``.
+
+    ``folder`` appears only after everything has been unpacked.
 
     Raises:
         InputError: the archive is damaged, would write outside the folder, or has no ``member``.
@@ -102,7 +103,7 @@ def unpack(archive: str | os.PathLike, member: str, folder: str | os.PathLike) -
 
 
 def _unpack_tar(archive: Path, folder: Path) -> None:
-    """Unpack plain files and folders; lhotse's ``safe_extract`` would follow links out of it."""
+    """Unpack plain files and folders; lhotse's ``safe_extract`` would follow links to outside."""
     safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(archive) as opened:
         for member in progress(opened, desc=f"unpack {archive.name}", unit="file"):
@@ -124,7 +125,7 @@ def _matches(path: Path, checksum: str) -> bool:
 
 
 def _fetch_patiently(url: str, part: Path, resume: bool) -> str:
-    """Fetch, again and again while something arrives; return what was wrong, or ""."""
+    """Fetch, and try again as long as bytes arrive; return what was wrong, or ""."""
     attempt = 0
     while True:
         before = part.stat().st_size if part.exists() else 0
@@ -136,7 +137,7 @@ def _fetch_patiently(url: str, part: Path, resume: bool) -> str:
             if error.code < 500:
                 return problem
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, OSError) as error:
-            if getattr(error, "filename", None):  # ours: a full disk, not the network
+            if getattr(error, "filename", None):  # an error of our file, such as a full disk
                 raise
             problem = str(getattr(error, "reason", error)) or type(error).__name__
         grown = resume and part.exists() and part.stat().st_size > before
@@ -154,13 +155,13 @@ def _fetch(url: str, part: Path, resume: bool) -> None:
     try:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and start:  # nothing is left to send: the checksum will tell
+        if error.code == 416 and start:  # no bytes are left to send; the checksum decides
             return
         raise
     with answer:
         goes_on = answer.status == 206
         if goes_on and not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-            raise urllib.error.URLError("the server goes on at another place than asked for")
+            raise urllib.error.URLError("the server continues at another byte than requested")
         if not goes_on:
             start = 0
         length = answer.headers.get("Content-Length")
@@ -172,7 +173,7 @@ def _fetch(url: str, part: Path, resume: bool) -> None:
                 error.filename = str(part)
             raise
     if total is not None and part.stat().st_size < total:
-        raise urllib.error.URLError("the connection ended before the file did")
+        raise urllib.error.URLError("the connection ended before the end of the file")
 
 
 _DISK_ERRORS = (errno.EFBIG, errno.ENOSPC, errno.EROFS, errno.EDQUOT)

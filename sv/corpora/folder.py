@@ -1,7 +1,7 @@
-"""From any folder of audio to ``data/train``, ``data/test`` and their labels.
+"""Makes ``data/train``, ``data/test`` and their labels from any folder of audio.
 
-The test set has the files that the trials name. The training set has all others, except those of
-speakers that occur in the trials.
+The test set has the files that the trials name. The training set has all other files, except those
+of speakers in the trials.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ from sv.files import atomic_write, shown
 
 @dataclass
 class FolderCorpus:
-    """A folder split into training and test set; nothing is written yet."""
+    """A folder that was split into training and test set; no file has been written yet."""
 
     layout: str
     train: list[Utterance]
@@ -47,7 +47,7 @@ class FolderCorpus:
 
     @property
     def has_speakers(self) -> bool:
-        """Whether the folder names speakers."""
+        """Whether the paths name speakers."""
         return self.layout != "flat"
 
 
@@ -62,25 +62,25 @@ def scan(
     bad_files: str | os.PathLike | None = None,
     channel: int | None = None,
 ) -> FolderCorpus:
-    """Find the audio under ``corpus``, read all headers, split by the trials.
+    """Find the audio under ``corpus``, read all headers, and split by the trials.
 
-    Training leaves out the speakers of the test files, and files (with their speakers) that hold
-    the bytes of a test file under another name.
+    The training set leaves out the speakers of test files. It also leaves out copies of test files
+    under other names, with the speakers of these copies.
 
     Args:
         corpus: folder, or a link to one.
-        trials: a list of ``1 enrol.flac test.flac`` lines, or None for training only.
-        train_list: restricts training to the files it names.
+        trials: path of a list of ``1 enrol.flac test.flac`` lines, or None for training only.
+        train_list: path of a list of files; the training set has no others.
         layout: one of ``sv.corpora.folder_layout.LAYOUTS``, or ``auto``.
         group_speakers: equal speaker names in two sub-corpora are two people.
-        max_bad: the share of unusable files (0 to 1) that is put up with.
-        bad_files: where unusable files are listed, as ``<path> <tab> <reason>`` lines; removed
-            when there are none. Audio in formats that are not read counts as unusable.
-        channel: the one that later stages take; a file without it is unusable.
+        max_bad: the tolerated share of unusable files (0 to 1).
+        bad_files: path for the list of unusable files, lines ``<path> <tab> <reason>``; it is
+            removed if there are none. Audio that must be converted counts as unusable.
+        channel: the channel that later stages take; a file without it is unusable.
 
     Raises:
-        InputError: see ``find_files``, ``describe_all``, ``read_trial_list``; too many bad files,
-            a bad file in the trials, or nothing left to train on.
+        InputError: see ``find_files``, ``describe_all``, ``read_trial_list``; or there are too many
+            bad files, the trials name a bad file, or no utterance is left for training.
     """
     corpus = Path(corpus)
     found = find_files(corpus)
@@ -89,7 +89,7 @@ def scan(
         _report_bad(corpus, listed, max_bad, bad_files, found)
     layout = detect_layout(relative, corpus) if layout == "auto" else layout
     files = describe_all(relative, layout, corpus, group_speakers)
-    # Lists are checked before the headers are read: a wrong list should not cost an hour.
+    # Lists are checked before the headers are read, because headers can take an hour.
     named, chosen = _read_lists(NameBook(corpus, files, layout), trials, train_list)
 
     utterances, bad = read_headers(corpus, files, channel)
@@ -140,10 +140,10 @@ def _split(
     tested: Sequence[AudioFile],
     allowed: set[str] | None,
 ) -> None:
-    """Fill in the test set, and the training set that has nobody of the test set.
+    """Fill in the test set, and the training set without speakers of the test set.
 
     tested: the files that the trials name.
-    allowed: ids of the utterances that may be trained on; None: all.
+    allowed: ids of the utterances that the training set may have; None: all.
     """
     ids = {file.id for file in tested}
     speakers = {file.speaker for file in tested if file.speaker is not None}
@@ -171,7 +171,7 @@ def _report_bad(
     bad_files: str | os.PathLike | None,
     found: Found,
 ) -> None:
-    """List the bad files; raise ``InputError`` if they are too many."""
+    """Write the list of bad files; raise ``InputError`` if there are too many."""
     if bad_files is not None and not bad:
         Path(bad_files).unlink(missing_ok=True)
     elif bad_files is not None:
@@ -210,8 +210,8 @@ def _refuse_bad_trials(
 def write(found: FolderCorpus, data: str | os.PathLike) -> None:
     """Write ``data/train``, ``data/test`` (if there are trials) and ``data/labels/…``.
 
-    A ``data/test`` of an earlier run with trials is removed when there are none now: it would be
-    scored as if it belonged to this training set. On a failure both sets stay as they were.
+    If there are no trials now, a ``data/test`` of an earlier run is removed, because it does not
+    belong to this training set. After a failure both sets are as they were.
     """
     data = Path(data)
     if found.has_speakers:
@@ -233,7 +233,7 @@ def write(found: FolderCorpus, data: str | os.PathLike) -> None:
 
 
 def summary(found: FolderCorpus) -> str:
-    """Return what a user wants to know about the two sets, in a few lines."""
+    """Return a few lines about the two sets, for the user."""
     lines = [f"layout: {'files without speakers' if not found.has_speakers else found.layout}"]
     if found.bad:
         lines.append(f"bad:    {len(found.bad):,} files cannot be used and are left out")
@@ -254,7 +254,7 @@ def summary(found: FolderCorpus) -> str:
         f"trials: warning: {text}" for text in doubts(Trials.of("trials", found.trials), speakers)
     ]
     if not found.has_speakers:
-        lines.append("guard:  cannot be checked: a flat folder does not tell who speaks")
+        lines.append("guard:  cannot be checked: the paths in a flat folder name no speakers")
     else:
         lines.append(
             f"guard:  no speaker is in both sets; {found.left_out:,} utterances of test speakers "

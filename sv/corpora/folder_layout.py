@@ -1,4 +1,4 @@
-"""What the shape of a folder of audio tells: speakers, sessions, sub-corpora, utterance ids."""
+"""Derives speakers, sessions, sub-corpora and utterance ids from the paths in a folder of audio."""
 
 import os
 import re
@@ -13,11 +13,11 @@ from sv.errors import InputError
 from sv.files import is_folder, shown
 
 LAYOUTS = {"flat": 1, "speaker/utt": 2, "speaker/session/utt": 3}
-"""How many of the last parts of a path have a meaning."""
+"""Number of parts at the end of a path that have a meaning."""
 
 
 class Found(NamedTuple):
-    """Paths from the corpus folder, sorted: audio that is read, and audio in other formats."""
+    """Paths from the corpus folder, sorted: audio that can be read, and audio to convert."""
 
     audio: list[str]
     foreign: list[str]
@@ -43,10 +43,10 @@ def find_audio(corpus: str | os.PathLike) -> list[str]:
 
 
 def find_files(corpus: str | os.PathLike) -> Found:
-    """Return all audio files under ``corpus``, also those that have to be converted first.
+    """Return all audio files under ``corpus``, also those that must be converted first.
 
     Links to folders are followed (each real folder once); hidden files and folders are skipped. A
-    file that has to be converted does not count if it lies beside one of its name that is read.
+    file that must be converted is skipped if a readable file of the same name lies beside it.
 
     Raises:
         InputError: the folder is missing, is a file, cannot be listed, or holds no audio.
@@ -86,7 +86,7 @@ def find_files(corpus: str | os.PathLike) -> Found:
 
 
 def foreign_sentence(foreign: list[str]) -> str:
-    """Return what to say about files that have to be converted."""
+    """Return a sentence about files that must be converted."""
     return (
         f"{len(foreign):,} files such as {shown(foreign[0])} are in formats that are not read "
         f"({by_ending(foreign)}): convert them, each by '{conversion(foreign[0])}'"
@@ -99,7 +99,7 @@ def foreign_reason(name: str) -> str:
 
 
 def safe(name: str) -> str:
-    """Return ``name`` with everything but letters, digits and ``. _ + @ = ~ -`` made ``_``."""
+    """Return ``name`` with ``_`` for all characters but letters, digits and ``. _ + @ = ~ -``."""
     return re.sub(r"[^\w.+@=~-]+", "_", unicodedata.normalize("NFC", name))
 
 
@@ -107,8 +107,8 @@ def detect_layout(relative: list[str], corpus: str | os.PathLike) -> str:
     """Return the layout that all paths share.
 
     Raises:
-        InputError: some files lie deeper than others, so that speakers cannot be told from
-            sessions.
+        InputError: some files lie deeper than others, so it is unclear which folders are speakers
+            and which are sessions.
     """
     examples: dict[int, str] = {}
     counts: dict[int, int] = defaultdict(int)
@@ -128,10 +128,10 @@ def detect_layout(relative: list[str], corpus: str | os.PathLike) -> str:
 
 
 def describe(relative: str, layout: str, group_speakers: bool = False) -> AudioFile:
-    """Return what the path of one file tells in the given layout.
+    """Return the file with the labels that its path gives in this layout.
 
-    With ``group_speakers`` the speaker is named ``<group>-<speaker>``: equal names in two
-    sub-corpora are then two people.
+    If ``group_speakers`` is true, the speaker is named ``<group>-<speaker>``, so equal names in two
+    sub-corpora are two people.
     """
     *parts, name = [safe(part) for part in PurePosixPath(relative).parts]
     stem = name.rpartition(".")[0] or name
@@ -148,11 +148,11 @@ def describe(relative: str, layout: str, group_speakers: bool = False) -> AudioF
 def describe_all(
     relative: list[str], layout: str, corpus: str | os.PathLike, group_speakers: bool = False
 ) -> list[AudioFile]:
-    """Describe all files and check that ids and speakers are what they seem.
+    """Describe all files, and check that ids and speakers are unique.
 
     Raises:
-        InputError: a path is too short for the layout, two files get one id, or two different
-            speaker folders get one name.
+        InputError: a path is too short for the layout, two files get the same id, or two different
+            speaker folders get the same name.
     """
     depth = LAYOUTS[layout]
     for path in relative:
@@ -193,7 +193,7 @@ def _same_letters(one: str, other: str) -> bool:
 
 
 def speakers_in_several_groups(files: list[AudioFile]) -> list[str]:
-    """Return the speaker names that occur under more than one sub-corpus, sorted."""
+    """Return the speaker names that occur in more than one sub-corpus, sorted."""
     groups: dict[str, set[str | None]] = defaultdict(set)
     for file in files:
         if file.speaker is not None:

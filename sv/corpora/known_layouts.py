@@ -14,7 +14,7 @@ from sv.progress import progress
 
 
 def speakers_in(folder: str | os.PathLike, is_speaker: Callable[[str], object]) -> list[str]:
-    """Return the subfolders whose names are those of speakers, sorted; [] if there is no folder."""
+    """Return the subfolders that have names of speakers, sorted; [] if there is no ``folder``."""
     try:
         with os.scandir(folder) as entries:
             return sorted(e.name for e in entries if is_speaker(e.name) and is_folder(e))
@@ -25,16 +25,16 @@ def speakers_in(folder: str | os.PathLike, is_speaker: Callable[[str], object]) 
 def matching(
     root: str | os.PathLike, candidates: Iterable[str], is_speaker: Callable[[str], object]
 ) -> list[str]:
-    """Return those of the ``candidates`` (folders below ``root``, "" for itself) with speakers."""
+    """Return the ``candidates`` (folders below ``root``; "" is itself) that contain speakers."""
     return [folder for folder in candidates if speakers_in(Path(root) / folder, is_speaker)]
 
 
 def list_utterances(folder: str | os.PathLike, speakers: Iterable[str]) -> list[AudioFile]:
     """Return the files ``<speaker>/<session>/<utterance>.<suffix>`` below ``folder``, by id.
 
-    Where an utterance is there twice, converted in place, the file that needs no conversion
-    counts. Files elsewhere are no utterances. Folders are read in parallel threads: on a network
-    disk a corpus of 150,000 sessions means as many waits.
+    If an utterance exists twice because it was converted in place, the file that needs no
+    conversion counts. Files at other depths are ignored. Folders are read in parallel threads,
+    because a network disk has to be asked for each of perhaps 150,000 sessions.
     """
     folder, speakers = Path(folder), list(speakers)
 

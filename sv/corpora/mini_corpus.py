@@ -12,13 +12,13 @@ from sv.errors import InputError
 
 
 def prepare(corpus: Path, data: Path) -> dict[str, list[Utterance]]:
-    """Write ``data/train`` and ``data/test`` (with trials), labels in ``data/labels``; return both.
+    """Write ``data/train``, ``data/test`` (with trials) and ``data/labels``; return both sets.
 
-    A speaker's sex is the group.
+    The group of an utterance is the sex of its speaker.
 
     Raises:
         InputError: a table or an audio file of the corpus is missing or damaged, a speaker is in
-            both sets, or the trials do not fit; nothing is written then.
+            both sets, or the trials do not fit; in this case nothing is written.
     """
     sets: dict[str, list[Utterance]] = {"train": [], "test": []}
     for row in read_tsv(corpus / "utterances.tsv"):

@@ -1,8 +1,8 @@
 """English sentences for the synthetic corpus, from a small grammar of our own.
 
-A pattern is a row of slots in braces and plain words. A seeded generator fills every slot from its
-word list. The lists are chosen for variety of sounds, not of meaning: they have all vowels and
-consonants of English, in many contexts. So the words alone identify no utterance.
+A pattern is a sequence of plain words and of slots in braces. A seeded generator fills each slot
+from its word list. The lists have all vowels and consonants of English in many contexts; their
+meaning does not matter.
 """
 
 import re
@@ -65,7 +65,7 @@ _LISTS = {slot: words.split("|") for slot, words in WORDS.items()}
 
 
 def draw_sentence(rng: np.random.Generator) -> str:
-    """Return one sentence of about 7 to 16 words (a thousand million are possible)."""
+    """Return one sentence of about 7 to 16 words; a thousand million sentences are possible."""
     pattern = PATTERNS[rng.integers(len(PATTERNS))]
     text = re.sub(
         r"\{(\w+)\}", lambda slot: _LISTS[slot[1]][rng.integers(len(_LISTS[slot[1]]))], pattern

@@ -1,7 +1,8 @@
 """The mini corpus: synthetic speakers in sessions of their own, planned from one seed.
 
-The plan says who says what in which session through which channel. It is a pure function of the
-settings. Each file is a pure function of them too, so neither the job nor the order matters.
+The plan states for each utterance the speaker, the sentence, the session and the channel. It is a
+pure function of the settings. Each file is a pure function of them, too, so it does not matter
+which job makes a file, or in which order.
 """
 
 import wave
@@ -19,17 +20,17 @@ from sv.files import atomic_write
 from sv.machine.workers import in_child
 
 VERSION = 1
-"""Raise it when the same settings give other files than before."""
+"""Raise this number if the same settings give other files than before."""
 
-# Every generator is seeded by [seed, one of these, speaker, session, utterance]: five numbers,
-# always, since numpy takes a list padded with zeros for the same seed. They begin at 11, so that
-# [seed, 0 or 1, number], as stage 2 seeds its banks, never gives a channel of the corpus.
+# The seed of every generator is [seed, one of these, speaker, session, utterance]. It always has
+# five numbers, because numpy treats a list padded with zeros as the same seed. The uses begin at
+# 11, so the seeds of stage 2, [seed, 0 or 1, number], never give a channel of the corpus.
 VOICES, MOOD, CHANNEL, RESPONSE, SENTENCE, UTTERANCE, TRIALS = range(11, 18)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How large the corpus is and what it is drawn from."""
+    """The size of the corpus and the seed of its draws."""
 
     seed: int = 0
     train_speakers: int = 64
@@ -38,11 +39,11 @@ class Settings:
     utterances: int = 4  # in a session
 
     def __post_init__(self) -> None:
-        """Refuse sizes that leave no trials or more of one sex."""
+        """Raise for sizes that give no trials, or more speakers of one sex."""
         if self.train_speakers < 2 or self.train_speakers % 2 or self.test_speakers % 2:
             raise InputError(
                 f"{self.train_speakers} training and {self.test_speakers} test speakers: "
-                "both numbers must be even, half of each are women"
+                "both numbers must be even, because half of the speakers are women"
             )
         if self.test_speakers < 4 or self.sessions < 2 or self.utterances < 1 or self.seed < 0:
             raise InputError(
@@ -53,7 +54,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Session:
-    """One sitting of one speaker: a channel, and the speaker's form of the day."""
+    """One session of one speaker: a channel, and the speaker's pitch and rate of that day."""
 
     speaker: str
     split: str  # "train" or "test"
@@ -66,7 +67,7 @@ class Session:
 
     @property
     def id(self) -> str:
-        """The speaker's id and the name, unique in the corpus."""
+        """``<speaker>-<name>``, unique in the corpus."""
         return f"{self.speaker}-{self.name}"
 
 
@@ -86,18 +87,18 @@ class Spoken:
 
     @property
     def path(self) -> Path:
-        """The place of the file below the corpus folder."""
+        """The path of the file below the corpus folder."""
         session = self.session
         return Path(session.split) / session.speaker / session.name / f"{self.name}.wav"
 
 
 def generator(seed: int, use: int, speaker: int = 0, session: int = 0, index: int = 0):
-    """Return the random generator for one use at one place of the corpus."""
+    """Return the random generator of one use (see ``VOICES``) for one utterance or session."""
     return np.random.default_rng([seed, use, speaker, session, index])
 
 
 def plan(settings: Settings) -> list[Spoken]:
-    """Return every utterance of the corpus, by speaker, session, index; no sentence comes twice."""
+    """Return every utterance of the corpus, by speaker, session and index; all sentences differ."""
     count = settings.train_speakers + settings.test_speakers
     voices = draw_voices(count, generator(settings.seed, VOICES))
     said: set[str] = set()
@@ -129,10 +130,10 @@ def _plan_session(settings: Settings, speaker: int, number: int, voice: Voice) -
 
 
 def make_samples(utterance: Spoken, seed: int) -> np.ndarray:
-    """Return the utterance as int16 (samples,) at 16 kHz. Call it first thing in a process.
+    """Return the utterance as int16 (samples,) at 16 kHz. It must be the first call in a process.
 
     Raises:
-        InputError: praat-parselmouth is not installed, or eSpeak gave silence.
+        InputError: praat-parselmouth is not installed, or eSpeak returned silence.
     """
     session = utterance.session
     rng = generator(seed, UTTERANCE, *session.key, utterance.index)
@@ -147,14 +148,14 @@ def make_samples(utterance: Spoken, seed: int) -> np.ndarray:
         )
     before, after = (rng.uniform(0.05, 0.25, 2) * SAMPLE_RATE).astype(int)
     speech = np.pad(speech, (before, after))
-    # The talker does not move during a session: one response, drawn anew from the same seed.
+    # A talker does not move during a session, so all its utterances draw from the same seed.
     response = room_response(session.channel.room, generator(seed, RESPONSE, *session.key))
     received = transmit(speech, session.channel, response, rng)
     return np.round(received * 32767).astype(np.int16)
 
 
 def make_file(utterance: Spoken, corpus: Path, seed: int) -> None:
-    """Write the utterance below ``corpus`` as a 16-bit mono wav file, whole or not at all."""
+    """Write the utterance below ``corpus`` as a 16-bit mono wav file, atomically."""
     samples = make_samples(utterance, seed)
     with atomic_write(corpus / utterance.path, "wb") as handle, wave.open(handle, "wb") as out:
         out.setnchannels(1)
@@ -166,12 +167,12 @@ def make_file(utterance: Spoken, corpus: Path, seed: int) -> None:
 def make_files(
     utterances: list[Spoken], corpus: Path, seed: int, again: bool = False
 ) -> Iterator[None]:
-    """Make the files that are not there yet (``again``: all); yield once per utterance, in order.
+    """Make the files that do not exist yet (``again``: all); yield once per utterance, in order.
 
-    Each is made in a fresh child of this process, because eSpeak keeps state from one call to the
-    next (the second sentence of a process depends on the first). A fork takes some 10 ms.
+    Each file is made in a new child of this process, because eSpeak keeps state from one call to
+    the next (the second sentence of a process depends on the first). A fork takes some 10 ms.
     """
-    require_espeak()  # here, so that the children inherit the loaded library, and fail early
+    require_espeak()  # here, so that it fails early and children inherit the loaded library
     missing = [one for one in utterances if again or not (corpus / one.path).exists()]
     yield from (None for _ in range(len(utterances) - len(missing)))
     for one in missing:
@@ -179,10 +180,10 @@ def make_files(
 
 
 def draw_trials(utterances: list[Spoken], seed: int) -> list[tuple[int, str, str]]:
-    """Return (1 or 0, enrolment id, test id) over the test speakers, as many of each kind.
+    """Return (1 or 0, enrolment id, test id) of the test speakers, equally many of both classes.
 
-    Targets: every pair of utterances of one speaker from two sessions. Non-targets: as many for
-    each speaker, with others of the same sex, so that telling the sexes apart gains nothing.
+    Targets are all pairs of utterances of one speaker from two sessions. Each speaker has as many
+    non-targets, with other speakers of the same sex, so recognising the sex does not help.
     """
     test = [one for one in utterances if one.session.split == "test"]
     by_speaker: dict[str, list[Spoken]] = {}
@@ -203,7 +204,7 @@ def draw_trials(utterances: list[Spoken], seed: int) -> list[tuple[int, str, str
             if one.session.voice.sex == first.voice.sex and one.session.speaker != first.speaker
         ]
         rng = generator(seed, TRIALS, first.key[0])
-        # Pairs from earlier speakers may come up again: draw from all pairs, skip those seen.
+        # An earlier speaker may have the same pair: draw from all pairs and skip known ones.
         pairs = (
             (own[i // len(others)], others[i % len(others)])
             for i in rng.permutation(len(own) * len(others))

@@ -15,13 +15,13 @@ TABLES = ("speakers.tsv", "sessions.tsv", "utterances.tsv", "trials")
 
 
 def check_same_settings(corpus: Path, settings: Settings, again: bool = False) -> None:
-    """Note the settings in ``corpus/settings.json``, or compare them with those noted there.
+    """Write the settings to ``corpus/settings.json``, or compare them with those in that file.
 
-    With ``again`` a corpus of other settings is removed: a run that is interrupted must not leave
-    a mixture that passes as one of the new settings.
+    If ``again`` is true, a corpus of other settings is removed first. Otherwise an interrupted run
+    could leave a mixture of both corpora that looks like one of the new settings.
 
     Raises:
-        InputError: the folder holds a corpus of other settings; the files would not fit together.
+        InputError: the folder holds a corpus of other settings, and ``again`` is false.
     """
     path = corpus / "settings.json"
     text = json.dumps({"version": VERSION, **asdict(settings)})
@@ -35,7 +35,7 @@ def check_same_settings(corpus: Path, settings: Settings, again: bool = False) -
             f"{path}: this corpus was made with {noted}, not with {text}; "
             "give another folder, or --force true to make all of it again"
         )
-    # Jobs start at the same time: only the first one removes, and the others wait for it.
+    # Jobs start at the same time: the first one removes the old corpus, and the others wait.
     with (corpus / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _read(path) != text:
@@ -59,7 +59,7 @@ def _write(path: Path, text: str) -> None:
 def write_tables(corpus: Path, utterances: list[Spoken], seed: int) -> None:
     """Write ``speakers.tsv``, ``sessions.tsv``, ``utterances.tsv`` and ``trials``.
 
-    All jobs would write the same, so any of them may.
+    All jobs would write the same tables, so any job may write them.
     """
     sessions = {one.session.id: one.session for one in utterances}
     speakers = {one.speaker: one for one in sessions.values()}
@@ -88,7 +88,7 @@ def read_tsv(path: Path) -> list[dict[str, str]]:
     """Return the rows of a table of the corpus.
 
     Raises:
-        InputError: the file is missing or a row has not as many cells as the head.
+        InputError: the file is missing, or a row has another number of cells than the head.
     """
     missing = ": no such file; make the corpus with python -m sv.bin.synthesize"
     head, *lines = read_lines(path, missing, blanks=" ")
@@ -96,7 +96,7 @@ def read_tsv(path: Path) -> list[dict[str, str]]:
     rows = [line.split("\t") for line in lines]
     for number, row in enumerate(rows, 2):
         if len(row) != len(names):
-            raise InputError(f"{path}:{number}: {len(row)} cells where the head has {len(names)}")
+            raise InputError(f"{path}:{number}: {len(row)} cells, but the head has {len(names)}")
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 

@@ -1,9 +1,9 @@
 """Synthetic speakers and their speech: a voice of eSpeak, a vocal-tract length, a pitch, a rate.
 
-eSpeak is a formant synthesiser (it ships inside Praat). One of its voice variants fixes formant
-ratios, spectral slope and bandwidths; the accent changes the vowels. Playing the sound faster or
-slower changes the vocal-tract length. It scales all formants, but also the pitch and the rate. So
-eSpeak is asked for a pitch and a rate that cancel the change of these two.
+eSpeak is a formant synthesiser, which Praat contains. Its voice variant sets formant ratios,
+spectral slope and bandwidths; the accent changes the vowels. Playing the sound faster or slower
+changes the vocal-tract length: all formants are scaled, but also the pitch and the rate. So eSpeak
+is asked for a pitch and a rate that cancel the change of these two.
 """
 
 import math
@@ -17,7 +17,7 @@ from scipy.signal import resample_poly
 from sv.errors import InputError
 
 SAMPLE_RATE = 16000
-ESPEAK_RATE = 22050  # eSpeak's own rate: Praat then resamples nothing
+ESPEAK_RATE = 22050  # Hz, eSpeak's own rate, so Praat does not resample
 
 ACCENTS = (
     "English (America)",
@@ -28,8 +28,8 @@ ACCENTS = (
     "English (Scotland)",
     "English (Caribbean)",
 )
-# Median pitch in Hz of each variant as it comes, measured with Praat's pitch tracker. Left out:
-# whispers, creaks, the robots, Klatt's (silent in some builds) and copies of one another.
+# Median pitch in Hz of each unchanged variant, measured with Praat's pitch tracker. Left out are
+# whispers, creaks, robots, Klatt's variants (silent in some builds) and copies of other variants.
 VARIANTS = {
     "m": {
         "Male1": 92,
@@ -52,7 +52,7 @@ VARIANTS = {
     },
 }
 # Ranges over the speakers of one sex: formant ratio, median pitch (Hz), pitch deviation
-# (semitones), words a minute. People of one sex differ by about this much.
+# (semitones), words per minute. People of one sex differ by about this much.
 RANGES = {
     "m": ((0.88, 1.10), (88.0, 145.0), (0.8, 2.4), (160.0, 215.0)),
     "f": ((0.88, 1.10), (165.0, 245.0), (0.8, 2.0), (160.0, 215.0)),
@@ -66,10 +66,10 @@ _STEPS = np.array([_GOLDEN**-k for k in range(1, 6)])
 
 @dataclass(frozen=True)
 class Voice:
-    """What makes a speaker.
+    """The parameters of a speaker.
 
-    ``pitch`` is the median in Hz, ``pitch_range`` a standard deviation in semitones, ``rate`` in
-    words a minute, ``slope`` the brightness of the source in dB per octave.
+    ``pitch`` is the median in Hz, ``pitch_range`` the standard deviation in semitones, ``rate`` in
+    words per minute, ``slope`` the brightness of the source in dB per octave.
     """
 
     sex: str
@@ -83,12 +83,12 @@ class Voice:
 
 
 def draw_voices(count: int, rng: np.random.Generator) -> list[Voice]:
-    """Return ``count`` voices, men and women by turns, all different from one another."""
+    """Return ``count`` different voices, alternating between men and women."""
     drawn: dict[str, list[Voice]] = {}
     for sex, variants in VARIANTS.items():
         names, rounds, start = list(variants), math.ceil(count / 2), rng.random(5)
-        # Every variant once, in a random order, then again: the second time round the
-        # same variant comes with an accent and a vocal tract of its own.
+        # All variants in a random order, then all again: a repeated variant gets another accent
+        # and another vocal tract.
         order = np.concatenate([rng.permutation(len(names)) for _ in range(rounds)])
         accents = np.concatenate([rng.permutation(len(ACCENTS)) for _ in range(rounds)])
         drawn[sex] = [
@@ -108,12 +108,10 @@ def _point(start: np.ndarray, index: int, sex: str) -> list[float]:
 def speak(voice: Voice, sentence: str, pitch_factor: float = 1.0, rate_factor: float = 1.0):
     """Return ``sentence`` as spoken by ``voice``: float64 (samples,) at 16 kHz, peak below about 1.
 
-    The factors are the small changes of pitch and rate that anyone shows from day to day.
-    eSpeak keeps hidden state from one call to the next: only the FIRST call of a process is
-    repeatable, so see ``sv.corpora.mini_speech.make_files``.
-
-    Without a fork for each utterance only one utterance in twenty was the same when it was spoken
-    again.
+    The factors are the small changes of pitch and rate that everybody shows from day to day.
+    eSpeak keeps hidden state from one call to the next, so only the FIRST call of a process is
+    repeatable (see ``sv.corpora.mini_speech.make_files``). When one process spoke all utterances
+    twice, only one in twenty was the same.
     """
     call = require_espeak()
     synthesizer = call("Create SpeechSynthesizer", voice.accent, voice.variant)
@@ -137,7 +135,7 @@ def speak(voice: Voice, sentence: str, pitch_factor: float = 1.0, rate_factor: f
 
 
 def _brighten(samples: np.ndarray, slope: float) -> np.ndarray:
-    """Return ``samples`` with ``slope`` dB per octave more above 200 Hz, same peak."""
+    """Return ``samples`` (samples,), raised by ``slope`` dB per octave above 200 Hz, same peak."""
     size = next_fast_len(len(samples), real=True)
     octaves = np.log2(np.maximum(rfftfreq(size, 1 / SAMPLE_RATE), 200.0) / 1000.0)
     bright = irfft(rfft(samples, size) * 10 ** (slope * octaves / 20), size)[: len(samples)]
@@ -158,7 +156,11 @@ def _espeak_pitch(voice: Voice, pitch_factor: float) -> tuple[float, float]:
 
 
 def require_espeak():
-    """Load Praat and return its ``call``; say what to install where it is absent."""
+    """Load Praat and return its ``call``.
+
+    Raises:
+        InputError: praat-parselmouth is not installed.
+    """
     try:
         from parselmouth.praat import call
     except ImportError as error:

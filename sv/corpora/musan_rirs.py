@@ -1,7 +1,7 @@
 """Lists of MUSAN and RIRS_NOISES, from which stage 2 makes banks; lhotse describes both corpora.
 
 lhotse knows the layout of both corpora and reads all headers. Its manifests are kept beside our
-lists. We add two checks: lhotse accepts a missing folder as an empty one, and it downloads
+lists. We add two checks, because lhotse accepts a missing folder as an empty one, and downloads
 archives without a checksum.
 """
 
@@ -25,7 +25,7 @@ ROOM_SIZES = ("smallroom", "mediumroom", "largeroom")
 
 @dataclass(frozen=True)
 class Archive:
-    """Where a corpus comes from; ``folder`` is the one in the archive."""
+    """The origin of a corpus; ``folder`` is the name of its folder in the archive."""
 
     url: str
     checksum: str
@@ -33,7 +33,8 @@ class Archive:
     size: str
 
 
-# MD5 sums as WeSpeaker's recipe checks them. Both corpora may be passed on (CC BY 4.0, Apache 2.0).
+# The MD5 sums are those of WeSpeaker's recipe. Both corpora may be redistributed (CC BY 4.0, Apache
+# 2.0).
 MUSAN = Archive(
     "https://www.openslr.org/resources/17/musan.tar.gz",
     "md5:0c472d4fc0c5141eca47ad1ffeb2a7df",
@@ -49,7 +50,7 @@ RIRS = Archive(
 
 
 def fetch(archive: Archive, folder: str | os.PathLike) -> None:
-    """Download and unpack ``archive`` as ``folder``, unless that is there."""
+    """Download ``archive`` and unpack it as ``folder``, unless that folder exists."""
     folder = Path(folder)
     if folder.exists():
         return
@@ -67,8 +68,8 @@ def prepare_musan(
     Args:
         corpus: the folder with ``music``, ``noise`` and ``speech``.
         out: the folder to write.
-        babble: "musan" (its speech) or "training": speech is left out, and babble is summed from
-            other training utterances.
+        babble: "musan" takes the speech of MUSAN. "training" leaves it out; babble is then summed
+            from other training utterances.
 
     Raises:
         InputError: a folder is missing or empty, or a file cannot be read.
@@ -99,12 +100,12 @@ def prepare_rirs(
     Args:
         corpus: the folder ``RIRS_NOISES``.
         out: the folder to write.
-        parts: of lhotse's names ``sim_rir`` (60,000 simulated responses, as the published systems
-            use) and ``real_rir`` (325 measured ones).
-        max_rooms: so many of all, spread evenly over them; 0: all.
+        parts: lhotse's names: ``sim_rir`` (60,000 simulated responses, which the published systems
+            use) and ``real_rir`` (325 measured responses).
+        max_rooms: how many responses to take, spread evenly over all; 0: all.
 
     Raises:
-        InputError: an unknown part, a folder is missing or empty, or a file cannot be read.
+        InputError: a part is unknown, a folder is missing or empty, or a file cannot be read.
     """
     from lhotse.recipes.rir_noise import PARTS as FOLDERS
     from lhotse.recipes.rir_noise import prepare_rir_noise as describe
@@ -129,7 +130,7 @@ def prepare_rirs(
 
 
 def read_clips(folder: str | os.PathLike) -> list[tuple[str, str, Path]] | None:
-    """Return (id, kind, path) of each file of a prepared folder; None if it is not one."""
+    """Return (id, kind, path) of each file of a prepared folder; None if it is not prepared."""
     folder = Path(folder)
     if not (folder / "wav.scp").exists() or not (folder / "utt2kind").exists():
         return None
@@ -142,7 +143,7 @@ def read_clips(folder: str | os.PathLike) -> list[tuple[str, str, Path]] | None:
 
 
 def _require_folders(corpus: Path, parts: Sequence[str], name: str, option: str) -> None:
-    """Complain about what lhotse would take for an empty corpus."""
+    """Raise if a folder is missing, which lhotse would take for an empty corpus."""
     if not corpus.is_dir():
         raise InputError(
             f"{corpus}: there is no such folder; check {option}, or fetch it with --download true"
@@ -153,7 +154,7 @@ def _require_folders(corpus: Path, parts: Sequence[str], name: str, option: str)
     there = sorted(entry.name for entry in corpus.iterdir() if entry.is_dir())
     hint = ""
     if absent == ["speech"]:
-        hint = ", or do without it by --babble training (babble of other training utterances)"
+        hint = ", or give --babble training (babble from other training utterances)"
     raise InputError(
         f"{corpus}: holds no wav files in {' or '.join(absent)} (it has the folders "
         f"{', '.join(there) or 'none'}); give the folder {name} as it was unpacked{hint}"
@@ -161,9 +162,10 @@ def _require_folders(corpus: Path, parts: Sequence[str], name: str, option: str)
 
 
 def _described(describe, corpus: Path, folder: Path, parts: Sequence[str]) -> dict:
-    """Call a recipe of lhotse; its errors, of many kinds, become ours.
+    """Call a recipe of lhotse; raise ``InputError`` for its errors, which have many types.
 
-    Only libsndfile reads: lhotse would try torchaudio next, which need not be there or fit torch.
+    Only libsndfile may read. Otherwise lhotse would also try torchaudio, which may be absent or may
+    not fit torch.
     """
     from lhotse.audio.backend import get_current_audio_backend, set_current_audio_backend
 
@@ -173,7 +175,7 @@ def _described(describe, corpus: Path, folder: Path, parts: Sequence[str]) -> di
         return describe(corpus, output_dir=folder, parts=list(parts))
     except OSError:
         raise
-    except Exception as error:  # of soundfile, audioread, assertions of lhotse
+    except Exception as error:  # errors of soundfile and audioread, assertions of lhotse
         text = " ".join(str(error).split())[:300]
         raise InputError(
             f"{corpus}: lhotse cannot describe it ({type(error).__name__}: {text}); repair or "

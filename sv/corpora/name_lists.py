@@ -15,11 +15,11 @@ SHOWN = 3
 
 
 class NameBook:
-    """Finds the file that a list means.
+    """Finds the file that a name in a list means.
 
-    A name may be an utterance id, or a path: absolute, from the corpus folder, or from the folder
-    of the list. Failing these, the end of a path is compared by the id it would get, which finds
-    ``id10270/abc/00001.wav`` below ``vox1_test/wav/`` and under another suffix.
+    A name is an utterance id, or a path: absolute, from the corpus folder, or from the folder of
+    the list. If none of these fits, the id that the end of the path would get is looked up. So
+    ``id10270/abc/00001.wav`` is found below ``vox1_test/wav/``, and under another suffix.
     """
 
     def __init__(self, corpus: str | os.PathLike, files: list[AudioFile], layout: str):
@@ -53,7 +53,7 @@ class NameBook:
 
 
 def read_name_list(path: str | os.PathLike, book: NameBook) -> list[AudioFile]:
-    """Return the files that a list with one name a line means, each once.
+    """Return the files of a list with one name on each line; each file is returned once.
 
     Raises:
         InputError: the list is missing or empty, or names files that the corpus does not have.
@@ -71,12 +71,12 @@ def read_trial_list(
 ) -> list[tuple[int, AudioFile, AudioFile]]:
     """Return the trials as (1 or 0, enrolment file, test file), in order.
 
-    Lines are ``1 enrol test`` (or Kaldi's ``enrol test target``); where names have spaces, tabs
+    Lines are ``1 enrol test`` (or Kaldi's ``enrol test target``). If names have spaces, tabs must
     separate the columns.
 
     Raises:
-        InputError: the list is missing, empty, malformed, has one class only, gives one pair both
-            labels, or names files that the corpus does not have.
+        InputError: the list is missing, empty or malformed, has one class only, has a pair with
+            both labels, or names files that the corpus does not have.
     """
     rows = read_named_trials(path)
     find = book.finder(path)
@@ -96,16 +96,16 @@ def read_trial_list(
             "an error rate needs both: add trials of the other class"
         )
     found = [(label, known[enrol], known[test]) for _, label, enrol, test in rows]
-    # Again, by ids: two names may mean one file.
+    # Checked again by ids, because two names may mean the same file.
     refuse_contradictions(Trials.of(path, [(y, e.id, t.id) for y, e, t in found]))
     return found
 
 
 def read_named_trials(path: str | os.PathLike) -> list[tuple[int, int, str, str]]:
-    """Return (line, 1 or 0, enrolment name, test name) of each trial, the names as they stand.
+    """Return (line, 1 or 0, enrolment name, test name) of each trial; names are not resolved.
 
-    The forms are those of ``sv.data.trials``; where names have blanks, tabs separate the
-    columns in every line.
+    The forms are those of ``sv.data.trials``. If names have blanks, tabs must separate the columns
+    in every line.
 
     Raises:
         InputError: the list is missing, empty or malformed, or its trials have no labels.
@@ -118,7 +118,7 @@ def read_named_trials(path: str | os.PathLike) -> list[tuple[int, int, str, str]
 
 
 def _filled(path: str | os.PathLike) -> list[tuple[int, str]]:
-    """Return the filled lines with their numbers."""
+    """Return (line number, line) of all lines that are not empty."""
     lines = read_lines(path, ": there is no such file; check the option that names it")
     return [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
 

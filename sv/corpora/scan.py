@@ -1,8 +1,8 @@
-"""From a list of audio files to a table of usable ones, in pieces that can be repeated alone.
+"""Makes a table of usable files from a list of audio files, in pieces that can be repeated alone.
 
-This is for corpora of a million files. Each job takes a piece of the list, converts what
-libsndfile cannot read, reads the headers and writes one table. If a table exists for the same
-piece, it is kept, unless it names bad files: somebody may have repaired them.
+This module is for corpora of a million files. Each job takes a piece of the list, converts files
+that libsndfile cannot read, reads the headers and writes one table. If a table exists for the same
+piece, it is kept. A table with bad files is made again, because they may have been repaired.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ BAD = "bad"
 
 
 class Scanned(NamedTuple):
-    """What was found: utterances without speakers, and (path, reason) of each bad file."""
+    """The result of a scan: utterances without speakers, and (path, reason) of each bad file."""
 
     good: list[Utterance]
     bad: list[tuple[str, str]]
@@ -41,16 +41,16 @@ def scan_piece(
     audio_format: str = "flac",
     force: bool = False,
 ) -> Scanned | None:
-    """Scan the files of ``scp`` and write ``table``; None if it is there and names no bad file.
+    """Scan the files of ``scp`` and write ``table``; return None if the table is up to date.
 
     Args:
         scp: lines ``<id> <path>``.
         table: lines ``<id> <path> <rate> <channels> <samples>``, or ``bad <path> <reason>``,
-            separated by tabs, below a line with a hash of what they were made of.
-        root: the folder of which the paths below it are kept below ``converted``.
-        converted: where converted files go.
-        audio_format: "flac" or "wav", of converted files.
-        force: read again, also what is converted already.
+            separated by tabs. The first line is a hash of the input.
+        root: folder above all files; a converted file keeps its path below this folder.
+        converted: folder for converted files.
+        audio_format: "flac" or "wav", for converted files.
+        force: read all headers again, even if the table is up to date.
 
     Raises:
         InputError: the list is malformed, a file lies outside ``root``, or ffmpeg is needed and
@@ -111,12 +111,12 @@ def read_scanned(tables: Iterable[str | os.PathLike]) -> Scanned:
 def _convert_foreign(
     sources: dict[str, Path], root: Path, converted: Path, audio_format: str
 ) -> tuple[dict[str, Path], list[tuple[str, str]]]:
-    """Return {id: path that can be read} and the files that could not be converted."""
+    """Return {id: readable path}, and (path, reason) of files that could not be converted."""
     targets: dict[Path, Path] = {}
     for path in filter(is_foreign, sources.values()):
         try:
             if ".." in path.parts:
-                raise ValueError("would be converted to somewhere else")
+                raise ValueError("would be converted to a file outside --converted")
             relative = path.relative_to(root)
         except ValueError:
             raise InputError(f"{path}: does not lie below --root {root}") from None

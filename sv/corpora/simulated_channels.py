@@ -1,10 +1,10 @@
-"""A separate recording condition for every utterance of a corpus, drawn from its name.
+"""A separate recording condition for every utterance of a corpus, which its name determines.
 
 In VoxCeleb the recordings of a speaker differ in room, microphone, line and noise. If a corpus has
 one session for each speaker, recordings do not differ, so positives from other recordings teach
-nothing. Here each utterance gets one room response, one line (one in four as narrow as a
-telephone, with its 8-bit coding) and one noise at 10 to 25 dB. The voices stay real, but the
-conditions are simulated, and results must say so.
+nothing. Here each utterance gets one room response, one line and one noise at 10 to 25 dB. One line
+in four is as narrow as a telephone, with its 8-bit coding. The voices stay real, but the conditions
+are simulated, and results must say so.
 """
 
 import dataclasses
@@ -28,14 +28,14 @@ MU = 255.0
 
 @dataclass
 class Recorded:
-    """Recorded noises and room responses to draw from; empty ones are generated instead."""
+    """Recorded noises and room responses; an empty list means that they are generated."""
 
     noises: Sequence[np.ndarray] = field(default_factory=list)
     responses: Sequence[np.ndarray] = field(default_factory=list)
 
     @classmethod
     def load(cls, noise: str, rir: str) -> "Recorded":
-        """Read two folders of audio; the word ``generated`` stands for none."""
+        """Read two folders of audio; ``generated`` instead of a folder gives an empty list."""
         noises = [] if noise == "generated" else _read_all(Path(noise))
         responses = [] if rir == "generated" else [_direct(r) for r in _read_all(Path(rir))]
         return cls(noises, responses)
@@ -44,9 +44,9 @@ class Recorded:
 def simulate(
     samples: np.ndarray, name: str, recorded: Recorded, seed: int = 0
 ) -> tuple[np.ndarray, str]:
-    """Return an utterance (samples,), 16 kHz, as its own channel lets it through, and which.
+    """Return an utterance (samples,), 16 kHz, after its channel, and a description of the channel.
 
-    A function of ``name``, ``seed`` and what there is to draw from.
+    ``name``, ``seed`` and ``recorded`` determine the channel.
     """
     digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
     rng = np.random.default_rng(list(digest))
@@ -85,7 +85,7 @@ def simulate_file(
     seed: int,
     channel: int | None = None,
 ) -> str | None:
-    """Write ``out/<relative>.flac``, unless it is there; return its line for the table."""
+    """Write ``out/<relative>.flac``; return its line for the table. None if the file exists."""
     target = out / Path(relative).with_suffix(".flac")
     if target.exists():
         return None
@@ -97,7 +97,7 @@ def simulate_file(
 
 
 def rename_trials(trials: Path, out: Path) -> None:
-    """Write the trial list with the endings of the simulated files."""
+    """Write the trial list to ``out``, with the endings of the simulated files."""
     rows = read_named_trials(trials)
     separator = "\t" if any(" " in name for _, _, *pair in rows for name in pair) else " "
     with atomic_write(out) as handle:

@@ -27,18 +27,21 @@ DEFAULT = Path("banks")
 
 
 ROOM_SECONDS = 0.5
-"""Length kept of a response: of usual rooms, half a second holds all but the last 30 dB. The
+"""Length of a response that is kept; in usual rooms it has then decayed by 30 dB or more. The
 longest response sets the cost of the convolution for all crops."""
 
 
 def cut_response(
     response: np.ndarray, sample_rate: int = 16000, seconds: float = ROOM_SECONDS
 ) -> np.ndarray:
-    """Return ``seconds`` of a room's response from its direct sound on, zeros behind its end.
+    """Return ``seconds`` of a room's response from its direct sound on, with zeros after its end.
 
-    response: (samples,). What comes more than a millisecond before its largest peak, the direct
-    sound, is dropped, because it would only delay the speech. ``seconds`` 0: the response as it is,
-    delay included. Raises ``InputError`` if it is silent.
+    response: (samples,). Its largest peak is the direct sound. Samples more than a millisecond
+    before the peak are dropped, because they would only delay the speech. If ``seconds`` is 0, the
+    response stays as it is, delay included.
+
+    Raises:
+        InputError: the response is silent.
     """
     if not np.abs(response).max() > 0:
         raise InputError("the room response is silent: leave it out")
@@ -58,13 +61,14 @@ def energy_decay(
 ) -> np.ndarray:
     """Return how a room's response spreads energy over time: (frames, mel), float32.
 
-    Speech and room are taken as power: the energy that leaves mel band b at frame t is
+    Energies of speech and room add: the energy in mel band b at frame t after the room is
     Σ_k decay[k, b] · (energy of band b at frame t − k), where decay[k] is the energy of the k-th
     10 ms of the response in each band. An impulse gives 1 in the first frame and 0 after it.
     ``response``: (samples,), cut to ``seconds`` first (``cut_response``).
 
-    This is what a log-mel spectrum keeps of a response. It predicts the features of the convolved
-    waveform to within the fluctuation of noise (``tests/features/test_augment.py``).
+    A log-mel spectrum contains no more than this of a response. The prediction agrees with the
+    features of the convolved waveform up to the fluctuation of noise
+    (``tests/features/test_augment.py``).
     """
     shift = round(FRAME_SHIFT * sample_rate)
     frames = max(1, round(seconds / FRAME_SHIFT)) if seconds else -(-len(response) // shift)
@@ -77,14 +81,14 @@ def energy_decay(
 
 
 def noise_kind(relative: Path) -> str:
-    """Return the kind of a noise file from its folders, as MUSAN names them; else ``noise``."""
+    """Return the kind of a noise file from the names of its folders (MUSAN's); else ``noise``."""
     return next((part for part in relative.parts[:-1] if part in KINDS), "noise")
 
 
 def load_noises(banks: str | Path, domain: Domain = "fbank") -> NoiseBank | None:
     """Read the noise bank that stage 2 wrote; None if there is no ``noise`` in ``banks``."""
     folder = Path(banks) / "noise"
-    if not (folder / "utt2kind").exists():  # written last
+    if not (folder / "utt2kind").exists():  # stage 2 writes it last
         return None
     kinds = arks.read_scp(folder / "utt2kind")
     if domain == "wave":
@@ -133,12 +137,12 @@ def room_names(banks: Path | None, domain: Domain) -> list[str]:
 def load_banks(
     folder: Path | None, domain: Domain, augment: AugmentConfig
 ) -> tuple[NoiseBank | None, RoomBank | WaveRooms | None]:
-    """Read the banks of noises and rooms that the settings ask for; None for one that is missing.
+    """Read the banks of noises and rooms that the settings need; None for a bank that is missing.
 
-    folder: made by stage 2; None: ``banks`` in the present folder.
+    folder: made by stage 2; None: ``banks`` in the current folder.
 
     Raises:
-        InputError: a folder is given that does not exist.
+        InputError: ``folder`` does not exist.
     """
     if folder is not None and not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder of banks: run stage 2")

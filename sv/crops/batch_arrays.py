@@ -12,7 +12,7 @@ UTTERANCES = "utterances"
 
 
 def flatten(batch: Batch) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the arrays of a batch by name, and what else `rebuild` needs, for JSON.
+    """Return the arrays of a batch by name, and values fit for JSON that `rebuild` also needs.
 
     The names are ``utterances`` and, for each group of crops, ``<group>/signal`` and
     ``<group>/<field of Draws>``.
@@ -28,7 +28,7 @@ def flatten(batch: Batch) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def rebuild(arrays: dict[str, Tensor], groups: dict[str, Any]) -> Batch:
-    """Return the batch that `flatten` took apart."""
+    """Return the batch of which `flatten` returned these arrays and values."""
     crops = {}
     for name, rest in groups.items():
         drawn = {

@@ -1,4 +1,4 @@
-"""Which utterances make up a batch: pure functions of seed, epoch and step.
+"""The utterances of each batch: pure functions of seed, epoch and step.
 
 Nothing here has a state. So training that resumes in the middle of an epoch gets the same batches
 as training without interruption.
@@ -14,11 +14,15 @@ from torch import nn
 from sv.errors import InputError
 
 ORDER = 0
-"""Sets the stream of random numbers apart from that of the crops (``sv.crops.plan``)."""
+"""Makes this stream of random numbers differ from that of the crops (``sv.crops.plan``)."""
 
 
 def steps_per_epoch(utterances: int, batch_size: int) -> int:
-    """Return the number of full batches in an epoch; the rest of the epoch is dropped."""
+    """Return the number of full batches in an epoch; a last part of a batch is dropped.
+
+    Raises:
+        InputError: there are fewer utterances than ``batch_size``.
+    """
     if batch_size > utterances:
         raise InputError(
             f"train.batch_size is {batch_size} but the training set has {utterances} utterances: "
@@ -44,17 +48,17 @@ def batch_utterances(
 
 
 class Batches:
-    """The composition of every batch of a training; a base class.
+    """The utterances of every batch of a training; a base class.
 
-    A subclass has ``steps``, the batches of an epoch, and says of each what is in it. One whose
-    batches depend on more than seed, epoch and step overrides the rest as well:
-    `sv.sampling.chns.SpeakerBatches` does.
+    A subclass has ``steps``, the number of batches in an epoch, and returns the utterances of each
+    batch. If its batches depend on more than seed, epoch and step, it overrides the other methods,
+    too; see `sv.sampling.chns.SpeakerBatches`.
     """
 
     steps: int
 
     fingerprint: str = ""
-    """A hash of what a training that resumes must find as it was."""
+    """A hash of the inputs that must be the same when a training resumes."""
 
     refresh_every: int = 0
     """Epochs after which the training loop calls ``refresh``; 0: never."""
@@ -72,19 +76,19 @@ class Batches:
         return {}
 
     def refresh(self, network: nn.Module, epoch: int) -> None:
-        """Make the batches of ``epoch`` and later by what the network has learned."""
+        """Choose the batches from ``epoch`` on with the embeddings of ``network``."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what resuming in the middle of an epoch needs beside the fingerprint."""
+        """Return what resuming in the middle of an epoch needs, besides the fingerprint."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what ``state_dict`` returned."""
+        """Restore the state that ``state_dict`` returned."""
 
 
 @dataclass(frozen=True)
 class RandomBatches(Batches):
-    """Every utterance once an epoch, in random order; the rest that fills no batch is dropped."""
+    """Every utterance once per epoch, in random order; a last part of a batch is dropped."""
 
     utterances: int
     batch_size: int
@@ -92,7 +96,7 @@ class RandomBatches(Batches):
 
     @property
     def steps(self) -> int:
-        """Batches in an epoch."""
+        """Number of batches in an epoch."""
         return steps_per_epoch(self.utterances, self.batch_size)
 
     def __call__(self, epoch: int, step: int) -> np.ndarray:

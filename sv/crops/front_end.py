@@ -18,16 +18,16 @@ from sv.features.presets import Preset
 
 @dataclass
 class FrontEnd:
-    """Augmentation, filterbanks where crops are waveforms, and normalisation.
+    """Augmentation, filterbanks if crops are waveforms, and normalisation.
 
     Parameters
     ----------
-    normalise: of each crop.
-    mel_bins: of the network's input.
-    sample_rate: of waveforms, Hz; None where crops are features.
-    rooms: the bank of responses, in the domain of the crops.
-    order: of room and noise.
-    preset: the filterbank that crops are made with, or that waveforms get here.
+    normalise: kind of normalisation of each crop.
+    mel_bins: number of mel bands of the network's input.
+    sample_rate: of waveforms, in Hz; None if crops are features.
+    rooms: the bank of room responses, in the domain of the crops.
+    order: whether the room or the noise comes first.
+    preset: the filterbank of the crops, which is computed here if they are waveforms.
     """
 
     normalise: Normalisation
@@ -47,7 +47,7 @@ class FrontEnd:
         order: Order = "room_noise",
         preset: Preset = "kaldi",
     ) -> "FrontEnd":
-        """Return the front end for crops out of ``index``."""
+        """Return the front end for crops from ``index``."""
         rate = index.sample_rate if isinstance(index, WaveformIndex) else None
         return cls(normalise, mel_bins, rate, rooms, order, preset)
 
@@ -77,9 +77,9 @@ class FrontEnd:
         return normalise(log_mel, self.normalise)
 
     def sounds(self, crops: Crops) -> Tensor:
-        """Return waveforms (count, batch, samples) after speed, speakers, rooms and noise.
+        """Return waveforms (count, batch, samples) after speed, mixing, rooms and noise.
 
-        They are what a listener hears of ``__call__``, which adds the filterbank and masks.
+        These are the sounds of which ``__call__`` computes filterbanks, and then masks them.
         """
         how = {"frames": crops.frames, "sample_rate": self.sample_rate, "preset": self.preset}
         if crops.draws.partner is not None:
@@ -89,8 +89,8 @@ class FrontEnd:
     def mixtures(self, crops: Crops, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return mixtures as ``__call__`` does, and their sources (count, batch, n, frames, mel).
 
-        The sources are log-mel less the mean of their mixture in each band: where the mixture has
-        been normalised by its mean, powers still add.
+        From the log-mel of each source the mean of its mixture in each band is subtracted. So the
+        powers of the sources still add to that of a mixture normalised by its mean.
         """
         inputs = crops.signal.to(device, non_blocking=True)
         draws = crops.draws.to(device)

@@ -1,4 +1,4 @@
-"""Which crops a training asks for: their settings, and the groups of a method."""
+"""The crops that a training needs: their settings, and the groups of a method."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,11 +12,11 @@ from sv.features.presets import Preset
 
 @dataclass
 class DataConfig:
-    """The crops that the network sees."""
+    """Settings of the crops that the network receives."""
 
     crop_seconds: float = option(
         2.0,
-        "length of a crop. A longer crop tells more about the speaker; time grows in proportion",
+        "length of a crop. A longer crop shows more of the speaker; time grows in proportion",
     )
     crops: Literal["independent", "apart"] = option(
         "independent",
@@ -47,12 +47,12 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class CropGroup:
-    """Crops of one kind that a method wants of every item of a batch.
+    """Crops of one kind that a method needs from every item of a batch.
 
-    ``count`` crops of ``seconds`` each; without ``augment`` they stay as recorded. With ``sources``
-    the method also gets what each mixture was made of (``sv.features.mixing``). With ``apart`` the
-    crops are two, and share no frame (``sv.crops.starts``). ``preset`` is that of the settings; the
-    training sets it.
+    There are ``count`` crops of ``seconds`` each; without ``augment`` they stay as recorded. With
+    ``sources`` the method also gets the sources of each mixture (``sv.features.mixing``). With
+    ``apart`` there are two crops, which share no frame (``sv.crops.starts``). The training sets
+    ``preset`` to that of the settings.
     """
 
     name: str

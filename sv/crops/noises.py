@@ -11,10 +11,10 @@ from sv.features.augment import AugmentConfig
 
 @dataclass
 class NoiseBank:
-    """What to add to crops: an index of features, and which rows of it are of which kind.
+    """Sounds to add to crops: an index of them, and the kind of each sound.
 
-    ``rows``: kind (``noise``, ``music``, ``speech``) → indices. Babble is summed from ``speech``,
-    or from other training utterances if the bank has none.
+    ``rows``: kind (``noise``, ``music``, ``speech``) → places in the index. Babble is summed from
+    ``speech``, or from other training utterances if the bank has no ``speech``.
     """
 
     index: TrainingIndex
@@ -23,13 +23,13 @@ class NoiseBank:
 
 @dataclass
 class NoisePlan:
-    """Which sounds are added to each crop, and how loudly.
+    """The sounds that are added to each crop, and their SNR.
 
     Shapes, with (...) the shape of the crops:
     kinds: names of the kinds that can be drawn.
     kind: (...) place in ``kinds``, -1 for no noise.
     snr: (...) dB, +inf for no noise.
-    sounds: (..., most) utterances of the index that `sounds_of` returns for the kind, -1 for none.
+    sounds: (..., most) places in the index that `sounds_of` returns for the kind, -1 for none.
         Noise and music are one sound; babble is the sum of several.
     starts: (..., most) first row of each sound.
     """
@@ -41,7 +41,7 @@ class NoisePlan:
     starts: np.ndarray
 
     def part(self, own: slice) -> "NoisePlan":
-        """Return the plan of the items ``own`` of (count, batch) crops."""
+        """Return the plan for the items ``own`` of (count, batch) crops."""
         return NoisePlan(self.kinds, *(values[:, own] for values in self._arrays()))
 
     def reshape(self, shape: tuple[int, ...]) -> "NoisePlan":
@@ -57,7 +57,7 @@ class NoisePlan:
 
 
 def noise_kinds(augment: AugmentConfig, bank: NoiseBank | None) -> dict[str, list[float]]:
-    """Return kind → range of SNR, for the kinds that can be drawn."""
+    """Return kind → range of SNR in dB, for the kinds that can be drawn."""
     ranges = {"noise": augment.noise_snr, "music": augment.music_snr}
     banked = bank.rows if bank else {}
     kinds = {kind: ranges[kind] for kind in ranges if len(banked.get(kind, ()))}
@@ -84,7 +84,7 @@ def draw_noises(
     augment: AugmentConfig,
     rng: np.random.Generator,
 ) -> NoisePlan:
-    """Draw what is added to a crop of ``length`` rows of each of ``utterances`` (n,)."""
+    """Draw the sounds for a crop of ``length`` rows of each of ``utterances`` (n,)."""
     kinds, count = noise_kinds(augment, bank), len(utterances)
     most = max(1, augment.babble_speakers[1] if "babble" in kinds else 1)
     noisy = rng.random(count) < augment.noise_probability
@@ -132,9 +132,9 @@ def draw_talkers(
 def read_noises(
     plan: NoisePlan, length: int, index: TrainingIndex, bank: NoiseBank | None
 ) -> np.ndarray:
-    """Read ``length`` rows of what is added to each crop: (n, length, *row_shape) float32.
+    """Read ``length`` rows of the sounds for each crop: (n, length, *row_shape) float32.
 
-    The plan is of crops in one row, (n,). A crop without noise gets zeros.
+    The crops of the plan have the shape (n,). A crop without noise gets zeros.
     """
     noise = np.zeros((len(plan.kind), length, *index.row_shape), dtype=np.float32)
     for number, kind in enumerate(plan.kinds):
@@ -150,7 +150,7 @@ def read_noises(
 def read_sum(
     sounds: np.ndarray, starts: np.ndarray, length: int, source: TrainingIndex
 ) -> np.ndarray:
-    """Read the sum (n, length, *row_shape) of the sounds (n, most) of each crop; -1 is none."""
+    """Read the sum (n, length, *row_shape) of the sounds (n, most) of each crop; -1: no sound."""
     power = np.zeros((len(sounds), length, *source.row_shape), dtype=np.float32)
     for column in range(sounds.shape[1]):
         (rows,) = np.nonzero(sounds[:, column] >= 0)

@@ -1,4 +1,4 @@
-"""What is drawn for a batch, before anything is read: numbers alone.
+"""The draws for a batch, as numbers only, before anything is read.
 
 A plan is a pure function of (seed, epoch, step) and covers the whole batch. A process takes its
 own part of the plan, and reads only that. So the draws for an item are the same whichever process
@@ -19,21 +19,21 @@ from sv.features.augment_wave import source_samples
 from sv.features.mixing import MixingConfig, draw_interferers, of_share
 
 CROPS, SPEED, MIXING = 1, 2, 3
-"""Set the streams of random numbers apart from that of the order (``sv.crops.batches``)."""
+"""Make these streams of random numbers differ from that of the order (``sv.crops.batches``)."""
 
 
 @dataclass
 class Materials:
-    """What the draws of a batch depend on, besides its utterances.
+    """The inputs of the draws for a batch, besides its utterances.
 
     Parameters
     ----------
     index: the training set.
-    groups: the crops that the method wants.
+    groups: the crops that the method needs.
     augment, mixing: settings.
-    seed: of the training.
+    seed: the seed of the training.
     noises: bank of noises, or None.
-    rooms: how many rooms the bank of rooms has.
+    rooms: number of rooms in the bank of rooms.
     mel_bins: mel bands of the network's input.
     """
 
@@ -49,27 +49,27 @@ class Materials:
 
 @dataclass
 class GroupPlan:
-    """What is drawn for the crops of one group; None for what nobody gets.
+    """The draws for the crops of one group; None for an augmentation that no crop gets.
 
-    Of each crop that is read, (count, heard): the items of the batch. In the plan of a part, items
-    of other parts follow if they are mixed into its own.
+    For each crop that is read, (count, heard). These are the items of the batch; in the plan of a
+    part, items of other parts follow if they are mixed into its own items.
     utterances, starts: place in the training set, and first row.
     speed: of waveforms.
     room: place in the bank of rooms, -1 for none.
 
-    Of each item, (count, batch, ...):
-    noise: what is added.
+    For each item, (count, batch, ...).
+    noise: the sounds that are added.
     time_masks, band_masks: (count, batch, masks, 2) first frame or band that is hidden, and the
-        one behind the last.
-    partner, level: (count, batch, most) of mixtures: place of each interferer among the crops that
-        are read, -1 for none, and dB of the target against it.
-    items: (count, batch, 1 + most) of mixtures: positions in the whole batch of the item and of its
-        interferers, -1 for none.
+        first one after it that is not.
+    partner, level: (count, batch, most) for mixtures: place of each interferer among the crops that
+        are read, -1 for none, and dB of the target relative to it.
+    items: (count, batch, 1 + most) for mixtures: positions in the whole batch of the item and of
+        its interferers, -1 for none.
     """
 
     group: CropGroup
     rows: int
-    """Rows that are read for a crop."""
+    """Number of rows that are read for a crop."""
     utterances: np.ndarray
     starts: np.ndarray
     speed: np.ndarray | None = None
@@ -112,7 +112,7 @@ class GroupPlan:
 
 @dataclass
 class BatchPlan:
-    """What is drawn for a batch.
+    """The draws for a batch.
 
     utterances: (batch,) or (count, batch) indices into the training set, as ``Batches`` gave them.
     groups: name of a group → its plan.
@@ -130,7 +130,7 @@ class BatchPlan:
 def draw_batch(materials: Materials, utterances: np.ndarray, epoch: int, step: int) -> BatchPlan:
     """Draw the plan of a whole batch.
 
-    Each group has a stream of random numbers of its own: another group changes nothing in it.
+    Each group has a stream of random numbers of its own, so adding a group changes no other group.
 
     utterances: (batch,) or (count, batch), as in `BatchPlan`.
     """
@@ -154,8 +154,8 @@ def draw_group(
     """Draw the plan of one group of crops.
 
     utterances: (batch,) or (count, batch), as in `BatchPlan`.
-    speeds: (batch,) which all groups share.
-    key: seeds the stream of random numbers of this group.
+    speeds: (batch,), shared by all groups.
+    key: seed of the stream of random numbers of this group.
     """
     index, augment, mixing = materials.index, materials.augment, materials.mixing
     rng = np.random.default_rng(key)
@@ -175,7 +175,7 @@ def draw_group(
     if group.augment:
         draw_augmentation(plan, materials, rng)
     if group.sources or (group.augment and mixing.probability > 0):
-        # From a stream of its own, so that the draws above stay the same without mixtures.
+        # A separate stream, so that the draws above are the same without mixtures.
         rng = np.random.default_rng([*key, MIXING])
         plan.partner, plan.level = draw_interferers(of_crops, mixing, rng)
         itself = np.broadcast_to(np.arange(shape[1]), shape)[..., None]
@@ -203,7 +203,7 @@ def draw_augmentation(plan: GroupPlan, materials: Materials, rng: np.random.Gene
 def draw_stretches(
     shape: tuple[int, int], count: int, size: int, longest: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw stretches of 0…longest positions out of ``size``: (*shape, count, 2) from and to."""
+    """Draw stretches of 0…longest of ``size`` positions: (*shape, count, 2), first and end."""
     stretches = np.empty((*shape, count, 2), np.int64)
     for number in range(count):
         length = rng.integers(0, min(longest, size) + 1, shape)

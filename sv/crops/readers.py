@@ -1,8 +1,8 @@
 """Worker processes read batches ahead and return them through memory that we share with them.
 
-Each reader has room for a few batches in a piece of shared memory, and a pipe for small messages.
-Nothing is in /dev/shm, which is tiny in containers, and no batch costs a file descriptor. If a
-reader fails, it says so through its pipe. If it was killed, the pipe is closed.
+Each reader has a piece of shared memory for a few batches, and a pipe for small messages. The
+memory is not in /dev/shm, which is tiny in containers, and no batch needs a file descriptor. If a
+reader fails, it reports the error through its pipe. If it was killed, the pipe is closed.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ Key = tuple[int, int]
 """Epoch and step of a batch."""
 
 ROOM = 3
-"""Batches that a reader has room for: one is in use, one waits, one is being made."""
+"""Batches for which a reader has room: one is in use, one waits, one is being made."""
 
 ALIGNED = 64
 SMALL = 1 << 16
-"""Bytes of an array that is copied out of the shared memory: a method may want to keep it."""
+"""Arrays of at most so many bytes are copied out of the shared memory: a method may keep them."""
 
 LOOK_EVERY = 0.2
-"""Seconds between two looks at ``stop``, while a batch is awaited."""
+"""Seconds between two calls of ``stop`` while waiting for a batch."""
 
 
 def read(
@@ -45,25 +45,26 @@ def read(
 ) -> Iterator[Batch | None]:
     """Yield ``source[key]`` for all keys, in order, read ahead by ``count`` processes.
 
-    A batch is good until the next one is asked for: its memory is then used again. The readers
-    know the source as it is now, and have ended when the generator has, however it ends.
+    A batch is valid until the next one is requested, because its memory is then used again. The
+    readers have a copy of the source from the start of this generator. They end with the generator,
+    however it ends.
 
     Readers ignore signals. A signal to the whole process group asks the training process for a
-    checkpoint, and that process wants to finish its step first. Readers are killed when training
+    checkpoint, and that process has to finish its step first. Readers are killed when training
     ends, however it ends; Python alone would wait for them (``sv.machine.workers``). If the
     training process itself is killed, Linux kills its readers.
 
-    stop: once it is true, None is yielded as soon as a batch must be waited for, and nothing more.
+    stop: if it returns true while a batch is awaited, the generator yields None and ends.
 
     Raises
     ------
-    InputError, OSError, MemoryError: what a reader met. LostWorker: one was killed.
-    OutOfMemory: there is no room for the batches of so many readers.
+    InputError, OSError, MemoryError: an error in a reader. LostWorker: a reader was killed.
+    OutOfMemory: the memory does not suffice for the batches of ``count`` readers.
     """
     if count == 0 or len(keys) < 2:
         yield from (source[key] for key in keys)
         return
-    first, keys = source[keys[0]], keys[1:]  # tells how much room a batch needs
+    first, keys = source[keys[0]], keys[1:]  # its size is the room that a batch needs
     count, size = min(count, len(keys)), _size(first)
     check_room(size, count)
     readers: list[_Reader] = []
@@ -85,7 +86,7 @@ def read(
 
 
 def check_room(size: int, count: int) -> None:
-    """Refuse more readers than there is memory for; ``size``: bytes of a batch."""
+    """Raise ``OutOfMemory`` if ``count`` readers of batches of ``size`` bytes need too much."""
     need, have = size * ROOM * count, memory.available()
     if have is not None and need > have:
         raise OutOfMemory(
@@ -96,7 +97,7 @@ def check_room(size: int, count: int) -> None:
 
 
 class _Reader:
-    """A process that makes some of the batches, and our end of what connects us."""
+    """A process that makes some of the batches, and this process's end of the pipe to it."""
 
     def __init__(self, source: ViewSource, keys: Sequence[Key], size: int):
         self.room, self.size, self.taken = mmap.mmap(-1, ROOM * size), size, 0
@@ -126,8 +127,8 @@ class _Reader:
         return array.clone() if flat.nbytes < SMALL else array
 
     def release(self) -> None:
-        """Let the reader use the memory of the batch that was last taken."""
-        with contextlib.suppress(OSError):  # it may have made all its batches and ended
+        """Let the reader use the memory of the batch that was returned last."""
+        with contextlib.suppress(OSError):  # the reader may have made all its batches and ended
             self.connection.send(None)
 
     def _lost(self) -> LostWorker:
@@ -156,7 +157,7 @@ def _size(batch: Batch) -> int:
 def _serve(
     source: ViewSource, keys: Sequence[Key], room: mmap.mmap, size: int, connection: Connection
 ) -> None:
-    """Make batches for as long as there is room; what a reader does."""
+    """Make batches and send them, in the process of a reader."""
     torch.set_num_threads(1)
     try:
         for number, key in enumerate(keys):
@@ -164,14 +165,14 @@ def _serve(
                 connection.recv()
             start = (number % ROOM) * size
             connection.send(_answer(source, key, room, start, size))
-    except (EOFError, ConnectionError):  # nobody wants more
+    except (EOFError, ConnectionError):  # the training process needs no more batches
         pass
 
 
 def _answer(
     source: ViewSource, key: Key, room: mmap.mmap, start: int, size: int
 ) -> tuple[Any, ...]:
-    """Put a batch into shared memory; return (None, places, groups), or an exception's parts."""
+    """Put a batch into shared memory; return (None, places, groups), or an error's parts."""
     try:
         arrays, groups = flatten(source[key])
         places, end = _places(arrays)

@@ -1,7 +1,8 @@
-"""What was drawn for a batch, in words: a row for each view of each item.
+"""The draws for a batch in words: a row for each view of each item.
 
-A time is that from the beginning of an utterance, or of the crop (masks). Masks go from the first
-frame or band that is hidden, counted from 0, to the one behind the last.
+Times count from the beginning of an utterance; times of masks count from the beginning of the crop.
+A mask is given by the first frame or band that is hidden, counted from 0, and the first one after
+it that is not.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,12 +37,12 @@ def describe_plan(
 
 
 def view_name(group: str, view: int) -> str:
-    """Return what table, picture and sound files call crop ``view`` (from 0) of a group."""
+    """Return the name of crop ``view`` (from 0) of a group in tables, pictures and sound files."""
     return f"{group}.{view + 1}"
 
 
 def lines(rows: list[dict[str, str]]) -> Iterator[str]:
-    """Yield rows as lines of aligned columns, below their names."""
+    """Yield a line with the names of the columns, then the rows as lines of aligned columns."""
     if not rows:
         return
     table = [list(rows[0]), *([*row.values()] for row in rows)]
@@ -91,7 +92,7 @@ def _sounds(
 
 
 def _masks(stretches: np.ndarray | None, at: tuple[int, int], scale: int, unit: str) -> str:
-    """Name what is hidden, from the first frame or band to the one behind the last."""
+    """Return the hidden stretches as words; see the module."""
     some = [] if stretches is None else stretches[at]
     return _joined(f"{a / scale:g}-{b / scale:g}{unit}" for a, b in some if b > a)
 

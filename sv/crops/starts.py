@@ -1,4 +1,4 @@
-"""Where crops lie in their utterances: anywhere, or two that do not overlap.
+"""The places of crops in their utterances: anywhere, or two crops that do not overlap.
 
 Two crops with independent starts overlap in most utterances. A network may then recognise the same
 frames instead of the speaker. Lepage & Dehak took pairs of crops that do not overlap (Interspeech
@@ -13,8 +13,8 @@ from sv.crops.index import TrainingIndex
 def starts_anywhere(lengths: np.ndarray, crop: int, rng: np.random.Generator) -> np.ndarray:
     """Return the first row (n,) of a random crop of each utterance.
 
-    An utterance that is shorter than a crop is repeated, from a random row on. So its views still
-    differ.
+    An utterance that is shorter than a crop is repeated, beginning at a random row. So its views
+    still differ.
 
     Parameters
     ----------
@@ -28,9 +28,10 @@ def starts_anywhere(lengths: np.ndarray, crop: int, rng: np.random.Generator) ->
 def starts_apart(lengths: np.ndarray, crop: int, rng: np.random.Generator) -> np.ndarray:
     """Return the first rows (2, n) of two crops of each utterance.
 
-    For an utterance of L rows and crops of F: a gap g uniform in 0…L − 2F, then a pivot uniform in
-    F + g/2…L − F − g/2. The first crop ends half a gap before the pivot, the second begins half a
-    gap after it. An utterance shorter than 2F counts as one of 2F rows.
+    Let L be the rows of the utterance and F the rows of a crop. The gap g is uniform in 0…L − 2F,
+    then the pivot is uniform in F + g/2…L − F − g/2. The first crop ends half a gap before the
+    pivot, and the second begins half a gap after it. An utterance shorter than 2F counts as one of
+    2F rows.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def read_apart(
 ) -> np.ndarray:
     """Read crops (n, crop, *row_shape) whose first rows (n,) ``starts_apart`` has drawn.
 
-    An utterance shorter than two crops is repeated from its beginning, to the length of both.
+    An utterance shorter than two crops is repeated up to the length of two crops.
     """
     signal = np.empty((len(utterances), crop, *index.row_shape), index.dtype)
     short = index.lengths[utterances] < 2 * crop

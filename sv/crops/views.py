@@ -22,13 +22,13 @@ class Crops:
     """The crops of one group, before augmentation.
 
     signal: (count, batch, frames, mel) log-mel, or (count, batch, samples) int16 waveforms; neither
-        augmented nor normalised yet. If a part of a batch has mixtures, crops of other parts follow
-        that are mixed into its own.
-    frames: of 10 ms in each crop, once it is features.
-    draws: what augmentation will do to each crop.
-    sources: whether the method wants what mixtures were made of.
-    items: of mixtures, (count, batch, 1 + most) positions in the whole batch of the crops that each
-        mixture is made of, the target's first, -1 for none.
+        augmented nor normalised yet. If this is a part of a batch with mixtures, crops of other
+        parts follow that are mixed into its own.
+    frames: number of frames of 10 ms in each crop, after the filterbank.
+    draws: the draws of augmentation for each crop.
+    sources: whether the method needs the sources of mixtures.
+    items: for mixtures, (count, batch, 1 + most) positions in the whole batch of the crops in each
+        mixture, the target's first, -1 for none.
     """
 
     signal: Tensor
@@ -71,7 +71,7 @@ class ViewSource:
         mixing: MixingConfig | None = None,
         own: slice | None = None,
     ):
-        """``own``: the items of each batch that are read here, by default all of them.
+        """``own``: the items of each batch that this process reads; None: all.
 
         The draws for an item, and its interferers, are the same whichever process reads it. If an
         interferer is an item of another part, it is read here as well.
@@ -94,16 +94,16 @@ class ViewSource:
         return self.read(self.plan(*epoch_and_step).part(self.own))
 
     def plan(self, epoch: int, step: int) -> BatchPlan:
-        """Return what is drawn for the whole batch."""
+        """Return the draws for the whole batch."""
         return draw_batch(self.materials, self.batches(epoch, step), epoch, step)
 
     def read(self, plan: BatchPlan) -> Batch:
-        """Read the batch that was drawn, or a part of it."""
+        """Read the batch of a plan, or of a part of a plan."""
         crops = {name: self._read_group(group) for name, group in plan.groups.items()}
         return Batch(crops, torch.from_numpy(plan.utterances.astype(np.int64)))
 
     def noise_kinds(self) -> dict[str, list[float]]:
-        """Return kind → range of SNR, for the kinds that can be drawn."""
+        """Return kind → range of SNR in dB, for the kinds that can be drawn."""
         return noise_kinds(self.materials.augment, self.noises)
 
     def _read_group(self, plan: GroupPlan) -> Crops:

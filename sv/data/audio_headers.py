@@ -11,17 +11,17 @@ from sv.errors import AudioError
 from sv.progress import progress
 
 THREADS = 8
-FRAME_SECONDS = 0.025  # of a feature frame: shorter audio gives none
+FRAME_SECONDS = 0.025  # length of a feature frame; shorter audio has no frame
 
 
 def read_header(path: Path, channel: int | None = None) -> tuple[int, int, int]:
-    """Return (sample rate, channels, samples per channel).
+    """Return (sample rate in Hz, channels, samples per channel).
 
-    The samples are those that decoding gives (``sv.audio.source``). ``channel``: the one that
-    will be taken, see ``sv.audio.channel_choice``.
+    The number of samples is that of decoding (``sv.audio.source``). ``channel``: the channel that
+    later stages take, see ``sv.audio.channel_choice``.
 
     Raises:
-        ValueError: with the reason in words, if the file cannot be used.
+        ValueError: the file cannot be used; the message is the reason.
     """
     try:
         info = measure(path)
@@ -36,10 +36,10 @@ def read_header(path: Path, channel: int | None = None) -> tuple[int, int, int]:
 def read_headers(
     corpus: Path, files: Iterable[AudioFile], channel: int | None = None
 ) -> tuple[list[Utterance], list[tuple[AudioFile, str]]]:
-    """Return the utterances that can be used, and the bad files with the reason of each.
+    """Return the utterances that can be used, and (file, reason) for each bad file.
 
-    Threads are enough: libsndfile works outside Python's lock, and on a network disk the time goes
-    into waiting. A file whose name does not fit into a list is bad, too.
+    Threads are enough: libsndfile works outside Python's lock, and on a network disk most of the
+    time is waiting. A file whose name cannot stand in a list is bad, too.
     """
     corpus = corpus.absolute()
 

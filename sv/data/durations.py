@@ -8,10 +8,10 @@ from sv.numbers import to_float
 
 
 def read_seconds(path: str | os.PathLike) -> dict[str, float]:
-    """Return utterance -> seconds of a file of lines ``<utterance> <seconds>``.
+    """Return {utterance: seconds} from a file of lines ``<utterance> <seconds>``.
 
     Raises:
-        InputError: see ``sv.kaldi.tables.read_dict``; or a duration that is no number above 0.
+        InputError: see ``sv.kaldi.tables.read_dict``; or a duration is no number above 0.
     """
     found = {}
     for key, text in read_dict(path, expected="<utterance> <seconds>").items():

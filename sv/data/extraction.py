@@ -1,7 +1,7 @@
 """Filterbanks of a corpus, piece by piece: the work of one job of stage 1.
 
-On request the decoded waveforms are kept too, as 16-bit arks (``sv.kaldi.waves``). An interrupted
-run goes on with the pieces that have no stamp, or whose stamp was made from other input.
+On request the decoded waveforms are kept, too, as 16-bit arks (``sv.kaldi.waves``). If a run was
+interrupted, the next run makes the pieces that have no stamp, or a stamp of other input.
 """
 
 import contextlib
@@ -30,18 +30,18 @@ from sv.features.filterbank import fbank
 from sv.kaldi.arks import ArkWriter, read_paths
 from sv.progress import progress
 
-# Changing this number makes every piece stale: raise it when fbank gives other values, or when
-# audio is decoded otherwise.
+# Raise this number if fbank returns other values than before, or audio is decoded differently: all
+# pieces are then made again.
 VERSION = 2
-# A job gives up when most of the first utterances are bad: a wrong folder shows in a second.
+# A job stops if most of so many first utterances are bad. So a wrong folder is noticed at once.
 FIRST = 50
 
 
 class Settings(NamedTuple):
-    """What the features depend on. ``sample_rate`` in Hz; ``compression`` as in ``ArkWriter``.
+    """The settings of the features. ``sample_rate`` in Hz; ``compression`` as in ``ArkWriter``.
 
-    ``wave``: write the waveforms too. ``channel``: see ``sv.audio.channel_choice``. ``preset``: see
-    ``sv.features.presets``.
+    ``wave``: write the waveforms, too. ``channel``: see ``sv.audio.channel_choice``. ``preset``:
+    see ``sv.features.presets``.
     """
 
     sample_rate: int = 16000
@@ -173,7 +173,7 @@ def _made_from(utterances: Mapping[str, str], settings: Settings, left_out: list
 
 
 def _fingerprint(utterances: Iterable[tuple[str, str]]) -> str:
-    """Return a text that changes with the list and with the size or time of any file in it."""
+    """Return a text that changes if the list, or the size or time of any file in it, changes."""
     digest = hashlib.sha256()
     for utterance, path in utterances:
         try:
@@ -186,7 +186,7 @@ def _fingerprint(utterances: Iterable[tuple[str, str]]) -> str:
 
 
 def _mended(piece: Piece, settings: Settings, left_out: list[Bad]) -> bool:
-    """Tell whether an utterance that was bad is good now: the user did as the message said."""
+    """Tell whether an utterance that was bad is good now, because the user has repaired it."""
     chosen = {row.id for row in left_out}
     bad = (row for row in read_bad(piece.bad) if row.id not in chosen)
     return any(examine(row.path, settings.sample_rate, settings.channel) is None for row in bad)

@@ -1,6 +1,6 @@
-"""Which filterbank the features of a data directory are: a word in its file ``feats_preset``.
+"""The filterbank of the features in a data directory: a word in its file ``feats_preset``.
 
-Directories without that file are older than the choice, and hold Kaldi's filterbanks.
+A directory without that file is older than this choice, and has Kaldi's filterbanks.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from sv.text import read_text
 
 FILE = "feats_preset"
 PRESETS = ("kaldi", "sslsv", "sslsv_hann")
-"""The names in ``sv.features.presets``, here for programs that should not load torch for them."""
+"""The names in ``sv.features.presets``, repeated here because that module imports torch."""
 
 
 def add_preset(p: argparse.ArgumentParser) -> None:
@@ -22,14 +22,18 @@ def add_preset(p: argparse.ArgumentParser) -> None:
         "--preset",
         choices=PRESETS,
         default="kaldi",
-        help="which filterbank: kaldi, or that of the authors of SimCLR-AM and SSPS, sslsv (of "
-        "January 2024: sslsv_hann), for a run as they published it. data.preset of the training "
-        "must agree, and so must --preset of stages 1 and 2",
+        help="the filterbank. kaldi: of this toolkit; sslsv: of the authors of SimCLR-AM and SSPS, "
+        "for a run as they published it; sslsv_hann: theirs of January 2024. Stages 1 and 2 need "
+        "the same --preset, and the training the same data.preset",
     )
 
 
 def read_preset(folder: str | os.PathLike) -> str:
-    """Return the preset of the features in ``folder``, or raise ``InputError``."""
+    """Return the preset of the features in ``folder``.
+
+    Raises:
+        InputError: the file names an unknown preset.
+    """
     path = Path(folder) / FILE
     if not path.exists():
         return "kaldi"
@@ -43,13 +47,13 @@ def read_preset(folder: str | os.PathLike) -> str:
 
 
 def write_preset(folder: str | os.PathLike, preset: str) -> None:
-    """Note the preset of the features in ``folder``."""
+    """Write the preset of the features in ``folder`` into its file ``feats_preset``."""
     with atomic_write(Path(folder) / FILE) as handle:
         handle.write(f"{preset}\n")
 
 
 def refuse_two_presets(one: str | os.PathLike, other: str | os.PathLike) -> None:
-    """Raise ``InputError`` if the features of two directories cannot be compared."""
+    """Raise ``InputError`` if the features of two directories have different presets."""
     presets = read_preset(one), read_preset(other)
     if presets[0] != presets[1]:
         raise InputError(

@@ -19,18 +19,18 @@ Rows = dict[str, str]
 
 
 def fix(data_dir: str | os.PathLike, *, audio: bool = True) -> list[str]:
-    """Repair the directory in place and return what was done, a sentence each.
+    """Repair the directory in place; return a sentence for each change.
 
-    The utterances that all files share are kept (Kaldi's rule); lines without a value, repeated
-    lines, durations that are not positive and, with ``audio``, entries whose audio file is missing
-    go. With ``audio``, durations that contradict the features are measured again. ``spk2utt`` is
-    made again, trials and lhotse manifests are filtered. Files that change are first copied to
-    ``.backup/``. Everything is computed before the first byte is written.
+    Only utterances that all files share are kept (Kaldi's rule). Lines without a value, repeated
+    lines and durations that are not positive are removed. If ``audio`` is true, entries whose audio
+    file is missing are removed, and durations that contradict the features are measured again.
+    ``spk2utt`` is made again; trials and lhotse manifests are filtered. A file that changes is
+    first copied to ``.backup/``. Everything is computed before the first byte is written.
 
     Raises:
-        InputError: what only a person can decide: one id with two values, commands in ``wav.scp``,
-            true speakers in ``utt2spk``, nothing left, a trial list that cannot be read, trials
-            left with one class.
+        InputError: a problem that only a person can solve: one id has two values, ``wav.scp`` has
+            commands, ``utt2spk`` names true speakers, no utterance is left, the trial list cannot
+            be read, or the trials that are left have one class only.
     """
     folder = Path(data_dir)
     if not folder.is_dir():
@@ -72,7 +72,7 @@ def fix(data_dir: str | os.PathLike, *, audio: bool = True) -> list[str]:
 
 
 def _clean_rows(path: Path, done: list[str]) -> Rows:
-    """Return the lines as a dictionary, without malformed and repeated ones."""
+    """Return {key: value} of the lines, without malformed and repeated lines."""
     table = read_table(path)
     rows: Rows = {}
     malformed = []
@@ -82,7 +82,7 @@ def _clean_rows(path: Path, done: list[str]) -> Rows:
         elif rows.setdefault(key, value) != value:
             raise InputError(
                 f"{table.at(index)}: the id stands in line {table.keys.index(key) + 1} too, with "
-                "another value; which of them is right only you can know: remove one"
+                "another value; only you can know which one is right: remove the other"
             )
     lost = len(table.keys) - len(malformed) - len(rows)
     if lost:
@@ -90,7 +90,7 @@ def _clean_rows(path: Path, done: list[str]) -> Rows:
     if malformed:
         done.append(f"{path.name}: dropped {len(malformed):,} lines without a value")
     if not rows:
-        raise InputError(f"{path}: has not a single good line; make it again")
+        raise InputError(f"{path}: has no valid line; make it again")
     return rows
 
 
@@ -138,7 +138,7 @@ def _drop_bad_values(folder: Path, tables: dict[str, Rows], audio: bool, done: l
 def _intersection(
     folder: Path, tables: dict[str, Rows], manifests: dict[str, list[str]], done: list[str]
 ) -> list[str]:
-    """Return the ids that every file has, sorted; say what each file loses."""
+    """Return the ids that every file has, sorted; add to ``done`` what each file loses."""
     sets = {name: set(rows) for name, rows in tables.items()}
     sets |= {name: set(ids) for name, ids in manifests.items()}
     common = set.intersection(*sets.values())
@@ -167,7 +167,7 @@ def _some(keys: list[str]) -> str:
 
 def _filtered_trials(path: Path, known: set[str], done: list[str]) -> str:
     """Return the trials of known utterances, in the form ``<1|0> <enrol> <test>``."""
-    from sv.data.trials import read_trials  # numpy: only where there is a list to read
+    from sv.data.trials import read_trials  # imports numpy, so only if there is a list
 
     trials = read_trials(path)
     trials.require_both_classes()
@@ -212,7 +212,7 @@ def _write(
             handle.write(text)
     rewritten = sorted([*changes, *stale])
     if rewritten:
-        done.append(f"rewritten: {' '.join(rewritten)}; what they were is in {backup}")
+        done.append(f"rewritten: {' '.join(rewritten)}; the former files are in {backup}")
 
 
 def _filter_manifest(path: Path, keep: list[str], lengths: dict[str, tuple[int, int]]) -> None:

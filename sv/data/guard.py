@@ -1,4 +1,4 @@
-"""Checks that training and test share no speaker; every preparation calls them."""
+"""Checks that training and test share no speaker; each program that prepares data calls them."""
 
 import os
 from collections.abc import Mapping
@@ -11,22 +11,22 @@ from sv.files import digest
 Labels = Mapping[str, str] | str | os.PathLike
 SHOWN = 5
 PROBE = 1024
-"""Bytes of a file that are compared before all of it is."""
+"""Bytes of two files that are compared before the whole files are."""
 
 
 def check_disjoint(train_labels: Labels, test_labels: Labels, *, allow: bool = False) -> list[str]:
-    """Return the speakers that training and test share, sorted: normally an empty list.
+    """Return the speakers that training and test share, sorted; normally the list is empty.
 
     Args:
         train_labels: ``{utterance: speaker}``, or the path of such a file
             (``data/labels/train/utt2spk``).
         test_labels: the same for the test set.
-        allow: return shared speakers instead of refusing, for a caller that marks its result
+        allow: return the shared speakers instead of raising. The caller must then mark its result
             as contaminated.
 
     Raises:
-        InputError: speakers are shared and ``allow`` is false, or a label file cannot be read.
-            An error rate on speakers seen in training would be too good to be true.
+        InputError: speakers are shared and ``allow`` is false, because an error rate on speakers
+            seen in training is too low; or a label file cannot be read.
     """
     train, test = _speakers(train_labels), _speakers(test_labels)
     shared = sorted(train & test)
@@ -34,17 +34,17 @@ def check_disjoint(train_labels: Labels, test_labels: Labels, *, allow: bool = F
         first = ", ".join(shared[:SHOWN]) + (", ..." if len(shared) > SHOWN else "")
         raise InputError(
             f"{_name(train_labels, 'training labels')} and {_name(test_labels, 'test labels')} "
-            f"share {len(shared):,} speakers ({first}): an error rate on them would be flattered; "
+            f"share {len(shared):,} speakers ({first}): an error rate on them would be too low; "
             "leave their utterances out of the training set"
         )
     return shared
 
 
 def copies_of(train: Mapping[str, str], test: Mapping[str, str]) -> dict[str, str]:
-    """Return {training id: test id} of training files that hold the bytes of a test file.
+    """Return {training id: test id} for training files with the same bytes as a test file.
 
-    ``train``, ``test``: id → path. Links and copies under another name are found by their content;
-    only files of equal size are read, and only files with equal bytes in the middle are read whole.
+    ``train``, ``test``: id → path. So links and copies under another name are found. Only files of
+    equal size are read, and only files with equal bytes in the middle are read completely.
     """
     suspects: dict[tuple, list[tuple[bool, str, str]]] = {}
     sizes = {os.stat(path).st_size for path in test.values()}

@@ -13,9 +13,10 @@ from sv.kaldi.tables import read_dict, read_table
 
 
 def from_kaldi_dir(kaldi_dir: str | os.PathLike) -> list[Utterance]:
-    """Return the utterances of a Kaldi data directory, speakers included if ``utt2spk`` is there.
+    """Return the utterances of a Kaldi data directory, with speakers if ``utt2spk`` exists.
 
-    Relative paths in ``wav.scp`` begin at the current folder, as for Kaldi, or near ``wav.scp``.
+    Relative paths in ``wav.scp`` start at the current folder, as in Kaldi, or at a folder above
+    ``wav.scp`` (see ``sv.kaldi.paths``).
 
     Raises:
         InputError: ``wav.scp`` is missing or has commands (``... |``), there is a ``segments``
@@ -55,7 +56,7 @@ def to_kaldi_dir(
 ) -> None:
     """Write a directory for Kaldi's own programs: ``utt2spk`` and ``spk2utt`` with true speakers.
 
-    ``out_dir`` is outside the firewall: never give it to a self-supervised stage.
+    ``out_dir`` names true speakers: never give it to a self-supervised stage.
 
     Raises:
         InputError: ``data_dir`` or the labels cannot be read, or an utterance has no label.

@@ -19,11 +19,14 @@ from sv.kaldi.tables import read_dict
 
 @contextlib.contextmanager
 def staged_labels(labels_dir: str | os.PathLike, utterances: Iterable[Utterance]) -> Iterator[None]:
-    """Write ``utt2spk``, ``utt2session`` and ``utt2group`` for the utterances where known.
+    """Write ``utt2spk``, ``utt2session`` and ``utt2group`` with the labels that are known.
 
-    They take the places of older ones when the block has ended well. A file about which nothing
-    is known is not written, and an older one of that name is removed. Session names are made
-    unique by their speaker: ``<speaker>-<session>``.
+    If the block succeeds, the new files replace older ones. If no label of a kind is known, its
+    file is not written, and an older file of that name is removed. A session is named
+    ``<speaker>-<session>``, so session names are unique.
+
+    Raises:
+        InputError: a label is empty or has blanks.
     """
     labels_dir = Path(labels_dir)
     utterances = list(utterances)
@@ -48,7 +51,7 @@ def staged_labels(labels_dir: str | os.PathLike, utterances: Iterable[Utterance]
             if rows:
                 handle = stack.enter_context(atomic_write(labels_dir / name))
                 handle.writelines(f"{key} {value}\n" for key, value in sorted(rows))
-                handle.flush()  # a full disk is noticed here, before anything is replaced
+                handle.flush()  # a full disk raises here, before anything is replaced
         yield
     for name, rows in tables.items():
         if not rows:
@@ -59,10 +62,10 @@ def read_label_file(path: str | os.PathLike) -> dict[str, str]:
     """Return ``{utterance id: label}`` of a two-column file.
 
     Raises:
-        InputError: the file is missing or empty, a line has not two columns, an id comes twice.
+        InputError: the file is missing or empty, a line has not two columns, or an id occurs twice.
     """
     missing = (
-        ": no such label file; true labels are needed here, stage 0 writes them where the corpus "
+        ": no such label file; true labels are needed here, and stage 0 writes them if the corpus "
         "has them"
     )
     return read_dict(path, missing, expected="<utterance> <label>", one_word=True)
@@ -71,7 +74,7 @@ def read_label_file(path: str | os.PathLike) -> dict[str, str]:
 def refuse_gaps(
     path: str | os.PathLike, labels: Mapping[str, str], ids: Iterable[str], of: str
 ) -> None:
-    """Raise ``InputError`` if one of ``ids`` has no label. ``of``: what the ids are of."""
+    """Raise ``InputError`` if one of ``ids`` has no label. ``of``: name of the set of ids."""
     ids = list(ids)
     missing = [name for name in ids if name not in labels]
     if missing:
@@ -84,10 +87,10 @@ def refuse_gaps(
 def numbered_labels(
     path: str | os.PathLike, ids: Iterable[str], of: str = "training set"
 ) -> tuple[list[str], np.ndarray]:
-    """Return the different labels of ``ids`` in sorted order, and which of them each id has: (N,).
+    """Return the different labels of ``ids``, sorted, and for each id the place of its label: (N,).
 
     Raises:
-        InputError: the file is missing or damaged, or an id has no label in it.
+        InputError: the file is missing or damaged, or lacks the label of an id.
     """
     labels = read_label_file(path)
     ids = list(ids)

@@ -1,7 +1,7 @@
-"""Measures again the durations of a data directory that contradict its features.
+"""Measures durations of a data directory again if they contradict its features.
 
-An earlier stage 0 may have written a length that a header guessed. Stage 1 decodes, so its frames
-give the true length.
+An earlier version of stage 0 may have written the wrong length of a header. Stage 1 decodes the
+audio, so the number of its frames shows the true length.
 """
 
 from pathlib import Path
@@ -14,10 +14,10 @@ Rows = dict[str, str]
 
 
 def measured_again(folder: Path, tables: dict[str, Rows]) -> dict[str, tuple[int, int]]:
-    """Return {utterance: (samples, rate)} of audio that is as long as its features, not utt2dur.
+    """Return {utterance: (samples, rate in Hz)} of audio whose utt2dur contradicts its features.
 
-    ``tables``: the rows of ``wav.scp``, ``utt2dur`` and ``utt2num_frames``; nothing is measured if
-    one of them, or soundfile, is missing.
+    ``tables``: the rows of ``wav.scp``, ``utt2dur`` and ``utt2num_frames``. If one of them, or
+    soundfile, is missing, the result is empty. Only audio whose length fits its features is in it.
     """
     found: dict[str, tuple[int, int]] = {}
     base = base_folder(folder / "wav.scp", list(tables["wav.scp"].values()))
@@ -28,8 +28,8 @@ def measured_again(folder: Path, tables: dict[str, Rows]) -> dict[str, tuple[int
         if frames is None or seconds is None or path is None or agrees(frames, seconds):
             continue
         try:
-            from sv.audio.source import measure  # the repair starts on any Python
-        except ModuleNotFoundError:  # numpy, soundfile
+            from sv.audio.source import measure  # here, so that the repair runs on any Python
+        except ModuleNotFoundError:  # numpy or soundfile
             return found
         try:
             info = measure(from_base(base, path))
@@ -41,13 +41,13 @@ def measured_again(folder: Path, tables: dict[str, Rows]) -> dict[str, tuple[int
 
 
 def agrees(frames: int, seconds: float) -> bool:
-    """Tell whether so many frames can be of audio of this duration."""
+    """Tell whether audio of ``seconds`` seconds can have ``frames`` frames."""
     covered = frames * FRAME_SHIFT + FRAME_OVERHANG
     return abs(covered - seconds) <= max(0.05, 0.02 * seconds)
 
 
 def with_length(item: dict, samples: int, rate: int) -> dict:
-    """Return an entry of a lhotse manifest with another length."""
+    """Return a copy of an entry of a lhotse manifest with another length (rate in Hz)."""
     changed = dict(item)
     if "duration" in item:
         changed["duration"] = samples / rate

@@ -1,7 +1,7 @@
 """lhotse's part of a data directory: lhotse writes it, and lhotse reads it back.
 
-The headers that soundfile read describe the recordings, not ``Recording.from_file``. So both parts
-of the directory state the same lengths, whatever audio backend lhotse would choose.
+The recordings get the lengths that ``sv.audio`` measured, not those of ``Recording.from_file``. So
+both parts of the directory state the same lengths, whichever audio backend lhotse would choose.
 """
 
 import gzip
@@ -33,7 +33,7 @@ def recording_of(utterance: Utterance) -> Recording:
 
 
 def supervision_of(utterance: Utterance) -> SupervisionSegment:
-    """Return a segment over the whole file; its speaker is the utterance (the firewall)."""
+    """Return a segment over the whole file; its speaker is the utterance id, not the true one."""
     return SupervisionSegment(
         id=utterance.id,
         recording_id=utterance.id,
@@ -65,7 +65,7 @@ def write_manifests(folder: Path, utterances: list[Utterance]) -> None:
 
 
 def _compress(path: Path) -> None:
-    """Replace ``path`` by ``path.gz`` without a time stamp: the same data give the same bytes."""
+    """Replace ``path`` by ``path.gz`` without a time stamp: equal data give equal bytes."""
     target = path.with_name(path.name + ".gz")
     with (
         path.open("rb") as source,
@@ -115,7 +115,11 @@ def _agrees(item, expected: Utterance, kind: str) -> bool:
 
 
 def read_recordings(data_dir: str | os.PathLike) -> list[Utterance]:
-    """Return the recordings of a data directory as unlabelled utterances."""
+    """Return the recordings of a data directory as unlabelled utterances.
+
+    Raises:
+        InputError: the file is missing, or lhotse cannot read it.
+    """
     path = Path(data_dir) / "recordings.jsonl.gz"
     if not path.is_file():
         raise InputError(f"{path}: no such file; run stage 0 (data), or check the path")

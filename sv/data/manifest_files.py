@@ -82,7 +82,7 @@ def _item_problem(
         differs = abs(float(item["duration"]) - float(seconds.get(key, item["duration"])))
     except (KeyError, TypeError, ValueError):
         return f"'{key}' has no duration that can be compared with utt2dur"
-    if not differs <= TOLERANCE:  # NaN, too
+    if not differs <= TOLERANCE:  # true for NaN, too
         return f"'{key}' lasts {item['duration']} s, but {seconds[key]} s in utt2dur"
     return None
 

@@ -1,10 +1,10 @@
 """Data directories: lhotse manifests and Kaldi files of one set, side by side.
 
 A directory holds ``recordings``, ``supervisions`` and ``cuts`` (``.jsonl.gz``) for lhotse, and
-``wav.scp utt2spk spk2utt utt2dur [trials]`` for Kaldi. All are sorted by utterance id. One
-utterance is one audio file. The speaker in these files is the utterance's own id, for lhotse and
-for Kaldi: self-supervised stages cannot read a label that is not there. True labels go to a
-separate directory (see ``sv.data.labels``).
+``wav.scp utt2spk spk2utt utt2dur [trials]`` for Kaldi. All files are sorted by utterance id. One
+utterance is one audio file. In the files of both kinds the speaker is the utterance's own id, so
+self-supervised stages find no true label. True labels are in a separate directory (see
+``sv.data.labels``).
 """
 
 import contextlib
@@ -28,7 +28,7 @@ def write_data_dir(
     trials: Sequence[Trial] | None = None,
     labels_dir: str | os.PathLike | None = None,
 ) -> None:
-    """Write a data directory, read its manifests back, then put it in the place of an older one.
+    """Write a data directory and read its manifests back; then replace an older directory.
 
     See ``staged_data_dir`` for the arguments and errors.
     """
@@ -45,19 +45,20 @@ def staged_data_dir(
 ) -> Iterator[None]:
     """Write a data directory beside an older one, which it replaces after the ``with`` block.
 
-    So several sets are replaced all or none: a disk that fills during the second one leaves no
-    new test set beside an old training set.
+    With nested blocks, several sets are replaced together or not at all. So a disk that is full
+    after the first set cannot leave a new test set beside an old training set.
 
     Args:
         out_dir: the directory, e.g. ``data/train``.
         utterances: in any order.
         trials: written as ``<1|0> <enrol-id> <test-id>`` lines, in the given order.
-        labels_dir: e.g. ``data/labels/train``: true speakers, sessions and groups, where known.
+        labels_dir: folder for the true speakers, sessions and groups that are known, e.g.
+            ``data/labels/train``.
 
     Raises:
-        InputError: no utterance, an id twice or with blanks, a length of zero, a path with a line
-            break, trials that name unknown utterances or hold one class only, or a manifest that
-            does not read back as it was written.
+        InputError: there is no utterance, an id occurs twice or has blanks, a length is zero, a
+            path has a line break, trials name unknown utterances or have one class only, or a
+            manifest does not read back as it was written.
     """
     ordered = sorted(utterances, key=lambda utterance: utterance.id)
     _check(ordered, out_dir)
@@ -66,7 +67,7 @@ def staged_data_dir(
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(replaced_directory(out_dir, marker="wav.scp"))
         _write_kaldi_files(folder, ordered, trials)
-        # Here and not at the top: lhotse imports torch, which takes seconds.
+        # Imported here, not at the top, because lhotse imports torch, which takes seconds.
         from sv.data.lhotse_manifests import verify_manifests, write_manifests
 
         write_manifests(folder, ordered)
@@ -101,8 +102,7 @@ def _check(ordered: list[Utterance], out_dir: str | os.PathLike) -> None:
 
 
 def check_trials(trials: Sequence[Trial], known: set[str], name: str) -> None:
-    """Refuse trials that are empty, name unknown utterances, contradict themselves, or are of one
-    class."""
+    """Raise if trials name unknown utterances, contradict each other, or lack a class."""
     unknown = sorted({one for _, *pair in trials for one in pair if one not in known})
     if unknown:
         raise InputError(
@@ -139,7 +139,7 @@ def read_data_dir(
         InputError: the directory or its ``recordings.jsonl.gz`` is missing or damaged, or
             ``utt2spk`` lacks an utterance.
     """
-    from sv.data.lhotse_manifests import read_recordings  # lhotse is slow to load
+    from sv.data.lhotse_manifests import read_recordings  # here, because lhotse loads slowly
 
     utterances = read_recordings(data_dir)
     if labels_dir is None:

@@ -1,4 +1,4 @@
-"""Replacing a whole directory at once, and Kaldi's two-column text files."""
+"""Replaces whole directories at once, and writes Kaldi's two-column text files."""
 
 import contextlib
 import os
@@ -13,16 +13,16 @@ from sv.files import atomic_write
 
 @contextlib.contextmanager
 def replaced_directory(target: str | os.PathLike, marker: str) -> Iterator[Path]:
-    """Yield an empty temporary neighbour of ``target`` that takes its place at success.
+    """Yield an empty temporary directory beside ``target``; it replaces ``target`` on success.
 
-    An older ``target`` stays untouched until the block has ended well, then goes as a whole, so
-    that nothing of it (a stale ``feats.scp``, say) mixes with the new content. On an exception
-    the temporary directory is removed, and an ``OSError`` names ``target``. Success also removes
-    what runs that were killed have left.
+    An older ``target`` stays as it is until the block has succeeded. It is then removed completely,
+    so an old file (such as a stale ``feats.scp``) never mixes with the new content. On an exception
+    the temporary directory is removed, and an ``OSError`` names ``target``. On success, what killed
+    runs have left is removed, too.
 
     Raises:
-        InputError: ``target`` is a file, or a non-empty folder without the file ``marker``:
-            somebody else's folder is not ours to delete.
+        InputError: ``target`` is a file, or it is a non-empty folder without the file ``marker``,
+            which may belong to somebody else.
     """
     target = Path(target)
     if target.is_symlink():  # a data folder on another disk: replace what the link points to
@@ -40,11 +40,11 @@ def replaced_directory(target: str | os.PathLike, marker: str) -> Iterator[Path]
     temporary.mkdir()
     try:
         yield temporary
-        _remove_leftovers(target)  # first: what is in place counts as complete
+        _remove_leftovers(target)  # before the swap, after which the directory counts as complete
         _swap(temporary, target)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(error, OSError):  # not the temporary name, which is gone
+        if isinstance(error, OSError):  # its message must not name the temporary directory
             name = str(error.filename or target)
             error.filename = name.replace(str(temporary), str(target))
         raise
@@ -65,7 +65,7 @@ def _swap(temporary: Path, target: Path) -> None:
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove the neighbours of ``target`` whose process is no more; a stage has one at a time."""
+    """Remove temporary directories of ``target`` whose process has ended."""
     hidden = re.compile(rf"\.{re.escape(target.name)}\.(\d+)\.(tmp|old)")
     for neighbour in target.parent.iterdir():
         found = hidden.fullmatch(neighbour.name)
@@ -74,7 +74,7 @@ def _remove_leftovers(target: Path) -> None:
 
 
 def _runs(process: str) -> bool:
-    """Return whether a process is there and not only waited for (proc(5), the field after ")")."""
+    """Return whether a process runs and is no zombie (proc(5), the field after ")")."""
     try:
         state = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -87,9 +87,9 @@ def write_table(
 ) -> None:
     """Write ``key value`` lines sorted by key in C locale (the order of UTF-8 bytes).
 
-    ``in_order``: keep the order of ``rows``, for files that are read beside another one.
+    ``in_order``: keep the order of ``rows``, for a file that is read line by line with another.
     """
     with atomic_write(path) as handle:
-        # Python compares code points; UTF-8 was designed so that its bytes sort the same way.
+        # Python sorts by code points; this order equals that of the UTF-8 bytes.
         ordered = rows if in_order else sorted(rows)
         handle.writelines(f"{key} {value}\n" for key, value in ordered)

@@ -1,4 +1,4 @@
-"""Trials by the speakers of their two sides: groups that are resampled as a whole."""
+"""Groups of utterances, by speaker, that bootstrap intervals resample as a whole."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,10 @@ from sv.errors import InputError
 
 
 class Groups(NamedTuple):
-    """What is resampled: ``of_name`` (names,) int64, the group of each of ``Trials.names``."""
+    """The groups that are resampled: ``of_name`` (names,) int64, the group of each utterance.
+
+    The utterances are those of ``Trials.names``, in their order.
+    """
 
     of_name: np.ndarray
     count: int
@@ -19,7 +22,11 @@ class Groups(NamedTuple):
 
 
 def speaker_groups(trials: Trials, utt2spk: dict[str, str]) -> Groups:
-    """Return the speakers as groups. Raises ``InputError`` for utterances without a speaker."""
+    """Return the speakers as groups.
+
+    Raises:
+        InputError: an utterance has no speaker.
+    """
     missing = [name for name in trials.names if name not in utt2spk]
     if missing:
         raise InputError(
@@ -31,10 +38,10 @@ def speaker_groups(trials: Trials, utt2spk: dict[str, str]) -> Groups:
 
 
 def linked_groups(trials: Trials) -> Groups:
-    """Return groups for a list whose speakers are not known: utterances joined by target trials.
+    """Return groups for a list without speakers: utterances that target trials join.
 
-    A target trial says that two utterances share a speaker. A speaker whose utterances are not
-    all joined falls into several groups, so these intervals may be too narrow.
+    A target trial says that two utterances share a speaker. If a speaker's utterances are not all
+    joined, they form several groups, so intervals from these groups may be too narrow.
     """
     targets = trials.require_both_classes()
     size = len(trials.names)

@@ -1,7 +1,7 @@
 """Checks of a trial list: trials that contradict the speakers, trials of a recording with itself.
 
-Such lists give figures that look like any other figures. So stage 0 and the report describe each
-finding in a sentence.
+Figures from such a list look like any other figures. So stage 0 and the report warn of each
+finding with a sentence.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from sv.data.trials import Trials
 def doubts(trials: Trials, utt2spk: Mapping[str, str] | None) -> list[str]:
     """Return a sentence for each kind of doubtful trial, with their number and an example.
 
-    ``utt2spk``: the true speakers, None if they are not known; utterances without one are passed
-    over. Then the target trials themselves say who is one speaker: if they join a with b and b
-    with c, a non-target trial of a and c is a contradiction.
+    ``utt2spk``: the true speakers, or None if they are not known. Utterances without a speaker are
+    skipped. Without ``utt2spk``, target trials show which utterances share a speaker: if they join
+    a with b, and b with c, a non-target trial of a and c is a contradiction.
     """
     found = []
     alone = trials.enrol == trials.test
     if alone.any():
         found.append(
             f"{_count(alone)} compare a recording with itself ({_example(trials, alone)}); they "
-            "count like any other, and make the figures look better: take them out"
+            "count like other trials and improve the figures: take them out"
         )
     if trials.labels is None:
         return found
@@ -59,7 +59,7 @@ def _speakers(trials: Trials, utt2spk: Mapping[str, str]) -> tuple[np.ndarray, n
 def _unlinked(trials: Trials) -> list[str]:
     if trials.labels.all() or not trials.labels.any():
         return []
-    from sv.data.speaker_groups import linked_groups  # scipy's graphs: only where speakers lack
+    from sv.data.speaker_groups import linked_groups  # imports scipy, so only without speakers
 
     group = linked_groups(trials).of_name
     wrong = ~trials.labels & (group[trials.enrol] == group[trials.test])

@@ -1,6 +1,6 @@
 """Trial lists: which pairs of utterances to compare, and which pairs share a speaker.
 
-Three forms are read. The first line decides, and every other line must agree:
+A list has one of three forms. The first line decides which, and all other lines must agree:
 
 - ``1 enrol test`` or ``0 enrol test`` (VoxCeleb; 1 = same speaker),
 - ``enrol test target`` or ``enrol test nontarget`` (Kaldi),
@@ -30,9 +30,9 @@ SHOWN = 10
 class Trials:
     """A trial list as arrays.
 
-    ``names``: the distinct utterance ids, in no order to rely on; ``enrol``, ``test``: int32
-    (trials,), positions in ``names``; ``labels``: bool (trials,), True = target = same speaker,
-    or None when the list has no labels; ``path``: where it came from, for messages.
+    ``names``: the distinct utterance ids, in any order; ``enrol``, ``test``: int32 (trials,),
+    positions in ``names``; ``labels``: bool (trials,), True = target = same speaker, or None if
+    the list has no labels; ``path``: the file of the list, for messages.
     """
 
     path: Path
@@ -46,18 +46,18 @@ class Trials:
 
     @property
     def keys(self) -> np.ndarray:
-        """One int64 (trials,) per pair; equal keys are equal (enrol, test) pairs."""
+        """A key for each trial, int64 (trials,); equal (enrol, test) pairs have equal keys."""
         return self.enrol.astype(np.int64) * len(self.names) + self.test
 
     @property
     def unordered_keys(self) -> np.ndarray:
-        """One int64 (trials,) per pair, equal for (a, b) and (b, a)."""
+        """A key for each trial, int64 (trials,), equal for (a, b) and (b, a)."""
         first, second = np.minimum(self.enrol, self.test), np.maximum(self.enrol, self.test)
         return first.astype(np.int64) * len(self.names) + second
 
     @cached_property
     def duplicates(self) -> int:
-        """How many trials repeat an earlier one (the same enrol and the same test utterance)."""
+        """Number of trials that repeat an earlier one (the same enrol and test utterance)."""
         keys = np.sort(self.keys)
         return int(np.count_nonzero(keys[1:] == keys[:-1]))
 
@@ -75,7 +75,7 @@ class Trials:
         return cls(Path(path), list(number), enrol, test, labels)
 
     def rows(self) -> list[tuple[int, str, str]]:
-        """Return (1 or 0, enrolment id, test id) of each trial: of small lists."""
+        """Return (1 or 0, enrolment id, test id) of each trial; use it for small lists only."""
         names, labels = self.names, self.require_both_classes()
         columns = (labels.tolist(), self.enrol.tolist(), self.test.tolist())
         return [(int(y), names[e], names[t]) for y, e, t in zip(*columns, strict=True)]
@@ -87,12 +87,12 @@ class Trials:
         return line_number(self.path, row)
 
     def where(self, keep: np.ndarray) -> "Trials":
-        """Return the trials that a boolean mask (trials,) or places pick; ``names`` stay."""
+        """Return the trials that a boolean mask (trials,) or places pick; ``names`` are kept."""
         labels = None if self.labels is None else self.labels[keep]
         return Trials(self.path, self.names, self.enrol[keep], self.test[keep], labels)
 
     def digest(self) -> str:
-        """Return 12 hexadecimal digits that two lists share if they have the same pairs.
+        """Return 12 hexadecimal digits that are equal for two lists with the same pairs.
 
         The order of the trials, their labels and their form do not matter.
         """
@@ -123,9 +123,12 @@ class Trials:
     def rows_of(self, ids: Iterable[str], source: str, side: str = "both") -> np.ndarray:
         """Return, for each of ``names``, its position in ``ids``: int64 (names,).
 
-        ``side`` ("enrol", "test" or "both") is where the ids are needed; names that this side
-        does not use may be absent and get -1. Raises ``InputError`` for needed ids that are
-        missing; ``source`` names in the message where they were looked for.
+        ``side``: the side that needs the ids, "enrol", "test" or "both". A name that this side does
+        not use may be absent from ``ids``, and gets -1. ``source``: name of the file with the ids,
+        for the message.
+
+        Raises:
+            InputError: ``ids`` lack a name that this side uses.
         """
         position = {name: row for row, name in enumerate(ids)}
         rows = np.fromiter(
@@ -151,9 +154,11 @@ class Trials:
 def read_trials(path: str | Path, paths: bool = False) -> Trials:
     """Read a trial list (see the module for the three forms).
 
-    ``paths``: it names files, not utterances, and any character may be in their names. Raises
-    ``InputError`` for an empty file, a malformed line (with its number), an id with a character
-    that nobody sees, and a pair that is listed both as target and as non-target.
+    ``paths``: the list names files, not utterances, and their names may have any character.
+
+    Raises:
+        InputError: the file is empty, a line is malformed (the message gives its number), an id has
+            an invisible character, or a pair is listed both as target and as non-target.
     """
     path = Path(path)
     numbering = Numbering()
@@ -188,7 +193,7 @@ def read_trials(path: str | Path, paths: bool = False) -> Trials:
 def _detect(columns: list[list[bytes]]) -> dict[bytes, bool] | None:
     if len(columns) == 2:
         return None
-    # "target" as a last column is no accident; "1" as a first column may be somebody's id.
+    # "1" as a first column may be an utterance id, so "target" as the last column decides first.
     return KALDI if columns[2][0] in KALDI else VOXCELEB
 
 
@@ -209,7 +214,7 @@ def _read_labels(
 
 
 def refuse_contradictions(trials: Trials) -> None:
-    """Raise ``InputError`` if a pair has both labels, in whichever order it is listed."""
+    """Raise ``InputError`` if a pair has both labels, in the same or in the other order."""
     if trials.labels is None:
         return
     # One sort brings the two labels of a pair side by side.
@@ -234,7 +239,7 @@ BLOCK = 1 << 16
 
 
 def id_of(name: str) -> str:
-    """Return the utterance id that a path ``<speaker>/<session>/<utterance>.wav`` means."""
+    """Return the utterance id of a path ``<speaker>/<session>/<utterance>.wav``."""
     return "-".join(PurePosixPath(name).with_suffix("").parts)
 
 
@@ -242,8 +247,8 @@ def read_distributed(path: str | os.PathLike) -> Trials:
     """Read a trial list whose names are paths; ``names`` of the result are utterance ids.
 
     Raises:
-        InputError: see ``sv.data.trials.read_trials``; or one class is missing, or two paths
-            mean one utterance.
+        InputError: see ``read_trials``; or one class is missing, or two paths have the same
+            utterance id.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such trial list; give the folder that holds it")
@@ -258,8 +263,8 @@ def read_distributed(path: str | os.PathLike) -> Trials:
 def refuse_missing(trials: Trials, known: Collection[str], where: str) -> None:
     """Raise ``InputError`` if trials name utterances that are not ``known``.
 
-    The message counts them and names the first ten in the order of the list. ``where``: what was
-    looked through.
+    The message gives the number of such utterances and names the first ten in the order of the
+    list. ``where``: name of the place that was searched.
     """
     absent = {name for name in trials.names if name not in known}
     if not absent:

@@ -9,8 +9,8 @@ from sv.files import utf8
 class Utterance:
     """One audio file and what is known about it.
 
-    ``duration`` is in seconds and equals ``num_samples / sample_rate`` (of the file, before any
-    resampling). ``speaker``, ``session`` and ``group`` (sub-corpus) are None where unknown.
+    ``duration`` is in seconds and equals ``num_samples / sample_rate``; both are those of the file,
+    before any resampling. ``speaker``, ``session`` and ``group`` (sub-corpus) are None if unknown.
     """
 
     id: str
@@ -30,7 +30,7 @@ Trial = tuple[int, str, str]
 
 @dataclass(frozen=True, slots=True)
 class AudioFile:
-    """A file of the corpus: its path from the corpus folder and what that path tells."""
+    """A file of the corpus: its path from the corpus folder, and the labels in that path."""
 
     relative: str
     id: str

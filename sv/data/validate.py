@@ -1,4 +1,4 @@
-"""Checks of a data directory; every complaint names the file, the line and the remedy.
+"""Checks of a data directory; every message names the file, the line and the remedy.
 
 This module imports only the standard library (and numpy for a list of trials). So a million
 utterances take seconds, and torch is not loaded.
@@ -35,8 +35,8 @@ def validate(
 
     Args:
         data_dir: e.g. ``data/train``.
-        feats: require ``feats.scp`` and ``utt2num_frames`` (where they exist they are checked
-            anyway) for every utterance that is not listed in ``bad_utterances``.
+        feats: require ``feats.scp`` and ``utt2num_frames`` for every utterance that
+            ``bad_utterances`` does not list. If these files exist, they are checked anyway.
         audio: check that the audio files exist.
         manifests: require the lhotse manifests and compare them with the Kaldi files.
         labels_inside: let ``utt2spk`` name true speakers.
@@ -83,7 +83,7 @@ def validate(
 
 
 def _bad_utterances(folder: Path) -> set[str]:
-    """Return the ids that stage 1 has left out with a reason: they need no features."""
+    """Return the ids that stage 1 has left out with a reason; they need no features."""
     path = folder / "bad_utterances"
     if not path.exists():
         return set()
@@ -91,7 +91,7 @@ def _bad_utterances(folder: Path) -> set[str]:
 
 
 def _id_problems(table: Table, wav: Table, left_out: set[str]) -> list[str]:
-    """Compare the ids of a table with those of ``wav.scp``, of which it may lack ``left_out``."""
+    """Compare the ids of a table with those of ``wav.scp``; the table may lack ``left_out``."""
     if table.keys == wav.keys:
         return []
     problems = []
@@ -131,7 +131,7 @@ def _wav_problems(wav: Table, audio: bool, fix: str) -> list[str]:
 
 
 def is_filled_file(path: str) -> bool:
-    """Tell whether the path is a file with something in it."""
+    """Tell whether the path is a file that is not empty."""
     try:  # one system call a file: this runs a million times
         status = os.stat(path)
     except (OSError, ValueError):
@@ -226,7 +226,7 @@ def positive(text: str, kind: type) -> float | None:
 
 
 def _ark_problems(feats: Table) -> list[str]:
-    """Check the few files behind the many lines of ``feats.scp``."""
+    """Check that the arks exist which the lines of ``feats.scp`` name."""
     pipes = [i for i, value in enumerate(feats.values) if value.rstrip().endswith("|")]
     if pipes:
         return [
@@ -246,14 +246,14 @@ def _ark_problems(feats: Table) -> list[str]:
 
 
 def _trial_problems(path: Path, known: set[str], fix: str) -> list[str]:
-    from sv.data.trials import read_trials  # numpy: only where there is a list to read
+    from sv.data.trials import read_trials  # imports numpy, so only if there is a list
 
     try:
         trials = read_trials(path)
         unknown = [name for name in trials.names if name not in known]
         if unknown:
             return [
-                f"{path}: names {len(unknown):,} utterances that wav.scp has not, such as "
+                f"{path}: names {len(unknown):,} utterances that wav.scp lacks, such as "
                 f"'{unknown[0]}' in line {trials.line_of(unknown[0])}{fix}"
             ]
         trials.require_both_classes()

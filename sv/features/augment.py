@@ -1,9 +1,9 @@
-"""Augmentation of log-mel crops, on whole batches and on any device; settings and draws of both
-domains (``sv.features.augment_wave`` does the same to waveforms).
+"""Augmentation of log-mel crops, on whole batches and on any device.
 
-The augmentation of each crop is drawn elsewhere (``sv.crops.plan``, on the CPU, as a pure
-function of seed, epoch and step). It arrives here as arrays, so these functions are deterministic
-and the same on a CPU and on a GPU. The settings are METHODS of Lepage & Dehak 2024 (a room
+The settings and draws of this module also serve ``sv.features.augment_wave``, which augments
+waveforms. The augmentation of each crop is drawn in ``sv.crops.plan``, on the CPU, as a pure
+function of seed, epoch and step. It arrives here as arrays, so these functions are deterministic
+and the same on a CPU and on a GPU. The default settings are those of Lepage & Dehak 2024 (a room
 response and one noise file on every crop), with ranges of SNR as in Kaldi's VoxCeleb recipe.
 """
 
@@ -25,7 +25,7 @@ FLOOR = torch.finfo(torch.float32).eps
 
 @dataclass
 class AugmentConfig:
-    """What is done to each crop; probabilities are per crop and independent."""
+    """Settings of augmentation; each crop draws noise and room independently."""
 
     noise_probability: float = option(
         1.0, "share of crops that get additive noise, music or babble; 0 needs no noise bank"
@@ -50,7 +50,7 @@ class AugmentConfig:
         [1.0],
         "speeds to draw from, [0.9, 1.0, 1.1] as in Kaldi; needs data.domain wave. "
         "All crops of an utterance in a batch have the same speed, because another "
-        "speed moves the pitch and so makes another voice",
+        "speed changes the pitch, and so the voice",
     )
     time_masks: int = option(
         0, "SpecAugment: number of stretches of time that are set to the crop's mean"
@@ -78,15 +78,16 @@ class AugmentConfig:
 
 @dataclass
 class Draws:
-    """What was drawn for a batch of crops; None where nobody gets that augmentation.
+    """What was drawn for a batch of crops; None for an augmentation that no crop gets.
 
     Shapes, with (...) the shape of the batch, for example (views, batch):
     noise (..., frames, mel) log-mel of the noise, or its samples (..., samples) at any level;
-    snr (...) dB, +inf for none; room (...) index into the room bank, -1 for none;
+    snr (...) dB, +inf for no noise; room (...) index into the room bank, -1 for no room;
     masks (..., frames, mel) true where hidden; speed (...) of waveforms.
-    Of mixtures (``sv.features.mixing``): partner (..., most) place of each interferer among the
-    crops that are read, -1 for none; level (..., most) dB of the target against it. Rooms and
-    speeds are then of all crops that are read, noise and masks of the mixtures.
+    For mixtures (``sv.features.mixing``): partner (..., most) place of each interferer among the
+    crops that are read, -1 for none; level (..., most) dB of the target relative to it. With
+    mixtures, room and speed have values for all crops that are read; noise, snr and masks have
+    values for the mixtures.
     """
 
     noise: Tensor | None = None
@@ -108,9 +109,9 @@ class RoomBank:
 
     Parameters
     ----------
-    decays: (rooms, taps, mel) energy of each room's response in steps of one frame (10 ms) and
-        mel bands, as ``sv.crops.banks.energy_decay`` computes it.
-    preset: the filterbank whose bands these are.
+    decays: (rooms, taps, mel) energy of each room's response for each frame (10 ms) and mel band,
+        as ``sv.crops.banks.energy_decay`` computes it.
+    preset: the filterbank that defines the bands.
     """
 
     def __init__(self, decays: Tensor, preset: str = "kaldi"):
@@ -122,8 +123,8 @@ class RoomBank:
     def convolve(self, power: Tensor, room: Tensor) -> Tensor:
         """Convolve mel power (..., frames, mel) along time with the decays of ``room`` (...).
 
-        Crops whose ``room`` is -1 come back as they are. Only the rooms of this batch are
-        transformed, so a bank of any size costs no more memory than its decays.
+        Crops whose ``room`` is -1 do not change. Only the rooms of this batch are transformed, so
+        the bank needs no memory beyond its decays, whatever its size.
         """
         frames = power.shape[-2]
         size = next_fast_len(frames + self.decays.shape[1] - 1, real=True)
@@ -132,8 +133,8 @@ class RoomBank:
         spectrum = torch.fft.rfft(power, n=size, dim=-2)
         spectrum.mul_(torch.fft.rfft(decays, n=size, dim=-2)[which])
         wet = torch.fft.irfft(spectrum, n=size, dim=-2)[..., :frames, :]
-        # The transform's rounding is relative to the loudest frame. What the direct sound alone
-        # gives is a lower bound, exact where a quiet frame follows no loud one.
+        # The rounding error of the transform is relative to the loudest frame. The power of the
+        # direct sound alone is a lower bound, exact for a quiet frame that follows no loud one.
         wet = torch.maximum(wet, power * decays[which, :1])
         return torch.where((room >= 0)[..., None, None], wet, power)
 
@@ -141,10 +142,9 @@ class RoomBank:
 def mix(power: Tensor, noise: Tensor, snr: Tensor) -> Tensor:
     """Add ``noise`` to ``power``, both mel power (..., frames, mel), at ``snr`` (...) dB.
 
-    The SNR is exact over the crop: total mel power of the one against that of the other. Powers
-    add because speech and noise are independent: their cross term is zero on average.
-
-    The SNR is measured in mel power, after pre-emphasis, because that is what the network hears.
+    The SNR is exact over the crop: the total mel power of ``power`` against that of the noise.
+    Powers add because speech and noise are independent: their cross term is zero on average. The
+    SNR is measured in mel power, after pre-emphasis, because this is what the network receives.
     """
     ratio = power.sum(dim=(-2, -1)) / noise.sum(dim=(-2, -1)).clamp_min(FLOOR)
     gain = ratio * 10.0 ** (-snr / 10.0)
@@ -160,7 +160,7 @@ def augment(
 ) -> Tensor:
     """Apply room and noise in this ``order``, then masks, to log-mel crops (..., frames, mel).
 
-    preset: the filterbank of crops and noises, which tells energies from their logarithms.
+    preset: the filterbank of crops and noises; it defines how energies follow from log energies.
     """
     if draws.room is not None or draws.noise is not None:
         form = definition(preset)
@@ -175,7 +175,7 @@ def augment(
 
 
 def mask(log_mel: Tensor, masks: Tensor | None) -> Tensor:
-    """Set what ``masks`` hide of log-mel crops (..., frames, mel) to the mean of its band."""
+    """Set the masked values of log-mel crops (..., frames, mel) to the mean of their band."""
     if masks is None:
         return log_mel
     return torch.where(masks, log_mel.mean(dim=-2, keepdim=True), log_mel)

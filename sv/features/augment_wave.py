@@ -1,7 +1,7 @@
 """Augmentation of waveforms, on whole batches and on any device, followed by their filterbanks.
 
 Settings and draws are those of the feature domain (``sv.features.augment``), but they act on
-samples: speed, a room response by convolution, noise at an SNR; then ``fbank``, then masks. A
+samples: first speed, room (by convolution) and noise (at an SNR), then ``fbank``, then masks. A
 log-mel spectrum does not contain phases, the cross term of speech and noise, or reflections within
 a frame; here these are exact. This domain needs more arithmetic and twice the bytes;
 ``benchmarks/RESULTS.md`` gives both.
@@ -29,9 +29,8 @@ class WaveRooms:
 
     Parameters
     ----------
-    responses: (rooms, taps) int16 or floating point; each begins with its direct sound. Their
-        level does not matter: they are used with energy 1, which keeps the power of noise-like
-        sound.
+    responses: (rooms, taps) int16 or floating point; each begins with its direct sound. Each is
+        scaled to energy 1, which keeps the power of noise-like sound.
     sample_rate: Hz.
     """
 
@@ -45,9 +44,10 @@ class WaveRooms:
     def convolve(self, waves: Tensor, room: Tensor) -> Tensor:
         """Convolve waveforms (..., samples) with the responses of ``room`` (...).
 
-        Crops whose ``room`` is -1 come back as they are; the tail beyond the crop is cut off. By
-        overlap-save: the FFT is twice as long as a response or shorter, whatever the crop, and all
-        blocks of all crops are one call. Only the rooms of this batch are transformed.
+        Crops whose ``room`` is -1 do not change. The tail beyond the crop is cut off. The method is
+        overlap-save: the FFT is two to four times as long as a response, or shorter if the crop is
+        short, and one call transforms all blocks of all crops. Only the rooms of this batch are
+        transformed.
 
         Measured: overlap-save with FFTs of 16,384 took 0.9 of the time of one FFT over the crop.
         Splitting each response in two took 0.8, but it needs a loop over crops, which is slow on a
@@ -71,8 +71,8 @@ class WaveRooms:
 def mix_at_snr(waves: Tensor, noise: Tensor, snr: Tensor) -> Tensor:
     """Add ``noise`` to ``waves``, both (..., samples), at ``snr`` (...) dB; +inf adds nothing.
 
-    The SNR is exact over the crop, power against power. A constant offset, which no filter of the
-    filterbank hears, does not count as power.
+    The SNR is the ratio of powers over the crop, exactly. A constant offset does not count as
+    power, because no filter of the filterbank passes it.
 
     Kaldi and the papers measure the SNR in the same way. It differs from the SNR in mel power
     (``sv.features.augment.mix``), because it weighs low frequencies as they are. The same range of
@@ -91,16 +91,16 @@ def signal_power(waves: Tensor) -> Tensor:
 
 
 def source_samples(samples: int, speed: float) -> int:
-    """Return how many samples played at ``speed`` fill ``samples``."""
+    """Return how many source samples, played at ``speed``, fill ``samples`` samples."""
     return math.ceil(samples * Fraction(speed).limit_denominator(100))
 
 
 def change_speed(waves: Tensor, speed: Tensor, samples: int) -> Tensor:
-    """Play waveforms (..., longer) at ``speed`` (...): the first ``samples`` of what comes out.
+    """Return the first ``samples`` samples of waveforms (..., longer) played at ``speed`` (...).
 
-    Pitch and formants move with the tempo, as with a tape (Ko et al. 2015). ``waves`` must hold
-    ``source_samples(samples, speed)`` samples or more. Speeds are rounded to fractions of at most
-    two digits, so that few filters serve for all.
+    Pitch and formants change with the tempo, as with a tape (Ko et al. 2015). ``waves`` must hold
+    ``source_samples(samples, speed)`` samples or more. Speeds are rounded to fractions with a
+    denominator up to 100, so a few filters are enough.
     """
     out = torch.empty(*waves.shape[:-1], samples, dtype=waves.dtype, device=waves.device)
     for value in speed.unique().tolist():
@@ -115,7 +115,10 @@ def change_speed(waves: Tensor, speed: Tensor, samples: int) -> Tensor:
 def at_speed(
     waves: Tensor, draws: Draws, frames: int, sample_rate: int, preset: Preset = "kaldi"
 ) -> Tensor:
-    """Return waveforms (..., samples) in [-1, 1], at their speed and as long as ``frames``."""
+    """Return waveforms (..., samples) in [-1, 1] at their speed.
+
+    If speeds were drawn, the samples are exactly those that ``frames`` frames take.
+    """
     waves = waves.float() if waves.is_floating_point() else waves.float() / FULL_SCALE
     if draws.speed is None:
         return waves
@@ -132,10 +135,10 @@ def alter(
     order: Order = "room_noise",
     preset: Preset = "kaldi",
 ) -> Tensor:
-    """Apply speed, then room and noise in their ``order``: what a listener would hear.
+    """Apply speed, then room and noise in their ``order``; return (..., samples) float32.
 
-    waves: (..., samples) int16, or floating point in [-1, 1]; as many samples as ``frames`` take,
-    and more if ``draws.speed`` is given.
+    waves: (..., samples) int16, or floating point in [-1, 1]; as many samples as ``frames`` frames
+    take, or more if ``draws.speed`` is given. ``sample_rate`` in Hz.
     """
     waves = at_speed(waves, draws, frames, sample_rate, preset)
     for step in order.split("_"):
@@ -159,7 +162,7 @@ def augment_waves(
 ) -> Tensor:
     """Apply speed, room and noise in their ``order``, and masks; return (..., frames, mel).
 
-    waves: as in `alter`. Computed in float32 also under autocast.
+    waves: as in `alter`. The arithmetic is float32, also under autocast.
     """
     with torch.autocast(waves.device.type, enabled=False):
         how = {"frames": frames, "sample_rate": sample_rate, "order": order, "preset": preset}

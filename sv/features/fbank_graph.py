@@ -14,11 +14,11 @@ from sv.features.presets import definition
 class FbankLayer(nn.Module):
     """Log mel energies of waveforms by one convolution, squares and one product.
 
-    All that ``fbank`` does to a frame before the power spectrum is linear (mean removal,
-    pre-emphasis, window, Fourier transform), so it is one matrix, computed in float64. A
-    convolution by it has no frame loop and no complex numbers, which every inference engine
-    knows, and takes any length. It costs 400 x 514 products a frame instead of an FFT, a
-    thousandth of an encoder's work. Differences from ``fbank`` are those of float32 rounding.
+    The steps of ``fbank`` before the power spectrum are linear (mean removal, pre-emphasis, window,
+    Fourier transform), so one matrix, computed in float64, replaces them. A convolution by this
+    matrix has no loop over frames and no complex numbers. So every inference engine can run it, at
+    any length. It costs 400 x 514 products a frame instead of an FFT, a thousandth of an encoder's
+    work. Differences from ``fbank`` come from float32 rounding only.
     """
 
     def __init__(self, sample_rate: int, mel_bins: int, preset: str = "kaldi"):
@@ -44,8 +44,9 @@ class FbankLayer(nn.Module):
 def spectrum_matrix(sample_rate: int, preset: str = "kaldi") -> Tensor:
     """Return (2 bins, window) float64: frame -> real parts, then imaginary parts of its spectrum.
 
-    D W P M: mean removal M = I - 1/n, pre-emphasis P (the first sample is its own predecessor),
-    window W, Fourier transform D of the frame with zeros up to a power of two.
+    The matrix is D W P M: mean removal M = I - 1/n, pre-emphasis P (the first sample is its own
+    predecessor), window W, and the Fourier transform D of the frame with zeros up to a power of
+    two.
     """
     window, _, fft = frame_sizes(sample_rate)
     form = definition(preset)

@@ -2,8 +2,8 @@
 
 The interferers and their levels are drawn with the crops (``sv.crops.plan``, a pure function of
 seed, epoch and step). Here the sounds are added, on whole batches and on any device. Waveforms add
-as they do in air. Mel powers add up to the cross term of the two, which is zero on average; this
-is the fast way, because it needs no filterbank in training.
+exactly, as in air. Mel powers add except for the cross term of the two sounds, which is zero on
+average. Mel powers are the faster choice, because training then computes no filterbank.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from sv.features.presets import Preset, definition
 
 @dataclass
 class MixingConfig:
-    """Other speakers, utterances of the same batch, over the speaker of a crop."""
+    """Settings of mixtures: other utterances of the batch interfere with the speaker of a crop."""
 
     probability: float = option(
         0.0,
@@ -56,13 +56,13 @@ def draw_interferers(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw who is mixed into each crop, and at which level.
 
-    Interferers come from the whole batch, as crops that are read anyway. So an item is mixed with
-    the same crops in one process and in many; a process also reads the crops of other shares that
-    it needs. Resuming stays exact, because interferers are drawn with the crops.
+    Interferers are crops of the whole batch, not only of one process's share. So an item has the
+    same interferers in one process and in many; a process also reads the crops of other shares
+    that it needs. Resuming stays exact, because interferers are drawn with the crops.
 
     utterances: (count, batch) of the crops. Returns positions in the batch (count, batch, most),
-    -1 for nobody, and levels of the target against each of them in dB. A crop's interferers are
-    crops of the same row and never of its own utterance; two of them are different items.
+    -1 for nobody, and levels of the target relative to each interferer in dB. The interferers of a
+    crop are crops of the same row and of other utterances, and are different items.
     """
     count, batch = utterances.shape
     most = min(config.interferers[1], batch - 1)
@@ -78,13 +78,13 @@ def draw_interferers(
 
 
 def of_share(partner: np.ndarray, own: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Return which crops a share of a batch needs, and who is mixed into the share's own.
+    """Return which crops a share of a batch needs, and who is mixed into the share's own items.
 
-    partner: (count, batch, most) as ``draw_interferers`` gives it. own: the items of the share.
-    Returns columns (count, heard) of the batch: the share's own, then items of other shares that
-    are mixed into these, and the partners (count, own, most) as places among those columns. A row
-    with fewer guests than another one is filled up with its first column. A share that is the
-    whole batch has no guests.
+    partner: (count, batch, most) as ``draw_interferers`` returns it. own: the items of the share.
+    Returns columns (count, heard) of the batch: first the share's own items, then the guests, which
+    are items of other shares that are mixed into them. Also returns the partners (count, own, most)
+    as places among those columns. A row with fewer guests than another row is filled up with its
+    first column. A share that is the whole batch has no guests.
     """
     mine, partner = np.arange(partner.shape[1])[own], partner[:, own]
     guests = [np.setdiff1d(row, [-1, *mine]) for row in partner]
@@ -93,7 +93,7 @@ def of_share(partner: np.ndarray, own: slice) -> tuple[np.ndarray, np.ndarray]:
     for row, others in enumerate(guests):
         needed = np.concatenate([mine, others])
         columns[row, : len(needed)] = needed
-        place = np.full(needed.max() + 2, -1)  # the last one is of nobody, -1
+        place = np.full(needed.max() + 2, -1)  # the last place stands for nobody, -1
         place[needed] = np.arange(len(needed))
         places[row] = place[partner[row]]
     return columns, places
@@ -102,11 +102,11 @@ def of_share(partner: np.ndarray, own: slice) -> tuple[np.ndarray, np.ndarray]:
 def sources_of(signals: Tensor, power: Tensor, partner: Tensor, level: Tensor) -> Tensor:
     """Return every source of each mixture at its level: (count, batch, 1 + most, ...).
 
-    signals: (count, heard, ...), mel power, or waveforms if ``power`` is of waveforms; first the
-        targets, then what else is mixed into them (``of_share``).
-    power: (count, heard), in the units of ``signals`` or of their squares.
+    signals: (count, heard, ...) mel powers or waveforms: first the targets, then other crops that
+        are mixed into them (``of_share``).
+    power: (count, heard) power of each signal: for waveforms in the unit of their squares.
     partner, level: (count, batch, most): places among ``signals``, -1 for nobody, and dB. Source 0
-        is the target; a source that is not there is zero.
+        is the target; an absent source is zero.
     """
     rows = torch.arange(len(signals), device=signals.device)[:, None, None]
     others, there, batch = partner.clamp_min(0), partner >= 0, partner.shape[1]
@@ -121,11 +121,11 @@ def sources_of(signals: Tensor, power: Tensor, partner: Tensor, level: Tensor) -
 def mix_log_mel(
     log_mel: Tensor, draws: Draws, rooms: RoomBank | None = None, preset: Preset = "kaldi"
 ) -> tuple[Tensor, Tensor]:
-    """Room for each speaker, then the mixture in mel power, then noise and masks on it.
+    """Apply a room to each speaker, mix in mel power, then apply noise and masks to the mixture.
 
     log_mel: (count, heard, frames, mel), as for ``sources_of``. Returns the log-mel of the
     mixtures, (count, batch, frames, mel), and of their sources, (count, batch, 1 + most, frames,
-    mel), in their rooms and without noise.
+    mel); the sources have their rooms but no noise.
     """
     form = definition(preset)
     power = form.energies(log_mel)
@@ -149,7 +149,7 @@ def add_speakers(
 ) -> tuple[Tensor, Tensor]:
     """Return the mixtures (count, batch, samples), and each speaker alone in a room.
 
-    waves: as in `mix_waves`. The speakers alone are (count, heard, samples), without gains.
+    waves: as in `mix_waves`. The speakers alone are (count, heard, samples), without mixing gains.
     """
     waves = at_speed(waves, draws, frames, sample_rate, preset)
     if draws.room is not None:
@@ -170,10 +170,10 @@ def mix_waves(
     sample_rate: int = 16000,
     preset: Preset = "kaldi",
 ) -> tuple[Tensor, Tensor]:
-    """As ``mix_log_mel``, with the sums in waveforms (count, heard, samples), int16 or in [-1, 1].
+    """Do what ``mix_log_mel`` does, but add waveforms; return the same shapes.
 
-    A source's filterbank is that of the crop alone plus its gain: the window and the power
-    spectrum are linear in it, so no source is transformed twice.
+    waves: (count, heard, samples), int16 or floating point in [-1, 1]. The mel energies of a source
+    are those of its crop alone times its gain in the mixture, so no source is transformed twice.
     """
     with torch.autocast(waves.device.type, enabled=False):
         how = {"frames": frames, "sample_rate": sample_rate, "preset": preset}

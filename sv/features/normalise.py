@@ -9,17 +9,17 @@ Normalisation = Literal["none", "mean", "mean_var"]
 
 
 def normalise(features: Tensor, kind: Normalisation, lengths: Tensor | None = None) -> Tensor:
-    """Subtract each band's mean over time, and for ``mean_var`` divide by its deviation.
+    """Subtract each band's mean over time; for ``mean_var`` also divide by its deviation.
 
     Parameters
     ----------
     features: (..., frames, mel).
     kind: ``none`` returns the features as they are.
-    lengths: (batch,) valid frames of features (batch, frames, mel); frames beyond them count for
-        nothing and come out as zeros.
+    lengths: (batch,) valid frames of features (batch, frames, mel); frames beyond them do not
+        count, and are zero in the result.
 
-    A fixed linear channel adds a constant to each band of a log-mel spectrum, so the mean takes
-    the stationary part of it away.
+    A fixed linear channel adds a constant to each band of a log-mel spectrum. So subtracting the
+    mean removes the channel.
     """
     if kind == "none":
         return features

@@ -1,6 +1,7 @@
-"""Definitions of log mel filterbanks: Kaldi's, the default, and those of published rows.
+"""Definitions of log mel filterbanks: Kaldi's, which is the default, and those of published rows.
 
-``sslsv`` is what Lepage & Dehak's toolkit takes: torchaudio's MelSpectrogram, then a logarithm.
+``sslsv`` is the filterbank of Lepage & Dehak's toolkit: torchaudio's MelSpectrogram, then a
+logarithm.
 """
 
 import math
@@ -39,13 +40,13 @@ def hann_window(length: int) -> Tensor:
 class Definition:
     """What a filterbank does to a frame.
 
-    remove_mean: of each frame, before anything else.
-    pre_emphasis: x[n] − p x[n−1], within the frame; 0: none.
-    window: of so many samples.
-    low_hz: where the first filter begins; the last ends at half the sample rate.
-    straight_in_hz: the sides of the triangles are straight lines in Hz, as in torchaudio, else in
-        mel, as in Kaldi. Their corners are equally spaced in mel in both.
-    floor: smallest energy; with ``add`` it is added to every energy instead.
+    remove_mean: subtract the mean of the frame, before anything else.
+    pre_emphasis: p in x[n] − p x[n−1], within the frame; 0: no pre-emphasis.
+    window: function from a number of samples to the window (samples,).
+    low_hz: lower edge of the first filter; the last filter ends at half the sample rate.
+    straight_in_hz: the sides of the triangles are straight lines in Hz, as in torchaudio; else in
+        mel, as in Kaldi. The corners are equally spaced in mel in both cases.
+    floor: smallest energy. ``add``: the floor is added to every energy instead.
     centred: frames have their middle, not their beginning, at multiples of 10 ms
         (``sv.features.framing``).
     """
@@ -69,7 +70,7 @@ class Definition:
         return added.log_()
 
     def energies(self, log_mel: Tensor) -> Tensor:
-        """Undo ``log``: return energies, which add when sounds do."""
+        """Undo ``log``: return energies, which add if sounds add."""
         powers = log_mel.exp()
         return powers.sub_(self.floor).clamp_min_(0.0) if self.add else powers
 
@@ -89,7 +90,11 @@ PRESETS: dict[str, Definition] = {
 
 
 def definition(preset: str) -> Definition:
-    """Return the definition of this name, or raise ``InputError``."""
+    """Return the definition with this name.
+
+    Raises:
+        InputError: no preset has this name.
+    """
     if preset not in PRESETS:
         raise InputError(f"features.preset {preset!r} is none of {', '.join(PRESETS)}")
     return PRESETS[preset]

@@ -1,4 +1,4 @@
-"""Waveforms at another rate, computed on their own device, for changes of speed.
+"""Resamples waveforms on their own device, for changes of speed.
 
 The filter is a windowed sinc of unit height, cut off a little below the lower of the two Nyquist
 frequencies:
@@ -17,15 +17,15 @@ import torch
 from torch import Tensor
 
 ROLLOFF = 0.99
-"""Of the lower Nyquist frequency: where the filter begins to let nothing through."""
+"""Cutoff of the filter, as a share of the lower Nyquist frequency."""
 ZEROS = 6
-"""Zero crossings of the sinc on either side; more make the edge steeper and cost more."""
+"""Zero crossings of the sinc on either side; with more, the filter is steeper but slower."""
 
 
 def resample(waves: Tensor, source: int, target: int) -> Tensor:
-    """Return floating point (..., samples * target / source, rounded up) of (..., samples).
+    """Return (..., samples * target / source, rounded up) from ``waves`` (..., samples).
 
-    source, target: rates, of which only the ratio counts.
+    waves: floating point. source, target: rates; only their ratio counts.
     """
     common = math.gcd(source, target)
     source, target = source // common, target // common
@@ -39,9 +39,9 @@ def resample(waves: Tensor, source: int, target: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _filters(source: int, target: int) -> tuple[Tensor, int]:
-    """Return a filter for each of the ``target`` phases, (target, 1, taps), and its reach.
+    """Return a filter for each of the ``target`` phases, (target, 1, taps) float64, and the reach.
 
-    ``reach``: how many source samples it goes back. float64.
+    The reach is how many source samples before an output sample the filter begins.
     """
     cutoff = ROLLOFF * min(1.0, target / source)
     reach = math.ceil(ZEROS / cutoff)

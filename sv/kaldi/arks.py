@@ -1,14 +1,13 @@
 """Kaldi's ark and scp files: the only reader and writer of them in this toolkit.
 
-An *ark* is a row of entries ``<key> <binary object>``. An *scp* names one entry on each line,
+An *ark* is a sequence of entries ``<key> <object>``. An *scp* names one entry on each line,
 ``<key> <path of the ark>:<byte offset>``. Objects are float and double vectors and matrices (``FV
-DV FM DM``), as text too, and Kaldi's compressed matrices (``CM CM2 CM3``, see ``compression``).
+DV FM DM``), binary or text, and Kaldi's compressed matrices (``CM CM2 CM3``, see ``compression``).
 This module also writes arks of waveforms; see ``waves``.
 
 Data files are never executed. kaldiio runs a value that ends in ``|`` as a command, and it
 unpickles entries that begin with ``PKL``. So this module refuses both and reads without kaldiio.
-kaldiio writes the plain objects; `benchmarks/RESULTS.md` (`arks`) says why it does nothing else
-here.
+kaldiio only writes the plain objects; `benchmarks/RESULTS.md` (`arks`) gives the reasons.
 """
 
 import contextlib
@@ -32,9 +31,9 @@ from sv.kaldi.paths import base_folder, from_base
 from sv.kaldi.tables import read_dict
 from sv.kaldi.text import is_text, read_text
 
-_LONGEST_KEY = 1 << 16  # bytes that are searched for its end; other writers have no limit
+_LONGEST_KEY = 1 << 16  # bytes, an end of the search for a blank; other writers have no limit
 MAX_DIGITS = 18
-"""Of a byte offset: what fits into 64 bits."""
+"""Most digits of a byte offset; such a number fits into 64 bits."""
 
 
 class Location(NamedTuple):
@@ -50,7 +49,8 @@ class Location(NamedTuple):
 def read_scp(path: str | os.PathLike) -> dict[str, str]:
     """Read a file of ``key value`` lines; everything after the first blank is the value.
 
-    Keeps the order of the file. Also fits ``wav.scp``, ``utt2spk``, ``utt2num_frames``.
+    The result keeps the order of the file. ``wav.scp``, ``utt2spk`` and ``utt2num_frames`` are
+    such files, too.
 
     Raises:
         InputError: see ``sv.kaldi.tables.read_dict``; or a value is a command.
@@ -63,9 +63,12 @@ def read_scp(path: str | os.PathLike) -> dict[str, str]:
 
 
 def read_paths(scp: str | os.PathLike) -> dict[str, str]:
-    """Read an scp as ``read_scp`` does; relative paths are looked for as ``kaldi_paths`` says.
+    """Read an scp as ``read_scp`` does, and complete relative paths (see ``sv.kaldi.paths``).
 
-    Fits ``wav.scp`` and everything with ``path:offset``.
+    The values are paths, with or without an offset, as in ``wav.scp`` and ``feats.scp``.
+
+    Raises:
+        InputError: see ``read_scp`` and ``sv.kaldi.paths.base_folder``.
     """
     table = read_scp(scp)
     base = base_folder(scp, list(table.values()))
@@ -126,7 +129,11 @@ def read_matrix(location: str | Location, rows: tuple[int, int] | None = None) -
 
 
 def read_vector(location: str | Location) -> np.ndarray:
-    """Read a vector as float32 (dim,)."""
+    """Read a vector as float32 (dim,).
+
+    Raises:
+        InputError: missing, truncated or foreign file, or a matrix.
+    """
     path, offset = parse_location(location)
     array = read_entry(location)
     if array.ndim != 1:
@@ -135,7 +142,11 @@ def read_vector(location: str | Location) -> np.ndarray:
 
 
 def read_entry(location: str | Location) -> np.ndarray:
-    """Read a matrix or a vector, whichever is there, as float32."""
+    """Read the matrix (rows, cols) or vector (dim,) that is there, as float32.
+
+    Raises:
+        InputError: missing, truncated or foreign file.
+    """
     path, offset = parse_location(location)
     return _read_entry(map_file(path), offset, path)[0]
 
@@ -144,7 +155,7 @@ def read_ark(path: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (key, float32 matrix or vector) of each entry in turn.
 
     Raises:
-        InputError: as ``read_matrix``; also a key twice.
+        InputError: as ``read_matrix``; or a key occurs twice.
     """
     buffer, where = map_file(path), str(path)
     position, seen = 0, set()
@@ -172,7 +183,7 @@ def _read_key(buffer: mmap.mmap, position: int, where: str) -> tuple[str, int]:
     blank = buffer.find(b" ", position, position + _LONGEST_KEY + 1)
     if blank <= position:
         if buffer[position : position + 2] == b"\0B":
-            raise InputError(f"{where}: no key at byte {position}; a single matrix, no ark")
+            raise InputError(f"{where}: no key at byte {position}; this is a matrix, not an ark")
         if size - position > _LONGEST_KEY:
             raise InputError(
                 f"{where}: no key of at most {_LONGEST_KEY:,} bytes at byte {position}; it is "
@@ -190,13 +201,14 @@ def load_vectors(
 ) -> tuple[list[str], np.ndarray]:
     """Load the vectors of ``scp:E.scp``, ``ark:E.ark`` or a bare path that ends in either.
 
-    share: (0, 4) loads the first of four parts of like size, of an scp without reading the others.
+    share: (part, parts). (0, 4) loads the first of four parts of about equal size. If the file is
+    an scp, the vectors of other parts are not read.
 
     Returns:
-        The ids in the order of the file, all of them, and float32 (rows of the share, dim).
+        All ids in the order of the file, and the vectors of the share, float32 (rows, dim).
 
     Raises:
-        InputError: as ``read_vector``; also vectors of different length, or none.
+        InputError: as ``read_vector``; or the vectors differ in length, or there are none.
     """
     form, path = parse_rspecifier(rspecifier)
     if form == "scp":
@@ -211,9 +223,12 @@ def load_vectors(
 
 
 def load_embeddings(rspecifier: str | os.PathLike) -> tuple[list[str], np.ndarray]:
-    """Load vectors as ``load_vectors``, or matrices of one shape: float32 (n, rows, dim).
+    """Load vectors as ``load_vectors`` does, or matrices of one shape: float32 (n, rows, dim).
 
-    Matrices are embeddings of crops, one a row, as ``sv.bin.embed --crops`` writes them.
+    A row of a matrix is the embedding of a crop, as ``sv.bin.embed --crops`` writes it.
+
+    Raises:
+        InputError: as ``load_vectors``; or the matrices differ in shape.
     """
     form, path = parse_rspecifier(rspecifier)
     entries: Iterable[tuple[str, np.ndarray]]
@@ -230,13 +245,17 @@ def load_embeddings(rspecifier: str | os.PathLike) -> tuple[list[str], np.ndarra
         if array.shape != matrices[0].shape:
             raise InputError(
                 f"{path}: {key!r} has the shape {array.shape}, the first entry {matrices[0].shape}"
-                "; all must come from one model, and have as many crops"
+                "; all must come from one model and have the same number of crops"
             )
     return (ids, np.stack(matrices)) if ids else load_vectors(rspecifier)
 
 
 def parse_rspecifier(rspecifier: str | os.PathLike) -> tuple[str, str]:
-    """Return ``scp`` or ``ark``, and the path, of ``scp:E.scp``, ``ark:E.ark`` or a bare path."""
+    """Split ``scp:E.scp``, ``ark:E.ark`` or a bare path into ``scp`` or ``ark``, and the path.
+
+    Raises:
+        InputError: the text names neither form.
+    """
     text = str(rspecifier)
     form, colon, path = text.partition(":")
     if not colon or form not in ("scp", "ark"):
@@ -247,7 +266,7 @@ def parse_rspecifier(rspecifier: str | os.PathLike) -> tuple[str, str]:
 
 
 def rows_of_share(share: tuple[int, int], count: int) -> slice:
-    """Return the rows of part ``share[0]``, from 0, when ``count`` are cut into ``share[1]``."""
+    """Return the rows of part ``share[0]`` (from 0) if ``count`` rows are cut into ``share[1]``."""
     part, parts = share
     return slice(part * count // parts, (part + 1) * count // parts)
 
@@ -255,7 +274,7 @@ def rows_of_share(share: tuple[int, int], count: int) -> slice:
 def _load_scp_vectors(
     path: str | os.PathLike, share: tuple[int, int]
 ) -> tuple[list[str], np.ndarray]:
-    """Copy the bytes of vectors that begin like the first one; look closely at all others."""
+    """Copy the bytes of a vector if its header equals that of the first one; else parse it."""
     table = read_paths(path)
     ids = list(table)
     own = ids[rows_of_share(share, len(ids))]
@@ -297,7 +316,7 @@ def _refuse_length(path: str | os.PathLike, key: str, length: int, first: int) -
 def _as_vector(array: np.ndarray, key: str, where: str) -> np.ndarray:
     if array.ndim == 2 and len(array) != 1:
         raise InputError(
-            f"{where}: {key!r} is a matrix of {len(array)} rows, not a vector: this takes "
+            f"{where}: {key!r} is a matrix of {len(array)} rows, not a vector: give "
             "embeddings of whole utterances, not of crops"
         )
     return array.reshape(-1)
@@ -307,7 +326,7 @@ def _as_vector(array: np.ndarray, key: str, where: str) -> np.ndarray:
 
 
 class ArkWriter:
-    """Write an ark and its scp; both appear under their names only when all went well.
+    """Write an ark and its scp; both appear under their names only if no write failed.
 
     >>> with ArkWriter("feats.ark", "feats.scp") as writer:      # doctest: +SKIP
     ...     writer.write("utt-1", matrix)                        # (frames, mel)
@@ -315,7 +334,7 @@ class ArkWriter:
     Args:
         ark_path: the scp names it exactly as given here; make it absolute if the scp is to be
             read from another current directory.
-        scp_path: or None for no scp.
+        scp_path: None writes no scp.
         compression: ``"CM2"`` (16 bits a value, half the size of floats, error range/131070),
             ``"CM"`` or ``"CM3"`` (8 bits), ``None`` or ``"FM"`` for plain float32. Vectors are
             always written as plain float32.
@@ -336,7 +355,7 @@ class ArkWriter:
 
     def __enter__(self) -> "ArkWriter":
         with contextlib.ExitStack() as stack:
-            # The ark is the inner one: it gets its name before the scp that points to it.
+            # The stack renames the ark first, so an scp never points to an ark without a name.
             self._scp = self.scp_path and stack.enter_context(atomic_write(self.scp_path))
             self._ark = stack.enter_context(atomic_write(self.ark_path, "wb"))
             self._stack = stack.pop_all()
@@ -344,7 +363,7 @@ class ArkWriter:
 
     def __exit__(self, kind, error, traceback) -> None:
         if error is None:
-            try:  # a full disk must show before the first rename, not between the two
+            try:  # a full disk must raise before the first rename, not between the two
                 for handle in filter(None, (self._ark, self._scp)):
                     handle.flush()
             except OSError as failure:
@@ -353,11 +372,11 @@ class ArkWriter:
         self._stack.__exit__(kind, error, traceback)
 
     def write(self, key: str, array: np.ndarray) -> None:
-        """Append a vector (dim,) or a matrix (rows, cols); ``array`` itself is left as it is.
+        """Append a vector (dim,) or a matrix (rows, cols); ``array`` is not changed.
 
         Raises:
-            InputError: a key that cannot be an id (``id_problem``) or was used before; an array
-                that is empty, or (when compressing) not finite.
+            InputError: the key cannot be an id (``id_problem``) or was used before; the array is
+                empty, or it is to be compressed and has NaN or infinite values.
         """
         array = np.asarray(array)
         if array.ndim not in (1, 2) or not array.size:

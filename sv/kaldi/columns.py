@@ -1,8 +1,8 @@
 """Reads long text files block by block: trial lists, score files, the lists of a training set.
 
-Ids that repeat become numbers while the file is read. So a list of a million trials takes a few
-arrays and one string for each distinct utterance, not three strings a line. If a file has one
-value for each id and speed does not matter, ``sv.kaldi.tables.read_dict`` reads it.
+Repeated ids become numbers while the file is read. So a list of a million trials takes a few
+arrays and one string for each distinct utterance, not three strings for each line. For files with
+one value for each id there is the simpler, slower ``sv.kaldi.tables.read_dict``.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ NEWLINE, SPACE = 10, 32
 
 
 class Numbering(dict):
-    """Map each new key to the next number: 0, 1, 2, ... in the order of first sight."""
+    """Map each new key to the next number: 0, 1, 2, ... in the order in which keys first occur."""
 
     def __missing__(self, key: bytes) -> int:
         self[key] = number = len(self)
@@ -31,8 +31,10 @@ class Numbering(dict):
     def names(self, path: str | Path, any_character: bool = False) -> list[str]:
         """Return the keys as text, in order.
 
-        Raises ``InputError`` that names a line of ``path`` for an id that looks like another,
-        unless ``any_character`` may be in it, as in the name of a file.
+        ``any_character``: keys may have invisible characters, as names of files may.
+
+        Raises:
+            InputError: a key has an invisible character; the message names its line in ``path``.
         """
         names = [key.decode("utf-8") for key in self]
         found = None if any_character else first_invisible(names)
@@ -40,18 +42,20 @@ class Numbering(dict):
             place, odd = found
             raise InputError(
                 f"{path}: line {_line_with(path, names[place].encode())}: the id {names[place]!a} "
-                f"has a character that nobody sees (U+{ord(odd):04X}); remove the character"
+                f"has an invisible character (U+{ord(odd):04X}); remove the character"
             )
         return names
 
 
 def read_columns(path: str | Path, allowed: tuple[int, ...], expected: str) -> Iterator[list]:
-    """Yield the columns of one block of lines after another, each a list of bytes.
+    """Yield for each block of lines its columns, each a list of bytes.
 
-    Empty lines are skipped. The first line fixes the number of columns, which must be one of
-    ``allowed``; ``expected`` says in words what a line should hold. Raises ``InputError`` for a
-    line of another width (with its number), for a file without any line, and for what is no UTF-8
-    text (see ``sv.text``).
+    Empty lines are skipped. The first line sets the number of columns, which must be one of
+    ``allowed``. ``expected`` says in words what a line should hold.
+
+    Raises:
+        InputError: a line has another number of columns (the message gives the line number), the
+            file has no line, or is no UTF-8 text (see ``sv.text``).
     """
     path = Path(path)
     width = 0
@@ -68,11 +72,13 @@ def read_columns(path: str | Path, allowed: tuple[int, ...], expected: str) -> I
 
 
 def read_pairs(path: str | Path, missing: str) -> Iterator[tuple[int, list[list[bytes]]]]:
-    """Yield (number of the first line, pairs of id and value) of one block of lines after another.
+    """Yield for each block of lines the number of its first line, and its pairs of id and value.
 
-    ``missing``: what follows the path in the message if there is no such file. Raises
-    ``InputError`` for a line that is no pair, an id of more than ``MAX_ID`` bytes, and what is no
-    UTF-8 text (see ``sv.text``).
+    ``missing``: what follows the path in the message if there is no such file.
+
+    Raises:
+        InputError: a line is no pair, an id has more than ``MAX_ID`` bytes, or the file is no
+            UTF-8 text (see ``sv.text``).
     """
     for first, block in blocks(path, missing, BLOCK_BYTES // 2):
         pairs = [line.split(None, 1) for line in block[:-1].split(b"\n")]
@@ -89,9 +95,9 @@ def _id_length(pair: list[bytes]) -> int:
 
 
 def read_floats(texts: list[bytes]) -> np.ndarray | None:
-    """Return the numbers (n,) float64 that ``texts`` write, or None if one of them is none.
+    """Return the numbers (n,) float64 that ``texts`` write, or None if one text is no number.
 
-    As ``sv.numbers.to_float`` reads them, but a hundred times faster.
+    The rules are those of ``sv.numbers.to_float``; this function is a hundred times faster.
     """
     if b"_" in b"".join(texts):  # Python reads 1_0.5 as 10.5
         return None
@@ -118,7 +124,7 @@ def _regular(block: bytes, fields: int, width: int) -> bool:
 
 
 def _split_lines(path: Path, first: int, block: bytes, width: int, expected: str) -> list[bytes]:
-    """Split a block that has empty lines, or refuse it."""
+    """Split a block that has empty lines; raise if a filled line has another width."""
     _refuse(path, first, block, width, expected)
     return block.split()
 
@@ -142,7 +148,7 @@ def _line_with(path: str | Path, word: bytes) -> int:
 
 
 def line_number(path: str | Path, row: int) -> int:
-    """Return the line number (from 1) of filled line ``row`` (from 0): only for messages."""
+    """Return the line number (from 1) of filled line ``row`` (from 0); slow, for messages only."""
     with Path(path).open("rb") as handle:
         for number, line in enumerate(handle, start=1):
             if line.strip():

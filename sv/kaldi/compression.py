@@ -13,9 +13,9 @@ format    Kaldi's method              values
 ``CM3``   kOneByteAuto                1 byte, row-major: min + range * value / 255
 ========  ==========================  ===================================================
 
-On x86-64 the bytes are Kaldi's, also near the smallest floats and beside a large offset. There
-knots of ``CM`` coincide, and Kaldi converts infinity to an integer; C does not define the result.
-On other processors Kaldi's own bytes may differ.
+On x86-64 the bytes equal Kaldi's, also near the smallest floats and beside a large offset. In
+these two cases knots of ``CM`` coincide, and Kaldi converts infinity to an integer; C does not
+define the result. So on other processors Kaldi's own bytes may differ.
 """
 
 import struct
@@ -27,10 +27,10 @@ LEVELS = {"CM": 65535, "CM2": 65535, "CM3": 255}
 VALUE_TYPES = {"CM": np.dtype("u1"), "CM2": np.dtype("<u2"), "CM3": np.dtype("u1")}
 METHODS = tuple(LEVELS)
 KNOTS = (0, 64, 192, 255)  # the bytes of ``CM`` that stand for the four percentiles
-# A byte as a mean of the four knots; as the first knot and parts of the differences after it.
+# A byte as a weighted mean of the four knots, and as the first knot plus parts of the differences.
 _HATS = np.stack([np.interp(np.arange(256), KNOTS, unit) for unit in np.eye(4)]).astype(np.float32)
 _SUMS = np.stack([_HATS[k:].sum(axis=0) for k in range(4)])
-_LARGE_OFFSET = 100  # times the range: means then have rounding errors that count
+_LARGE_OFFSET = 100  # times the range: beyond it the rounding errors of means matter
 _BLOCK = 8192  # values at a time: temporaries stay in cache and off the page-fault path
 _INVERSE_65535 = np.float32(1.52590218966964e-05)  # the constant of Kaldi's Uint16ToFloat
 
@@ -38,7 +38,7 @@ _INVERSE_65535 = np.float32(1.52590218966964e-05)  # the constant of Kaldi's Uin
 def encode(matrix: np.ndarray, method: str) -> bytes:
     """Return ``CM2 ``, the headers and the values of a float32 (rows, cols) matrix.
 
-    The bytes equal Kaldi's: the same float32 and float64 steps in the same order.
+    The bytes equal Kaldi's, because the float32 and float64 steps and their order are the same.
 
     Raises:
         ValueError: unknown method, not a matrix, no rows or columns, NaN or infinity.
@@ -52,7 +52,7 @@ def encode(matrix: np.ndarray, method: str) -> bytes:
     if not (np.isfinite(minimum) and np.isfinite(maximum)):
         raise ValueError("the matrix holds NaN or infinity, which cannot be compressed")
     with np.errstate(over="ignore"):
-        if minimum == maximum:  # Kaldi's way to keep the range positive
+        if minimum == maximum:  # Kaldi keeps the range positive in this way
             maximum = np.float32(float(minimum) + (1.0 + abs(float(minimum))))
         span = np.float32(maximum - minimum)
     if not np.isfinite(span):
@@ -71,8 +71,8 @@ def quantise(
 ) -> np.ndarray:
     """Return ``values`` (float32) as the nearest of the integers 0..levels, in ``dtype``.
 
-    They lie between ``minimum`` and the maximum of which ``span`` was made, so that no share is
-    below 0 or above 1, rounded or not; Kaldi clips it all the same.
+    Kaldi clips the share (value - minimum) / span to 0..1. Here no clipping is needed: the values
+    lie between ``minimum`` and the maximum from which ``span`` was computed.
     """
     out = np.empty(values.shape, dtype)
     flat, flat_out = values.reshape(-1), out.reshape(-1)
@@ -88,7 +88,7 @@ def column_percentiles(columns: np.ndarray, minimum: np.float32, span: np.float3
     """Return the (cols, 4) uint16 headers of (cols, rows): strictly increasing in each column."""
     cols, rows = columns.shape
     picked = np.sort(columns, axis=1)  # vectorised in NumPy, unlike its partition: 5 times faster
-    if rows >= 5:  # else Kaldi takes what there is and counts up from the last
+    if rows >= 5:  # with fewer, Kaldi takes all values; a further knot is the last plus 1
         quarter = rows // 4
         picked = picked[:, [0, quarter, 3 * quarter, rows - 1]]
     ranks = quantise(picked, minimum, span, 65535, np.int32)
@@ -119,20 +119,20 @@ def decode_columns(
 ) -> None:
     """Decode rows ``start : start + len(out)`` of a ``CM`` matrix of ``rows`` rows.
 
-    Every column has but 256 values: one small product makes all the tables, and one gather looks
-    all the bytes up. This beats computing the three line segments for each byte, which needs masks
-    or four passes.
+    A column has only 256 different values. So one small product computes the tables of all
+    columns, and one gather looks up all bytes. To compute the three line segments for each byte is
+    slower: it needs masks or four passes.
 
     Args:
-        body: uint8 of what follows the global header: column headers, then the columns.
+        body: uint8, what follows the global header: column headers, then the columns.
         out: float32 (length, cols), contiguous.
-        places: intp scratch of the same shape, to spare an allocation.
+        places: intp scratch array of the same shape, which saves an allocation.
     """
     length, cols = out.shape
     knots = dequantise_percentiles(body[: 8 * cols].view("<u2").reshape(cols, 4), minimum, span)
     if abs(minimum) < _LARGE_OFFSET * span:
         tables = knots @ _HATS
-    else:  # exact beside the largest offset, but windows take a tenth longer
+    else:  # exact even with the largest offset, but windows take a tenth longer
         knots[:, 1:] -= knots[:, :-1]
         tables = knots @ _SUMS
     if places is None or places.shape != out.shape:
@@ -146,8 +146,8 @@ def _to_bytes(columns: np.ndarray, knots: np.ndarray) -> np.ndarray:
     """Return (cols, rows) uint8: each of ``columns`` coded between its four ``knots`` (cols, 4).
 
     Knots coincide near the smallest floats, and if the range is small beside the offset. Kaldi's
-    FloatToChar then converts infinity or NaN to an integer, which on x86-64 gives the first byte
-    of the segment; for the last segment a width of infinity does the same here.
+    FloatToChar then converts infinity or NaN to an integer. On x86-64 the result is the first byte
+    of the segment. Here an infinite width of the last segment has the same effect.
     """
     out = np.empty(columns.shape, np.uint8)
     widths = np.diff(knots, axis=1)
@@ -165,14 +165,14 @@ def _to_bytes(columns: np.ndarray, knots: np.ndarray) -> np.ndarray:
 
 
 def _segment(columns: np.ndarray, low: np.ndarray, width: np.ndarray, steps: int) -> np.ndarray:
-    """Return how many of the ``steps`` from ``low`` to ``low + width`` each value is up: 0..steps.
+    """Return how many of the ``steps`` from ``low`` to ``low + width`` each value has passed.
 
-    Below the segment it is 0 and above it all of them, so the three segments of Kaldi's
-    FloatToChar add up. Kaldi scales in float32, adds the half in float64, and truncates.
+    The number is 0 below the segment and ``steps`` above it, so the numbers of the three segments
+    of Kaldi's FloatToChar add up. Kaldi scales in float32, adds 0.5 in float64, and truncates.
     """
     share = columns - low
     share /= width
     share *= np.float32(steps)
-    np.fmin(share, steps, out=share)  # also of NaN: at a segment without width, 0 / 0, it is above
+    np.fmin(share, steps, out=share)  # NaN (0 / 0, a segment of width 0) counts as above
     np.maximum(share, 0.0, out=share)
     return (share + np.float64(0.5)).astype(np.uint8)

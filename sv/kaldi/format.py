@@ -29,8 +29,7 @@ _HEADER_BYTES = 64
 class Header(NamedTuple):
     """What the first bytes of an object say. ``data``: offset of what follows the header.
 
-    ``minimum`` and ``span`` are those of the compressed formats, else 0. Vectors have
-    ``rows = 1``.
+    ``minimum`` and ``span`` are 0 unless the object is compressed. A vector has ``rows = 1``.
     """
 
     kind: str
@@ -45,8 +44,8 @@ class Header(NamedTuple):
 def map_file(path: str | os.PathLike) -> mmap.mmap:
     """Return a read-only map of a file; it closes with the last array that looks into it.
 
-    A file renamed over this one leaves the map valid (it shows the old file), which is how this
-    toolkit writes; a file shortened in place while mapped would end the process.
+    If another file is renamed over this one, as this toolkit does, the map still shows the old
+    file. If a mapped file is shortened in place, reading the lost part kills the process.
 
     Raises:
         InputError: the file is missing, a folder, or empty.
@@ -78,7 +77,7 @@ def parse_header(buffer, offset: int, where: str) -> Header:
     """Read the header of the object at ``offset`` of ``buffer`` (bytes or mmap).
 
     Raises:
-        InputError: not a Kaldi binary object, or cut short; the sentence begins with ``where``.
+        InputError: not a Kaldi binary object, or cut short; the message begins with ``where``.
     """
     size = len(buffer)
     head = bytes(buffer[offset : offset + _HEADER_BYTES])
@@ -110,8 +109,8 @@ def parse_header(buffer, offset: int, where: str) -> Header:
             body = cols * PLAIN_TYPES[kind[0]].itemsize
         else:
             raise InputError(
-                f"{where}: unknown object {kind!r} at byte {offset}; readable are float and "
-                "double vectors and matrices, plain (FV DV FM DM) or compressed (CM CM2 CM3)"
+                f"{where}: unknown object {kind!r} at byte {offset}; known are float and double "
+                "vectors and matrices, plain (FV DV FM DM) or compressed (CM CM2 CM3)"
             )
     except struct.error:
         refuse_truncated(where, offset + at + 16, size)
@@ -124,7 +123,7 @@ def parse_header(buffer, offset: int, where: str) -> Header:
 
 
 def _refuse(head: bytes, offset: int, size: int, where: str) -> NoReturn:
-    """Say in plain words why what begins with ``head`` is no Kaldi object."""
+    """Raise ``InputError`` that says why an entry that begins with ``head`` is no Kaldi object."""
     if offset + 2 > size:
         refuse_truncated(where, offset + 2, size)
     for mark, what in _FOREIGN.items():

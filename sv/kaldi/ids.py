@@ -1,20 +1,21 @@
-"""Which ids of utterances are allowed in an ark, an scp and every other table of Kaldi's form."""
+"""Rules for utterance ids in an ark, an scp and every other two-column table of Kaldi."""
 
 import unicodedata
 from collections.abc import Sequence
 
 MAX_ID = 512
-"""Bytes: an index keeps ids at the width of the longest, so one of a megabyte would cost terabytes
-in a set of a million. The longest id that stage 0 makes has some 200."""
+"""Bytes. An index stores all ids at the width of the longest, so one id of a megabyte would cost
+terabytes in a set of a million. The longest id that stage 0 makes has some 200 bytes."""
 _UNREADABLE = {"Cc": "a control character", "Cs": "a byte that is not UTF-8"}
 _UNSEEN = ("Zs", "Zl", "Zp", "Cf", "Cc")
 _BYTE_ORDER_MARK = "\ufeff"
 
 
 def first_invisible(words: Sequence[str]) -> tuple[int, str] | None:
-    """Return the place of the first word with a character that nobody sees, and the character.
+    """Return the place of the first word with an invisible character, and the character, or None.
 
-    No-break spaces, zero-width characters and control characters make words that look alike.
+    Such characters are no-break spaces, zero-width characters and control characters. Words that
+    differ only in them look alike.
     """
     joined = "".join(words)
     if joined.isascii() and joined.isprintable():
@@ -29,7 +30,7 @@ def first_invisible(words: Sequence[str]) -> tuple[int, str] | None:
 
 
 def id_problem(key: str) -> str | None:
-    """Return what is wrong with an id, to stand after its name in a message; None if it is good."""
+    """Return what is wrong with an id, for a message after its name; None if the id is good."""
     if key.isascii() and key.isprintable() and " " not in key and 0 < len(key) <= MAX_ID:
         return None  # nearly all
     if not key:

@@ -1,8 +1,8 @@
 """The start of relative paths in an scp: the current folder, as in Kaldi, or a folder near the scp.
 
-A recipe writes ``exp/simclr/embeddings/test.ark`` into an scp. If a program is called from another
-folder, it finds no such file below the current folder. Then the folders above the scp are tried,
-from the nearest to the farthest; the recipe's own folder is among them.
+A recipe writes ``exp/simclr/embeddings/test.ark`` into an scp. A program that is called from
+another folder finds no such file below the current folder. It then tries the folders above the
+scp, from the nearest to the farthest; the recipe's own folder is among them.
 """
 
 import os
@@ -12,21 +12,19 @@ from collections.abc import Sequence
 from sv.errors import InputError
 
 _OFFSET = re.compile(r":[0-9]+$")
-_TRIED = 8  # of the paths: a file that is missing must not hide where the others are
+_TRIED = 8  # paths that are looked for, because a missing file must not hide where the others are
 
 
 def base_folder(scp: str | os.PathLike, paths: Sequence[str]) -> str:
-    """Return the folder to put before the relative ones of ``paths``: "" for the current folder.
+    """Return the folder at which the relative ones of ``paths`` start: "" is the current folder.
 
-    Paths may have a byte offset (``feats.ark:17``).
-
-    Paths that exist nowhere are left to whoever opens them.
-
-    Two different files of one name are an error, because choosing one could be the wrong choice.
+    Paths may have a byte offset (``feats.ark:17``). A path that exists nowhere is no error here;
+    the program that opens it will report it. Two different files of one name are an error, because
+    either choice could be wrong.
 
     Raises:
-        InputError: a path that names two different files, one below the current folder, which
-            does not hold the scp, and one near the scp.
+        InputError: a path names two different files: one near the scp, and one below the current
+            folder, which does not hold the scp.
     """
     relative = [path for path in paths if path and not path.startswith("/")]
     here, above = os.getcwd(), _folders_above(scp)
@@ -48,7 +46,7 @@ def base_folder(scp: str | os.PathLike, paths: Sequence[str]) -> str:
 
 
 def from_base(base: str, path: str) -> str:
-    """Return ``path`` (with a byte offset or without), from ``base`` on if it is relative."""
+    """Return ``path`` (with or without a byte offset), below ``base`` if it is relative."""
     return os.path.join(base, path)
 
 

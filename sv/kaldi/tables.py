@@ -1,6 +1,6 @@
-"""Kaldi's two-column text files, read with line numbers so that complaints can name the line.
+"""Kaldi's two-column text files, read with line numbers so that messages can name the line.
 
-This module imports only the standard library, so the validators start at once, on any Python.
+This module imports only the standard library. So the validators start at once, on any Python.
 """
 
 import operator
@@ -28,11 +28,11 @@ class Table:
 
     @cached_property
     def lines(self) -> list[str]:
-        """The lines as they stand, for messages."""
+        """The lines of the file, for messages."""
         return self.text.decode().split("\n")
 
     def as_dict(self) -> dict[str, str]:
-        """Return ``{key: value}``; of a repeated key the last."""
+        """Return ``{key: value}``; a repeated key has its last value."""
         return dict(zip(self.keys, self.values, strict=True))
 
     def at(self, index: int) -> str:
@@ -41,15 +41,15 @@ class Table:
 
 
 def shorten(line: str) -> str:
-    """Return a line short enough for a message, its control characters made visible."""
+    """Return a line cut for a message, with its control characters made visible."""
     text = line.replace("\r", "\\r").replace("\t", "\\t").replace("\ufeff", "\\ufeff")
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
 
 
 def read_table(path: str | os.PathLike, missing: str = ": no such file") -> Table:
-    """Return the file as a table; a line without a value gets an empty one.
+    """Return the file as a table; a line without a value gets an empty value.
 
-    Blanks are those of ASCII, as for Kaldi; those at the ends of lines are no part of a value.
+    Only ASCII blanks separate, as in Kaldi. Blanks at the end of a line are not part of the value.
 
     Raises:
         InputError: the file is missing or empty, or no UTF-8 text (see ``sv.text``).
@@ -59,7 +59,7 @@ def read_table(path: str | os.PathLike, missing: str = ": no such file") -> Tabl
     if not data:
         raise InputError(f"{path}: is empty")
     keys, values = [], []
-    for line in data.split(b"\n"):  # no list of pairs: a million of them would busy the collector
+    for line in data.split(b"\n"):  # no list of pairs: a million tuples slow the collector
         pair = line.split(None, 1)
         keys.append(pair[0] if pair else b"")
         values.append(pair[1].rstrip() if len(pair) == 2 else b"")
@@ -67,7 +67,7 @@ def read_table(path: str | os.PathLike, missing: str = ": no such file") -> Tabl
 
 
 def _decoded(fields: list[bytes]) -> list[str]:
-    """Decode all at once, which is several times faster than one by one."""
+    """Decode all fields in one call, which is several times faster than one call for each."""
     return b"\n".join(fields).decode().split("\n")
 
 
@@ -80,7 +80,7 @@ def read_dict(
 ) -> dict[str, str]:
     """Return ``{key: value}`` of a file of lines ``<key> <value>``, in the order of the file.
 
-    This is the reader of two-column files; ``sv.kaldi.columns`` has one for millions of lines.
+    Use ``sv.kaldi.columns`` for millions of lines.
 
     Args:
         path: the file.
@@ -89,8 +89,8 @@ def read_dict(
         one_word: refuse values of several words.
 
     Raises:
-        InputError: see ``read_table``; a line without a value (or with several words), a key twice
-            or with a character that nobody sees.
+        InputError: see ``read_table``; or a line has no value (or, with ``one_word``, several
+            words), or a key occurs twice or has an invisible character.
     """
     table = read_table(path, missing)
     if "" in table.values:
@@ -113,7 +113,7 @@ def read_dict(
 
 
 def _repeated(keys: list[str]) -> list[tuple[int, int]]:
-    """Return for each key that was there before (place of the first one, place)."""
+    """Return for each repeated key the place where it first occurs, and its own place."""
     first: dict[str, int] = {}
     return [(first[key], i) for i, key in enumerate(keys) if first.setdefault(key, i) != i]
 
@@ -129,19 +129,19 @@ def _refuse_words(table: Table, expected: str) -> None:
 
 
 def _refuse_invisible(path: Path, words: list[str], what: str) -> None:
-    """Refuse words that look like others; word ``i`` stands in line ``i + 1``."""
+    """Raise if a word has an invisible character; word ``i`` stands in line ``i + 1``."""
     found = first_invisible(words)
     if found is not None:
         raise InputError(
-            f"{path}:{found[0] + 1}: the {what} {words[found[0]]!a} has a character that nobody "
-            f"sees (U+{ord(found[1]):04X}); remove the character"
+            f"{path}:{found[0] + 1}: the {what} {words[found[0]]!a} has an invisible character "
+            f"(U+{ord(found[1]):04X}); remove the character"
         )
 
 
 def form_problems(table: Table) -> list[str]:
     """Return what is wrong with the form of a table: columns, line ends, order, unique keys.
 
-    Our readers bear with a byte order mark and Windows line ends; those of Kaldi do not.
+    Our readers accept a byte order mark and Windows line ends; Kaldi's readers do not.
     """
     problems = []
     empty = [i for i, value in enumerate(table.values) if not value]
@@ -183,5 +183,5 @@ def form_problems(table: Table) -> list[str]:
 
 
 def more(found: list) -> str:
-    """Return `` (and 3 more)`` for the messages that show only the first of several."""
+    """Return text such as `` (and 3 more)`` for a message that shows only the first of several."""
     return f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""

@@ -1,8 +1,8 @@
 """Text vectors and matrices in arks, as Kaldi writes them with ``ark,t:``.
 
 A vector is ``[ 1 2.5 ]`` on one line. A matrix has a line for each row after the bracket. kaldiio
-reads both too, but it takes all values for integers if the first value has no point. Kaldi writes
-0 and 1 without a point, so kaldiio fails at the first value that has one.
+reads both, too. But if the first value has no point, it reads all values as integers. Kaldi writes
+0 and 1 without a point, so kaldiio then fails at the first value that has one.
 """
 
 from typing import NamedTuple, NoReturn
@@ -16,7 +16,7 @@ _SHOWN = 40
 
 
 class TextEntry(NamedTuple):
-    """An entry that was read. ``end``: the offset of what follows the line of its last bracket."""
+    """An entry that was read. ``end``: offset of the line after the one with the last bracket."""
 
     array: np.ndarray
     end: int
@@ -31,8 +31,8 @@ def read_text(buffer, offset: int, where: str) -> TextEntry:
     """Read the text vector (dim,) or matrix (rows, cols) at ``offset`` as float32.
 
     Raises:
-        InputError: no closing bracket, a value that is no number, rows of different length, or
-            no value at all; the sentence begins with ``where``.
+        InputError: the closing bracket is missing, a value is no number, rows differ in length, or
+            there is no value; the message begins with ``where``.
     """
     first = buffer.find(b"[", offset) + 1
     last = buffer.find(b"]", first)

@@ -1,9 +1,9 @@
 """16-bit waveforms in arks: entries ``<key> `` and a WAV file, as Kaldi's ``wav-copy`` writes them.
 
-Kaldi reads them (``wav-copy scp:wav_ark.scp ...``), and kaldiio reads them as (rate, int16
-samples). A training crop of 2 s is 64 kB of the file. Its place is computed, and it is copied
-once. With audio files every crop would open a file, and decode it if it is FLAC. The size, 115 MB
-an hour, is that of the WAV files.
+Kaldi reads such arks (``wav-copy scp:wav_ark.scp ...``), and kaldiio reads an entry as (rate,
+int16 samples). A training crop of 2 s is 64 kB of the file. Its place is computed, and the crop is
+copied once. With audio files, each crop would open a file, and FLAC would have to be decoded. An
+ark is as large as the WAV files, 115 MB an hour.
 """
 
 import mmap
@@ -18,7 +18,7 @@ from sv.kaldi.windows import WindowReader
 
 SAMPLE = np.dtype("<i2")
 FULL_SCALE = 32768.0
-"""Samples divided by this lie in [-1, 1), as everywhere else in this toolkit."""
+"""An int16 sample divided by this lies in [-1, 1), the scale of all floats in this toolkit."""
 
 # RIFF, size - 8, WAVE, "fmt ", 16, PCM = 1, channels, rate, bytes a second, bytes a sample, bits,
 # "data", bytes of samples: the header of 44 bytes that Kaldi, kaldiio and Python's wave write.
@@ -36,13 +36,14 @@ class Waveform(NamedTuple):
 
 
 def encode(samples: np.ndarray, rate: int) -> bytes:
-    """Return a mono 16-bit WAV file of (samples,): int16, or floats in [-1, 1], which are rounded.
+    """Return (samples,), int16 or floats in [-1, 1], as the bytes of a mono 16-bit WAV file.
 
-    Floats beyond full scale are clipped. What ``sv.audio.files.read_audio`` made of 16-bit audio
-    comes back exactly.
+    ``rate`` in Hz. Floats are rounded, and clipped beyond full scale. Floats that
+    ``sv.audio.files.read_audio`` returned for 16-bit audio become the original integers.
 
     Raises:
-        ValueError: no vector, no samples, other integers, or floats that are no numbers.
+        ValueError: the array is no vector, is empty or longer than 4 GB, has integers of another
+            type, or floats that are NaN or infinite.
     """
     samples = np.asarray(samples)
     if samples.ndim != 1 or not samples.size:
@@ -66,7 +67,7 @@ def parse(buffer, offset: int, where: str) -> Waveform:
     Chunks other than the format and the samples are skipped.
 
     Raises:
-        InputError: no WAV file, not 16-bit mono, or cut short; the sentence begins with ``where``.
+        InputError: no WAV file, not 16-bit mono, or cut short; the message begins with ``where``.
     """
     size = len(buffer)
     if offset + _HEADER.size > size:
@@ -102,8 +103,8 @@ def parse(buffer, offset: int, where: str) -> Waveform:
 class WaveReader(WindowReader):
     """Read ``length`` samples of waveforms in a few arks into an int16 array (n, length).
 
-    Used as ``WindowReader`` is: files are mapped when first used, maps do not travel by pickle,
-    and a waveform shorter than ``length`` is repeated until the window is full.
+    Use it like ``WindowReader``: a file is mapped at its first use, maps are not pickled, and a
+    waveform shorter than ``length`` is repeated until the window is full.
     """
 
     def _check_out(self, out: np.ndarray) -> None:
@@ -129,7 +130,7 @@ class WaveReader(WindowReader):
     def _read_unusual(
         self, buffer: mmap.mmap, ark: int, offset: int, start: int, out: np.ndarray
     ) -> None:
-        """Read behind a longer header, wrap a short waveform around, or say what is wrong."""
+        """Read after a longer header, repeat a short waveform, or raise for a damaged entry."""
         path, length = self.paths[ark], len(out)
         found = parse(buffer, offset, path)
         short = found.samples < length

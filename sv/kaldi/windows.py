@@ -1,8 +1,8 @@
 """Row windows of matrices in arks, as fast as memory allows.
 
-Training reads a 2 s window of a random utterance. Other readers are slow because they decode the
-whole matrix and keep a quarter of it. Here the ark is mapped into memory and the header is
-unpacked in place. Only the bytes of the window are decoded, directly into the caller's batch.
+Training reads a 2 s window of a random utterance. Other readers decode the whole matrix and keep a
+quarter of it, which is slow. Here the ark is mapped into memory, and the header is unpacked in
+place. Only the bytes of the window are decoded, directly into the caller's batch.
 """
 
 import mmap
@@ -19,18 +19,18 @@ from sv.kaldi.format import map_file, parse_header
 _PLAIN = struct.Struct("<iBi")  # rows, the byte 4, cols
 _COMPRESSED = struct.Struct("<ffii")  # minimum, range, rows, cols
 _PLAIN_BODY, _CM_BODY, _CM23_BODY = 15, 21, 22  # from the binary mark to the values
-MOST_OPEN = 256  # each map holds a file descriptor, of which a process has about 1,000
+MOST_OPEN = 256  # each map holds a file descriptor; a process has about 1,000
 _TWO_BYTES, _FLOAT, _DOUBLE = np.dtype("<u2"), np.dtype("<f4"), np.dtype("<f8")
 
 
 class WindowReader:
     """Read ``length`` rows from matrices in a few arks (FM, DM, CM, CM2, CM3).
 
-    Files are mapped when first used. Maps are not pickled and are safe to inherit by ``fork``,
-    so a reader may travel to worker processes. Not safe for two threads at once.
+    A file is mapped at its first use. Maps are not pickled, and a ``fork`` may inherit them, so a
+    reader can be sent to worker processes. Two threads must not use one reader at once.
 
     Args:
-        paths: the ark files; ``read`` names them by their place in this list.
+        paths: the ark files; ``read`` takes their places in this list.
     """
 
     def __init__(self, paths: Sequence[str | os.PathLike]):
@@ -54,17 +54,17 @@ class WindowReader:
     ) -> np.ndarray:
         """Fill ``out[i]`` with rows ``starts[i] : starts[i] + length`` of the i-th matrix.
 
-        A matrix of fewer than ``length`` rows is repeated from its beginning after its end until
-        the window is full.
+        A matrix of fewer than ``length`` rows is repeated until the window is full.
 
         Args:
-            arks, offsets: (n,) which file, and the byte offset in it (as in an scp).
+            arks, offsets: (n,) place of the file, and byte offset in it (as in an scp).
             starts: (n,) first row.
             out: float32 (n, length, cols), C-contiguous; also returned.
 
         Raises:
-            InputError: damaged or truncated ark, a number of columns other than ``out``'s.
-            IndexError: a window outside its matrix.
+            InputError: an ark is damaged or truncated, or a matrix has not as many columns as
+                ``out``.
+            IndexError: a window lies outside its matrix.
         """
         self._check_out(out)
         if out.shape[:2] != (len(starts), length):
@@ -122,7 +122,7 @@ class WindowReader:
         self._read_unusual(buffer, ark, offset, start, out)
 
     def _read_unusual(self, buffer, ark: int, offset: int, start: int, out: np.ndarray) -> None:
-        """Wrap a short matrix around, or say what is wrong."""
+        """Repeat a short matrix, or raise for a damaged entry."""
         path = self.paths[ark]
         length, width = out.shape
         header = parse_header(buffer, offset, path)

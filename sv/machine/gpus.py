@@ -1,4 +1,4 @@
-"""Explains why torch sees no GPU on a machine that has one, from files, without loading torch.
+"""Explains why torch sees no GPU on a machine that has one; reads files and does not load torch.
 
 The usual reason is an old driver. torch's packages on PyPI are built for a CUDA version that needs
 a recent driver. Without it torch works on the CPU and gives no message.
@@ -17,14 +17,14 @@ OLDEST_DRIVER = {11: 450, 12: 525, 13: 580}
 
 INDEX = "https://download.pytorch.org/whl/"
 OLDER_BUILD = (12, "cu126")
-"""A build for drivers that are too old for what PyPI has, and the CUDA version of it."""
+"""CUDA version and name of a build for drivers that are too old for the packages on PyPI."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What a machine says of NVIDIA's GPUs.
+    """NVIDIA's driver and GPUs of a machine.
 
-    driver: its version, such as ``535.104.05``; "" if it is unknown.
+    driver: version of the driver, such as ``535.104.05``; "" if it is unknown.
     present: whether there is any sign of a GPU.
     """
 
@@ -38,9 +38,9 @@ class Machine:
         device: Path = Path("/dev/nvidia0"),
         program: str = "nvidia-smi",
     ) -> "Machine":
-        """Look at the driver's file, the first device and, if the file is not there, the program.
+        """Look at the driver's file and the first device; if the file is missing, ask the program.
 
-        In a container there may be the program and the driver, but no device.
+        In a container, the program and the driver may exist without a device.
         """
         try:
             text = driver.read_text(errors="replace")
@@ -69,9 +69,9 @@ def _ask(program: str) -> str:
 
 @dataclass(frozen=True)
 class Build:
-    """Of which version torch is, and for which version of CUDA it was built ("": for none).
+    """The version of torch, and the version of CUDA for which it was built ("": none).
 
-    other: it is built for GPUs of another maker.
+    other: torch was built for GPUs of another maker.
     """
 
     version: str
@@ -80,7 +80,7 @@ class Build:
 
     @classmethod
     def installed(cls, folder: Path | None = None) -> "Build | None":
-        """Return what ``version.py`` in torch's folder says; None if that cannot be read."""
+        """Return the build from ``version.py`` in torch's folder; None if it cannot be read."""
         if folder is None:
             spec = importlib.util.find_spec("torch")
             if spec is None or spec.origin is None:
@@ -97,7 +97,7 @@ class Build:
 
 
 def why_none(machine: Machine, build: Build | None, hidden: str | None = None) -> str:
-    """Return in one sentence why torch, which was asked, sees no GPU, and the remedy.
+    """Return a sentence with the reason why torch sees no GPU, and the remedy.
 
     hidden: the value of CUDA_VISIBLE_DEVICES, None if it is not set.
     """
@@ -142,14 +142,15 @@ def why_none(machine: Machine, build: Build | None, hidden: str | None = None) -
 
 
 def concealed(hidden: str | None) -> bool:
-    """Return whether a value of CUDA_VISIBLE_DEVICES hides all GPUs, as somebody wanted."""
+    """Return whether a value of CUDA_VISIBLE_DEVICES hides all GPUs on purpose."""
     return hidden is not None and hidden.split(",")[0].strip() in ("", "-1")
 
 
 def explain(*, asked: bool) -> str | None:
-    """Return `why_none` of this machine and this environment; call it if torch sees no GPU.
+    """Return `why_none` for this machine and this environment; call it if torch sees no GPU.
 
-    asked: somebody wants a GPU. If not, None where none is to be expected.
+    asked: the user asked for a GPU. If not, the result is None unless the machine has a GPU that
+    torch should see.
     """
     machine, hidden = Machine.look(), os.environ.get("CUDA_VISIBLE_DEVICES")
     if not asked and (concealed(hidden) or not machine.present):

@@ -1,4 +1,4 @@
-"""Errors of memory that has run out: which memory it was, and how much of it is free."""
+"""Errors of exhausted memory: which memory has run out, and how much is free."""
 
 import contextlib
 import re
@@ -20,7 +20,7 @@ _AMOUNT = re.compile(r"allocate ([\d.]+) ?(bytes|[KMGTP]i?B)")
 
 
 def ran_out(error: BaseException) -> str | None:
-    """Return which memory has run out, in words, or None if the error is of another kind."""
+    """Return which memory has run out, in words; None if the error has another cause."""
     told = str(error)
     if not isinstance(error, MemoryError | RuntimeError):
         return None
@@ -37,7 +37,7 @@ def ran_out(error: BaseException) -> str | None:
 
 
 def describe(size: float) -> str:
-    """Return a number of bytes in the unit that suits it."""
+    """Return a number of bytes as text, in a suitable unit."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"
@@ -47,13 +47,13 @@ def describe(size: float) -> str:
 
 @contextlib.contextmanager
 def told_with(remedy: str, on_gpu: str | None = None) -> Iterator[None]:
-    """Turn memory that runs out within the block into one sentence, with a remedy.
+    """If memory runs out in the block, raise an error with one sentence and the remedy.
 
-    on_gpu: the remedy for the memory of a GPU, if another.
+    on_gpu: the remedy if the memory of a GPU has run out; None: the same.
 
     Raises
     ------
-    OutOfMemory: in the place of what torch, NumPy or Python raise.
+    OutOfMemory: replaces the error of torch, NumPy or Python.
     """
     try:
         yield
@@ -68,9 +68,9 @@ def told_with(remedy: str, on_gpu: str | None = None) -> Iterator[None]:
 
 
 def available(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return the bytes that this process may still take, or None if the system does not say.
+    """Return the bytes that this process may still take, or None if that is unknown.
 
-    Counts what the machine has, swap included, and the limits of containers and queues.
+    The limits are the free memory of the machine, with swap, and those of containers and queues.
     """
     try:
         lines = (proc / "meminfo").read_text().splitlines()
@@ -89,7 +89,7 @@ def available(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup"))
 
 
 def _left(group: Path) -> float:
-    """Return what the limit of a control group leaves; pages of files can be given back."""
+    """Return the bytes that the limit of a control group leaves; cached files count as free."""
     try:
         limit = int((group / "memory.max").read_text())
         used = int((group / "memory.current").read_text())

@@ -1,7 +1,7 @@
-"""Worker processes: they end with the process that started them, and how they ended is reported.
+"""Worker processes, which end with the process that started them, and reports on how they ended.
 
-Every program that has worker processes starts them here. A worker never outlives its parent,
-however the parent ends. If the parent fails, it does not wait for its workers.
+All programs start their worker processes here. A worker never outlives its parent, however the
+parent ends. If the parent fails, it does not wait for its workers.
 """
 
 import atexit
@@ -23,19 +23,19 @@ Result = TypeVar("Result")
 
 FORK = multiprocessing.get_context("fork")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-"""What launchers send to a whole process group: the parent answers them, in order."""
+"""Signals that launchers send to a whole process group; the parent handles them."""
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 PATIENCE = 5.0
-"""Seconds for a killed worker to go; one that waits for a dead disk may take for ever."""
+"""Seconds to wait for a killed worker; one that waits for a dead disk may never end."""
 
 _started: set[BaseProcess] = set()
-os.register_at_fork(after_in_child=_started.clear)  # those are the parent's
+os.register_at_fork(after_in_child=_started.clear)  # these workers belong to the parent
 
 
 def start(function: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """Run a function in a fork of this process; only `end`, or our own end, stops it."""
-    # Blocked until the fork ignores them: a signal in between would end it, or be lost.
+    """Run a function in a fork of this process; only `end` or the end of this process stops it."""
+    # Signals are blocked until the fork ignores them; else one could end the fork, or be lost.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         whole = (os.getpid(), before, function, arguments)
@@ -60,12 +60,12 @@ def end_with(parent: int) -> None:
     libc = ctypes.CDLL(None)
     if hasattr(libc, "prctl"):
         libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    if os.getppid() != parent:  # it ended before the kernel was asked
+    if os.getppid() != parent:  # the parent ended before the call above
         os._exit(1)
 
 
 def end(processes: Iterable[BaseProcess]) -> None:
-    """Kill workers, whatever they do, and wait a little for them to go."""
+    """Kill workers, whatever they do, and wait a few seconds for them to end."""
     processes = list(processes)
     for process in processes:
         process.kill()
@@ -80,7 +80,7 @@ def _end_all() -> None:
 
 
 def how_it_ended(process: BaseProcess) -> str:
-    """Return in words how a process ended, to follow its name in a sentence."""
+    """Return how a process ended, as words that follow its name in a sentence."""
     process.join(PATIENCE)
     code = process.exitcode
     if code is None:
@@ -99,9 +99,9 @@ def how_it_ended(process: BaseProcess) -> str:
 
 
 def in_child(function: Callable[..., Result], *arguments: Any, what: str) -> Result:
-    """Return what a function returns in a fork of this process; raise what it raises there.
+    """Call a function in a fork of this process; return its result, or raise its exception.
 
-    what: names the worker in the sentence of an error.
+    what: the name of the worker in a message.
 
     Raises
     ------
@@ -141,10 +141,10 @@ def in_processes(
     what: str,
     remedy: str,
 ) -> Iterator[Result]:
-    """Yield ``function(item)`` of all items, in order, worked out by ``jobs`` processes.
+    """Yield ``function(item)`` for all items, in order, computed by ``jobs`` processes.
 
-    chunk: items that a process takes at a time.
-    what, remedy: begin and end the sentence of an error.
+    chunk: number of items that a process takes at a time.
+    what, remedy: the beginning and the end of a message.
 
     Raises
     ------
@@ -159,8 +159,8 @@ def in_processes(
         yield from results
         pool.shutdown()
     except BrokenProcessPool:
-        # The pool stops the others by SIGTERM as soon as one is lost.
-        pool.shutdown()  # two threads that ask at once for the status of a process can both miss it
+        # The pool stops the others with SIGTERM as soon as one is lost.
+        pool.shutdown()  # else two threads could ask for the status of a process, and both miss it
         ended = [how_it_ended(process) for process in workers if process.exitcode]
         told = [text for text in ended if "SIGTERM" not in text] or ended or ["has gone"]
         raise LostWorker(f"{what} {told[0]}: {remedy}") from None

@@ -1,1 +1,1 @@
-"""Chooses which utterances a loss compares: positives (SSPS) and hard negatives (CHNS)."""
+"""Chooses the utterances that a loss compares: positives (SSPS) and hard negatives (CHNS)."""

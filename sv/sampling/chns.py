@@ -19,7 +19,7 @@ from sv.crops.batches import Batches
 from sv.errors import InputError
 
 SPEAKERS = 2
-"""Sets the stream of random numbers apart from those of ``sv.crops.batches`` and ``views``."""
+"""Makes this stream of random numbers differ from those of ``sv.crops``."""
 
 
 @dataclass
@@ -32,21 +32,21 @@ class BatchesConfig:
     )
     hard_ratio: float = option(
         0.0,
-        "CHNS: share of a batch's speakers that come from one cluster, and from "
-        "further ones until there are enough. 0: random batches; 1 as released. If "
-        "the ratio is too high and clusters are few and large, the network sees too "
-        "narrow a choice of voices",
+        "CHNS: share of a batch's speakers that come from one cluster, or from "
+        "several if one has too few. 0: random batches; 1: as released. If the "
+        "ratio is too high and clusters are few and large, a batch has too little "
+        "variety of voices",
     )
     further: Literal["random", "similar"] = option(
         "random",
-        "which further clusters to take if one has too few speakers: random ones, "
-        "or those whose centroids are most similar to the first (harder)",
+        "which further clusters to take if one has too few speakers. random: any "
+        "others; similar: those with the centroids most similar to the first (harder)",
     )
     clusters: int = option(
         50,
         "number of clusters of speakers if they are made again (refresh_every). A "
-        "cluster should be smaller than a batch: published are 118 speakers a "
-        "cluster and 650 a batch",
+        "cluster should be smaller than a batch: the published values are 118 "
+        "speakers in a cluster and 650 in a batch",
     )
     refresh_every: int = option(
         0,
@@ -66,8 +66,8 @@ class BatchesConfig:
 class SpeakerClusters:
     """Clusters of speakers, as batches need them.
 
-    assignments: (S,) cluster of each speaker; numbers need not be dense.
-    centroids: (K, D), row c that of cluster c; None where only random clusters are asked for.
+    assignments: (S,) cluster of each speaker; some numbers may be unused.
+    centroids: (K, D), row c is that of cluster c; None if only random clusters are needed.
     """
 
     def __init__(self, assignments: np.ndarray, centroids: np.ndarray | None = None):
@@ -82,20 +82,20 @@ class SpeakerClusters:
             rows = np.asarray(centroids, dtype=np.float64)[used]
             rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
             similarity = rows @ rows.T
-            np.fill_diagonal(similarity, np.inf)  # the first of its own list
+            np.fill_diagonal(similarity, np.inf)  # each cluster is the first of its own list
             self.nearest = np.argsort(-similarity, axis=1, kind="stable")
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what batches depend on: who is with whom, and which clusters are alike."""
+        """A hash of the assignments and of the similarity of clusters, which determine batches."""
         nearest = b"" if self.nearest is None else self.nearest.tobytes()
         return hashlib.sha256(self.assignments.tobytes() + nearest).hexdigest()[:12]
 
     def take(self, count: int, further: str, rng: np.random.Generator) -> np.ndarray:
-        """Return ``count`` speakers of a random cluster, and of further ones if need be.
+        """Return ``count`` speakers of a random cluster, and of further ones if it is too small.
 
-        All clusters are equally likely to be the first. All are taken whole but the last, of which
-        random speakers are taken.
+        All clusters are equally likely to be the first. All speakers of a cluster are taken, except
+        from the last cluster, which gives random speakers.
 
         The first cluster is drawn as published ("one random cluster"). So speakers of small
         clusters are in more batches, unless the hard ratio is 1 and a batch is larger than most
@@ -114,20 +114,25 @@ class SpeakerClusters:
 class SpeakerBatches(Batches):
     """Two utterances of each of ``batch_size`` distinct speakers: (2, batch) for any (epoch, step).
 
-    A pure function of seed, epoch and step. Speakers are equally likely whatever they have
-    recorded; their two utterances are any two different ones. A speaker of one utterance gives it
-    twice, for two crops of it. With ``clusters``, ⌊ratio · batch_size⌋ speakers are hard
-    negatives of each other (``SpeakerClusters.take``), and the rest is drawn from all others. Ratio
-    0 gives the very batches that training without clusters gets, so a difference between base and
-    CHNS is due to the negatives alone (``tests/test_hard_negatives.py``).
+    A batch is a pure function of seed, epoch and step. All speakers are equally likely, whatever
+    their number of utterances; the two utterances of a speaker are random and different. A speaker
+    with one utterance gives it twice, for two crops. With ``clusters``, ⌊ratio · batch_size⌋
+    speakers are hard negatives of each other (``SpeakerClusters.take``), and the rest is drawn from
+    all other speakers. With ratio 0 the batches are the same as without clusters, so a difference
+    between base and CHNS comes from the negatives alone (``tests/sampling/test_chns.py``).
 
     Parameters
     ----------
     labels: (N,) speaker of each utterance, as numbers 0…S−1.
-    batch_size: speakers of a batch, over all processes.
-    samples: crops that count as an epoch; 0: as many as there are utterances.
+    batch_size: number of speakers in a batch, over all processes.
+    samples: number of crops that count as an epoch; 0: the number of utterances.
+    clusters, ratio, further: see ``BatchesConfig``.
     recluster: a function of (network, epoch) that returns new clusters.
-    refresh_every: epochs after which the training loop is to call ``refresh``; 0: never.
+    refresh_every: epochs after which the training loop calls ``refresh``; 0: never.
+
+    Raises
+    ------
+    InputError: there are fewer speakers than ``batch_size``, or the clusters do not fit.
     """
 
     def __init__(
@@ -176,7 +181,7 @@ class SpeakerBatches(Batches):
             raise InputError("batches.further is similar but the clusters have no centroids")
 
     def __call__(self, epoch: int, step: int) -> np.ndarray:
-        """Return the utterances (2, batch) of a step, those of all processes."""
+        """Return the utterances (2, batch) of a step, over all processes."""
         rng = np.random.default_rng([self.seed, epoch, step, SPEAKERS])
         speakers = self.choose(rng)
         return self.order[self.first[speakers] + two_of_each(self.counts[speakers], rng)]
@@ -192,13 +197,13 @@ class SpeakerBatches(Batches):
         return rng.permutation(np.concatenate([hard, rest]))
 
     def figures(self, epoch: int) -> dict[str, float]:
-        """Return, for the log of an epoch, what its batches were like, over all processes.
+        """Return figures about the batches of an epoch, over all processes, for its log.
 
-        - ``speakers_seen``: how many different speakers;
+        - ``speakers_seen``: number of different speakers;
         - ``same_cluster``: share of negatives from the anchor's own cluster.
 
-        The batches are composed again, which takes milliseconds each (``python -m benchmarks.run
-        speaker_batches``). So nothing has to be remembered for resuming.
+        The batches are drawn again, which takes milliseconds each (``python -m benchmarks.run
+        speaker_batches``). So resuming needs no state for these figures.
         """
         seen, same, pairs = np.zeros(self.speakers, dtype=bool), 0, 0
         for step in range(self.steps):
@@ -213,24 +218,24 @@ class SpeakerBatches(Batches):
         return found | ({"same_cluster": same / pairs} if pairs else {})
 
     def refresh(self, network, epoch: int) -> None:
-        """Make new clusters by a network; every process must have the same one."""
+        """Make new clusters with a network, which must be the same in every process."""
         self.clusters = self.recluster(network, epoch)
 
     def state_dict(self) -> dict:
-        """Return what resuming in the middle of an epoch needs: the clusters, if they change."""
+        """Return the state for resuming in the middle of an epoch: the clusters, if they change."""
         if not self.refresh_every or self.clusters is None:
             return {}
         arrays = {"assignments": self.clusters.assignments, "centroids": self.clusters.centroids}
         return {k: torch.as_tensor(v).clone() for k, v in arrays.items() if v is not None}
 
     def load_state_dict(self, state: dict) -> None:
-        """Take up the clusters of another one."""
+        """Restore the clusters that ``state_dict`` returned."""
         if state:
             self.clusters = SpeakerClusters(**{k: v.numpy() for k, v in state.items()})
 
 
 def two_of_each(counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return two different numbers below each of ``counts``: (2, n); 0 and 0 where it is 1."""
+    """Return two different numbers below each of ``counts``: (2, n); 0 and 0 if the count is 1."""
     first = rng.integers(0, counts)
     other = rng.integers(0, np.maximum(counts - 1, 1))
     return np.stack([first, np.where(counts > 1, other + (other >= first), 0)])

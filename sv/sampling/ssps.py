@@ -38,7 +38,7 @@ from sv.errors import InputError
 
 @dataclass
 class SSPSConfig:
-    """Where positives come from; off unless ``enabled``."""
+    """Settings of SSPS, which is off unless ``enabled``."""
 
     enabled: bool = option(False, "take positives from other recordings (SSPS)")
     clusters: int = option(
@@ -55,15 +55,15 @@ class SSPSConfig:
     )
     queue: int = option(
         0,
-        "number of positives that are remembered; 0: the number of clusters. A "
-        "longer queue finds a positive for more anchors (see coverage in the log), "
-        "but from older weights",
+        "number of positives in the queue; 0: the number of clusters. A longer "
+        "queue has a positive for more anchors (see coverage in the log), but "
+        "from older weights",
     )
     fill: Literal["epoch", "pass"] = option(
         "epoch",
         "what fills the memories. epoch: the first epoch, which trains without "
-        "SSPS; pass: one look at the training set before the first step, with the "
-        "network as it is, so every epoch samples, as published",
+        "SSPS; pass: one pass over the training set before the first step, with the "
+        "initial weights, so every epoch samples, as published",
     )
     start_epoch: int = option(
         0,
@@ -79,9 +79,9 @@ class SSPSConfig:
     mutual: bool = option(
         False,
         "with knn: an anchor keeps its own positive unless the anchor is also among "
-        "the M most similar references of the one drawn. Fewer positives change, "
-        "but more of them are right. It is for a base that confuses many speakers, "
-        "and it is not from the paper",
+        "the M most similar references of the drawn utterance. Fewer positives "
+        "change, but more of them are right. Use it if the base confuses many "
+        "speakers; it is not from the paper",
     )
     positive: Literal["queue", "centroid"] = option(
         "queue", "queue: another utterance's positive; centroid: the chosen cluster's centroid"
@@ -93,7 +93,7 @@ class SSPSConfig:
     reference_seconds: float = option(
         4.0,
         "length of the reference crop, which is not augmented. With longer crops "
-        "more positives are of the right speaker. Shorter utterances are repeated "
+        "more positives have the right speaker. Shorter utterances are repeated "
         "to that length",
     )
 
@@ -115,10 +115,10 @@ class SSPSConfig:
 
 
 class SSPS(nn.Module):
-    """The memories of SSPS, and what is sampled from them; all of it is in the state.
+    """The memories of SSPS, and the sampling from them; all memories are in the state.
 
-    References are kept in half precision: 1.1 GB instead of 2.2 for VoxCeleb2. A cosine moves by
-    about 1e-4, and k-means computes in float32. Because draws need no state of a generator,
+    References are stored in half precision: 1.1 GB instead of 2.2 for VoxCeleb2. This changes a
+    cosine by about 1e-4, and k-means computes in float32. Draws need no state of a generator. So
     resuming inside an epoch is exact, and labels for the log cannot change a draw.
 
     Parameters
@@ -127,8 +127,13 @@ class SSPS(nn.Module):
     utterances: N, the size of the training set.
     reference_dim: D, length of a reference.
     positive_shape: shape of one positive, for example (D,).
-    seed: of the draws, which are a function of it and of the number of steps done.
-    speakers: (N,) true speakers as numbers, for ``neighbours = speakers`` alone.
+    seed: seed of the draws; they depend on it and on the number of steps done.
+    speakers: (N,) true speakers as numbers, needed only for ``neighbours = speakers``.
+
+    Raises
+    ------
+    InputError: there are as many clusters as utterances, or positives are no embeddings although
+        centroids are to replace them.
     """
 
     def __init__(
@@ -148,7 +153,7 @@ class SSPS(nn.Module):
             )
         if config.positive == "centroid" and positive_shape != (reference_dim,):
             raise InputError(
-                "ssps.positive = centroid needs positives that are embeddings: take out the "
+                "ssps.positive = centroid needs positives that are embeddings: remove the "
                 "projector, or use ssps.positive = queue"
             )
         self.config, self.seed = config, seed
@@ -162,36 +167,40 @@ class SSPS(nn.Module):
         clusters = config.clusters if config.neighbours == "clusters" else 0
         self.register_buffer("centroids", torch.zeros(clusters, reference_dim))
         self.register_buffer("near", torch.zeros(clusters, config.nearest, dtype=torch.long))
-        self.groups = clusters  # that ``cluster`` tells apart
+        self.groups = clusters  # number of different values in ``cluster``
         if config.neighbours == "speakers":
             self.cluster.copy_(speakers)
             self.groups = int(speakers.max()) + 1
         self.steps, self.enqueued, self.passed = 0, 0, 0
         self.filling = self.sampling = False
-        self.chosen = torch.empty(0, dtype=torch.long)  # of the last step, for the log
+        self.chosen = torch.empty(0, dtype=torch.long)  # in the last step, for the log
         self.coverage = torch.zeros(())
 
     @property
     def bytes(self) -> int:
-        """Memory of all buffers."""
+        """Memory of all buffers, in bytes."""
         return sum(buffer.numel() * buffer.element_size() for buffer in self.buffers())
 
     def get_extra_state(self) -> dict:
-        """Return what resuming needs beside the buffers."""
+        """Return the state that resuming needs besides the buffers."""
         names = ("steps", "enqueued", "passed", "filling", "sampling")
         return {name: getattr(self, name) for name in names}
 
     def set_extra_state(self, state: dict) -> None:
-        """Take up what ``get_extra_state`` returned."""
+        """Restore the state that ``get_extra_state`` returned."""
         for name, value in state.items():
             setattr(self, name, value)
 
     def crop_group(self) -> CropGroup:
-        """Return the crop that references are made from: longer, and as recorded."""
+        """Return the group of crops for references: longer crops, without augmentation."""
         return CropGroup("reference", 1, self.config.reference_seconds, augment=False)
 
     def start_epoch(self, epoch: int) -> dict[str, float]:
-        """Cluster the references if an epoch has filled them; return figures about the clusters."""
+        """Cluster the references if an epoch has filled them; return figures about the clusters.
+
+        Raises:
+            InputError: there are not more references than clusters.
+        """
         self.sampling = self.filling and epoch >= self.config.start_epoch
         self.filling = epoch + 1 >= self.config.start_epoch
         if not self.sampling or self.config.neighbours != "clusters":
@@ -202,7 +211,7 @@ class SSPS(nn.Module):
                 f"ssps.clusters is {self.config.clusters}, but an epoch has seen {len(rows)} "
                 "utterances only: choose fewer clusters or a smaller batch"
             )
-        # Memories are the same in all processes; each clusters a share of the references.
+        # Memories are equal in all processes; each process clusters a share of the references.
         mine = rows.tensor_split(world_size())[rank()]
         found = kmeans(
             self.references[mine].float(),
@@ -225,11 +234,11 @@ class SSPS(nn.Module):
         }
 
     def sample(self, utterances: Tensor, references: Tensor) -> Tensor:
-        """Return the slot in the queue of each anchor's positive (batch,), −1 where there is none.
+        """Return the slot in the queue of each anchor's positive (batch,), −1 if there is none.
 
-        The draws of c and j in the equations of the module (eqs. 3–6 of the paper). The authors'
-        code may draw j = i, which is the same recording again; here an utterance is never its own
-        positive.
+        These are the draws of c and j in the equations of the module (eqs. 3–6 of the paper). The
+        authors' code may draw j = i, which is the same recording again. Here an utterance is never
+        its own positive.
         """
         if not self.sampling:
             return torch.full_like(utterances, -1)
@@ -239,10 +248,10 @@ class SSPS(nn.Module):
         return self._member(self._choose_cluster(utterances), utterances)
 
     def substitute(self, positives: Tensor, utterances: Tensor, references: Tensor) -> Tensor:
-        """Return ``positives`` (batch, ...) with those that were sampled in their place.
+        """Return ``positives`` (batch, ...), replaced by sampled positives if there are any.
 
-        Afterwards the anchors' own references and positives are remembered. What comes out of the
-        memories carries no gradient; a positive that stays keeps its own.
+        Afterwards the anchors' own references and positives enter the memories. A sampled positive
+        has no gradient; a positive that stays keeps its gradient.
 
         With several processes, each passes its part of the batch. The parts are gathered first,
         so all processes store and draw the same, and their memories stay equal.
@@ -270,10 +279,10 @@ class SSPS(nn.Module):
         return mixed
 
     def remember(self, utterances: Tensor, references: Tensor, positives: Tensor) -> None:
-        """Store references, and positives in the queue in the place of the oldest.
+        """Store references; store positives in the queue in the place of the oldest entries.
 
-        An utterance has one entry in the queue, its newest: two entries would make its draw twice
-        as likely.
+        An utterance has only its newest entry in the queue, because two entries would make its draw
+        twice as likely.
         """
         self.references[utterances] = references.to(self.references.dtype)
         self.known[utterances] = True
@@ -292,7 +301,7 @@ class SSPS(nn.Module):
         self.steps, self.enqueued = self.steps + 1, (self.enqueued + count) % size
 
     def _choose_cluster(self, utterances: Tensor) -> Tensor:
-        """Draw a cluster for each anchor (batch,); −1 for utterances that are in none."""
+        """Draw a cluster for each anchor (batch,); −1 for an utterance without a cluster."""
         own = self.cluster[utterances]
         if not self.config.nearest:
             return own
@@ -318,14 +327,14 @@ class SSPS(nn.Module):
         inside = (own >= 0) & (own < count)
         count = count - inside.long()
         drawn = (self._uniform(len(cluster), stream=1).to(cluster.device) * count).long()
-        drawn = torch.minimum(drawn, (count - 1).clamp_min(0))  # rounding up to 1.0
+        drawn = torch.minimum(drawn, (count - 1).clamp_min(0))  # a draw may round up to 1.0
         drawn += (inside & (drawn >= own)).long()
         return torch.where(count > 0, slots[(first + drawn).clamp_max(len(slots) - 1)], -1)
 
     def _neighbour(self, utterances: Tensor, references: Tensor) -> Tensor:
         """Draw, for each anchor, one of the M utterances with the most similar references.
 
-        −1 where that has to be mutual and is not.
+        −1 if neighbours must be mutual and these are not.
         """
         best = self._most_similar(utterances, references)
         rank = self._draw_rank(len(utterances)).to(best.device).clamp_max(best.shape[1] - 1)
@@ -336,7 +345,7 @@ class SSPS(nn.Module):
         return torch.where((back == utterances[:, None]).any(1), drawn, -1)
 
     def _most_similar(self, utterances: Tensor, references: Tensor) -> Tensor:
-        """Return the M utterances of the most similar references (batch, M), never the own one."""
+        """Return the M other utterances with the most similar references: (batch, M)."""
         similarity = references.to(self.references.dtype) @ self.references.T
         similarity = similarity.masked_fill_(~self.known, -torch.inf)
         similarity[torch.arange(len(utterances), device=utterances.device), utterances] = -torch.inf
@@ -345,8 +354,8 @@ class SSPS(nn.Module):
     def _draw_rank(self, count: int) -> Tensor:
         """Draw ranks 0…M−1 of the nearest, uniformly or with P(r) ∝ e^(−r).
 
-        What we could read of the paper does not spell out its "exponential" sampling. That it means
-        P(r-th nearest) ∝ e^(−r) is ours.
+        What we could read of the paper does not define its "exponential" sampling. P(r-th nearest)
+        ∝ e^(−r) is our interpretation.
         """
         share = torch.arange(self.config.nearest, dtype=torch.float64)
         share = torch.exp(-share) if self.config.sampling == "exponential" else share * 0 + 1

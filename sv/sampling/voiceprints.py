@@ -15,13 +15,16 @@ from sv.progress import progress
 from sv.sampling.chns import SpeakerClusters
 
 VOICES = 3
-"""Sets the stream of random numbers apart from those of training."""
+"""Makes this stream of random numbers differ from those of training."""
 
 BATCH = 64
 
 
 def choose_utterances(labels: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Return up to ``most`` random utterances of each speaker, all different, by speaker."""
+    """Return up to ``most`` different random utterances of each speaker, in the order of speakers.
+
+    labels: (N,) speaker of each utterance, as numbers. Returns places in the training set.
+    """
     order = rng.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
     counts = np.bincount(labels)
@@ -44,13 +47,17 @@ def voiceprints(
 ) -> np.ndarray:
     """Return the voiceprint of every speaker: (S, D) float32, of length one.
 
-    Of each speaker ``utterances`` random ones (all, if there are fewer), a random crop of
-    ``seconds`` of each, their embeddings, the mean, scaled to length one (Masztalski et al. 2025,
-    section 3). Embeddings are scaled to length one before the mean as well, which is ours: their
-    lengths mean nothing to a loss of cosines.
+    A voiceprint is the mean of embeddings, scaled to length one (Masztalski et al. 2025, section
+    3). The embeddings are those of random crops of ``seconds``, one from each of ``utterances``
+    random utterances of the speaker (all, if there are fewer). Embeddings are also scaled
+    to length one before the mean; this is ours, because a loss of cosines ignores their lengths.
 
-    network: (batch, frames, mel) → (batch, D); put into eval mode here and back again.
-    seed, epoch: of the choice; equal ones give equal voiceprints.
+    network: (batch, frames, mel) → (batch, D); in eval mode during this function only.
+    labels: (N,) speaker of each utterance, as numbers 0…S−1.
+    seed, epoch: seed of the choice; equal values give equal voiceprints.
+
+    Raises:
+        InputError: a voiceprint is zero, NaN or infinite.
     """
     rng = np.random.default_rng([seed, epoch, VOICES])
     chosen = choose_utterances(labels, utterances, rng)
@@ -71,7 +78,7 @@ def voiceprints(
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     if not (np.isfinite(lengths).all() and lengths.min() > 0):
         raise InputError(
-            "there are speakers whose voiceprint is not finite or zero: the model or its features "
+            "there are speakers whose voiceprint is zero or not finite: the model or its features "
             "are damaged"
         )
     return (sums / lengths).astype(np.float32)
@@ -83,7 +90,7 @@ def _slices(count: int) -> list[slice]:
 
 @dataclass
 class Recluster:
-    """Voiceprints and clusters by a network in training, for ``SpeakerBatches.recluster``."""
+    """Makes voiceprints and clusters with a network in training (``SpeakerBatches.recluster``)."""
 
     index: TrainingIndex
     labels: np.ndarray

@@ -35,13 +35,13 @@ class Job:
 
         self.log, self.command = Path(fill(log)), [fill(word) for word in command]
         self.name = self.log.name if number is None else f"job {number}"
-        self.number, self.reason = number, ""  # why it failed, where a queue knows
+        self.number, self.reason = number, ""  # reason of a failure, if the queue gives one
         self.process = self.status = self.ended = None
         self.started = False
         self.done = self.total = 0
 
     def keep_former_log(self):
-        """Rename a log that is there already."""
+        """Rename an existing log."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
             self.log.replace(self.log.with_name(self.log.name + ".old"))
@@ -83,7 +83,7 @@ class Job:
         return self.status is not None
 
     def finish(self, status):
-        """Note the exit status, as a shell gives it, in the job and in its log."""
+        """Store the exit status, in the form of a shell, in the job and in its log."""
         self.status = 128 - status if status < 0 else status
         self.ended = time.monotonic()
         if not tail(self.log, 1).endswith(b"\n"):
@@ -92,7 +92,7 @@ class Job:
         self.write(f"# ended {time.strftime(TIME)}, {seconds}, exit status {self.status}")
 
     def signal(self, number):
-        """Send a signal to the command and to whatever it has started."""
+        """Send a signal to the command and to all processes that it has started."""
         if self.process is not None and self.status is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)

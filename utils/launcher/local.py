@@ -13,7 +13,7 @@ from launcher.show import Bar, clock
 
 
 def usable_cores():
-    """Return the number of cores this process may use, under a container's limit too."""
+    """Return the number of cores that this process may use, also if a container limits them."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with contextlib.suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -22,16 +22,16 @@ def usable_cores():
 
 
 class Signals:
-    """Signals that came in: noted by the handler, handed on to the jobs by the main loop."""
+    """Signals that arrive: the handler stores them, and the main loop sends them to the jobs."""
 
     def __init__(self):
         self.pending, self.last_word = [], None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP: so do we
+            if signal.getsignal(number) != signal.SIG_IGN:  # under nohup we ignore SIGHUP, too
                 signal.signal(number, lambda number, frame: self.pending.append(number))
 
     def hand_on(self, jobs):
-        """Ask the jobs to end, kill them at the second request; SIGUSR1 goes on as it is."""
+        """Ask the jobs to end; kill them at the second request; SIGUSR1 is sent unchanged."""
         while self.pending:
             number = self.pending.pop(0)
             if number == signal.SIGUSR1:
@@ -44,7 +44,7 @@ class Signals:
 
 
 def run(jobs, max_jobs, environment, title):
-    """Run the jobs, at most ``max_jobs`` at once; return the signal that ended it, or None."""
+    """Run the jobs, at most ``max_jobs`` at once; return the signal that stopped them, or None."""
     bar, signals = Bar(title, jobs), Signals()
     waiting, running, failed_at = deque(jobs), [], None
     while running or (waiting and failed_at is None and signals.last_word is None):

@@ -23,11 +23,11 @@ from launcher.show import Bar, clock
 
 LAG = 10.0  # seconds that a status file may take to be seen here, through NFS
 ASK_AGAIN = 5.0  # seconds between two requests to end
-ASK_EVERY = 3.0  # seconds between two questions to the queue where it has to be asked
+ASK_EVERY = 3.0  # seconds between two questions to the queue, if it has to be asked
 
 
 class Refused(Exception):
-    """The queue did not take the jobs."""
+    """The queue did not accept the jobs."""
 
 
 class Array:
@@ -60,18 +60,18 @@ class Array:
 
     @property
     def first(self):
-        """Number of the first job; 1 where there is one alone."""
+        """Number of the first job; 1 if there is a single job."""
         return self.jobs[0].number or 1
 
     def submit(self):
-        """Write the files and hand the jobs over."""
+        """Write the files and submit the jobs."""
         self.folder.mkdir(parents=True)
         for job in self.jobs:
             job.keep_former_log()
         spec, script = self.folder / "spec.json", self.folder / "job.sh"
         spec.write_text(json.dumps(self.spec, indent=1) + "\n", encoding="utf-8")
         words = [sys.executable, str(Path(__file__).with_name("task.py")), str(spec)]
-        # The number of a job alone is "undefined" in SGE and not set in Slurm.
+        # The number of a single job is "undefined" in SGE and not set in Slurm.
         script.write_text(
             "#!/bin/bash\n"
             f"exec {shlex.join(words)} {self.backend.number if self.is_array else '1'}\n"
@@ -80,7 +80,7 @@ class Array:
         command = self.backend.submit(self, script)
         with self.output.open("wb") as output:
             try:
-                # A group of its own: Ctrl-C is for us, who then cancel the jobs in order.
+                # A group of its own: Ctrl-C must reach only us; we then cancel the jobs.
                 self.waiter = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -105,16 +105,16 @@ class Array:
         return tail(self.output, 16384).decode(errors="replace")
 
     def signal(self, number):
-        """Ask the jobs to end (SIGTERM), kill them (SIGKILL), or hand on SIGUSR1."""
+        """Ask the jobs to end (SIGTERM), kill them (SIGKILL), or send SIGUSR1."""
         if number == signal.SIGUSR1:
             self.backend.usr1(self.id)
         else:
-            # Queues lose signals to jobs that are just being started: these look for themselves.
+            # Queues lose signals to jobs that are just being started, so these look for this file.
             (self.folder / "stop").touch()
             self.backend.cancel(self.id, kill=number == signal.SIGKILL)
 
     def look(self, ending):
-        """Take up what has changed; ``ending``: nothing is to be started again."""
+        """Update the states of the jobs; ``ending``: start no job again."""
         gone = self.waiter.poll() is not None
         asking = gone and time.monotonic() - self.asked > ASK_EVERY
         if asking:
@@ -138,7 +138,7 @@ class Array:
         return None
 
     def _end(self, job, status, ending):
-        """Note how a job ended, unless it goes on."""
+        """Store how a job ended, unless it is queued again."""
         if status == REQUEUE and not ending and self.requeued[job] < self.options.requeue:
             self.requeued[job] += 1
             self._status_file(job).unlink()
@@ -157,7 +157,7 @@ class Array:
             if (status := self._read_status(job)) is not None:
                 job.status, job.reason, job.ended = status, known, time.monotonic()
                 return
-            if known or code not in ("", "0", "0:0"):  # waiting for a status is in vain
+            if known or code not in ("", "0", "0:0"):  # no status will come
                 break
             time.sleep(0.2)
         if not alive:
@@ -185,7 +185,7 @@ class Array:
 
 
 def run(array, title):
-    """Run the jobs of ``array``; return the signal that ended it, or None.
+    """Run the jobs of ``array``; return the signal that stopped them, or None.
 
     Raises:
         Refused: the queue did not take them.
@@ -206,7 +206,7 @@ def run(array, title):
                 array.signal(signal.SIGKILL)
                 stopped_at = asked_at = time.monotonic()
             elif stopped_at is not None and time.monotonic() - asked_at > ASK_AGAIN:
-                asked_at = time.monotonic()  # a job that was just starting may not have heard it
+                asked_at = time.monotonic()  # a job that was just starting may have missed it
                 array.signal(signal.SIGTERM)
             array.look(ending=stopped_at is not None)
             bar.update()

@@ -9,7 +9,7 @@ class GridEngine:
     """How to submit, cancel and ask; see ``launcher.queue.Array``."""
 
     number = '"$SGE_TASK_ID"'
-    patience = 3.0  # qsub -sync returns at once, and likes to say good-bye to its server
+    patience = 3.0  # qsub -sync returns at once, but needs time to log off from its server
 
     def submit(self, array, script):
         """Return the command that submits ``script`` and returns when all jobs have ended."""
@@ -18,7 +18,7 @@ class GridEngine:
             numbers = ["-t", f"{array.first}-{array.jobs[-1].number}", "-tc", str(array.limit)]
         name = array.name if not array.name[:1].isdigit() else f"j{array.name}"
         output = str(array.folder / ("$TASK_ID.out" if array.is_array else "1.out"))
-        # qsub keeps the number of the job to itself until it ends, unless its output is a terminal.
+        # qsub prints the number of the job only when it ends, unless its output is a terminal.
         return [
             "stdbuf", "-oL", *array.template.command, "-sync", "y", "-N", name, "-S", "/bin/bash",
             "-cwd", "-j", "y", "-o", output, *numbers, *array.words, str(script),
@@ -30,11 +30,11 @@ class GridEngine:
         return found and found[1]
 
     def cancel(self, identity, kill):
-        """Delete the jobs; -notify lets them have SIGUSR2 before SIGKILL."""
+        """Delete the jobs; because of -notify they get SIGUSR2 before SIGKILL."""
         ask("qdel", *(["-f"] if kill else []), identity)
 
     def usr1(self, identity):
-        """Do nothing: qsub's jobs cannot be sent a signal."""
+        """Do nothing, because no signal can be sent to jobs of qsub."""
 
     def again(self, identity, job):
         """Return whether a job that ended with status 99 runs again: GridEngine does it itself."""
@@ -67,7 +67,7 @@ class GridEngine:
         return False, f"GridEngine says {failed}: killed by qdel or a limit", code
 
     def _queued(self, identity, job):
-        """Return ``waiting`` (or running), ``error``, ``deleted``, or "" where it has ended."""
+        """Return ``waiting`` (or running), ``error``, ``deleted``, or "" if it has ended."""
         for line in ask("qstat", "-u", "*").splitlines():
             words = line.split()
             if len(words) < 5 or words[0] != identity:

@@ -37,7 +37,7 @@ class Bar:
         text = f"{self.title}: "
         if known:
             done = sum(job.done for job in known)
-            # Pieces are split evenly, so those that have not started are like the others.
+            # Pieces have about equal sizes, so pieces that have not started are like the others.
             total = round(sum(job.total for job in known) / len(known) * len(self.jobs))
             text += f"{100 * done // max(total, 1)}% ({done}/{total}), "
             self.first = self.first or (seconds, done)  # a resumed job begins in the middle
@@ -49,7 +49,7 @@ class Bar:
         return text + f"{clock(seconds)} so far"
 
     def update(self):
-        """Show the line if it is time."""
+        """Show the line if enough time has passed."""
         if time.monotonic() - self.last < self.every:
             return
         self.last = time.monotonic()
@@ -62,7 +62,7 @@ class Bar:
             print(line, file=sys.stderr, flush=True)
 
     def clear(self):
-        """Wipe the moving line, before something else is printed."""
+        """Erase the moving line, before something else is printed."""
         if self.width:
             print("\r" + " " * self.width, end="\r", file=sys.stderr)
 

@@ -26,7 +26,7 @@ class Slurm:
     """How to submit, cancel and ask; see ``launcher.queue.Array``."""
 
     number = '"$SLURM_ARRAY_TASK_ID"'
-    patience = 0.0  # sbatch --wait asks every 2 to 32 seconds: nobody has to wait for it
+    patience = 0.0  # sbatch --wait asks only every 2 to 32 seconds, so we do not wait for it
 
     def submit(self, array, script):
         """Return the command that submits ``script`` and returns when all jobs have ended."""
@@ -46,13 +46,13 @@ class Slurm:
         return found and found[1]
 
     def cancel(self, identity, kill):
-        """End all jobs, by SIGTERM and (after KillWait) SIGKILL, or by SIGKILL at once."""
+        """End all jobs with SIGTERM and (after KillWait) SIGKILL, or with SIGKILL at once."""
         if kill:
             ask("scancel", "--signal=KILL", "--full", identity)
         ask("scancel", identity)
 
     def usr1(self, identity):
-        """Send SIGUSR1 to the jobs, which hand it on."""
+        """Send SIGUSR1 to the jobs, which send it to their commands."""
         ask("scancel", "--signal=USR1", "--batch", identity)
 
     def again(self, identity, job):
@@ -87,7 +87,7 @@ class Slurm:
         return False, known, status
 
     def _state(self, identity, job):
-        """Return (state, exit code), "" where neither the controller nor accounting knows."""
+        """Return (state, exit code); "" if neither the controller nor accounting knows them."""
         for line in ask("scontrol", "-o", "show", "job", identity).splitlines():
             fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
             if job.number is None or _holds(fields.get("ArrayTaskId", ""), job.number):

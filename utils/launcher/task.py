@@ -21,11 +21,11 @@ from launcher.jobs import Job
 # SGE warns of a kill by SIGUSR2 or, at the soft limit of time, by SIGXCPU.
 ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGXCPU)
 
-LOOK_EVERY = 2.0  # seconds between two looks for the file by which launch stops its jobs
+LOOK_EVERY = 2.0  # seconds between two looks for the file with which launch stops its jobs
 
 
 def catches(pid, number):
-    """Return whether a process has a handler for a signal; True where that cannot be known."""
+    """Return whether a process has a handler for a signal; True if that is unknown."""
     with contextlib.suppress(OSError, ValueError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("SigCgt:"):
@@ -53,7 +53,7 @@ def main():
                 stop = None
         while pending:
             received = pending.pop(0)
-            # A warning that time is running out must not kill who does not know it.
+            # A warning that time is running out must not kill a command that has no handler.
             if received == signal.SIGUSR1 and not catches(job.process.pid, received):
                 continue
             job.signal(signal.SIGTERM if received in ENDINGS else received)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 
 class WrongTemplate(Exception):
-    """A line that cannot be understood, or an option for which there is none."""
+    """A line that cannot be understood, or an option without a line."""
 
 
 class Template:
-    """What the files say: ``command`` (words) and, through ``words``, options."""
+    """The contents of the files: ``command`` (words), and options through ``words``."""
 
     def __init__(self, *paths):
         self.command, self.options, self.defaults, self.paths = [], {}, {}, []

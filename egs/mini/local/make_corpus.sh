@@ -6,7 +6,7 @@
 set -euo pipefail
 
 nj=${nj:-2}            # jobs that speak at the same time
-seed=                  # program: another one gives other speakers, sentences, channels and trials
+seed=                  # program: another seed gives other speakers, sentences, channels and trials
 train_speakers=        # program: even, half of them women
 test_speakers=         # program: even, at least 4
 sessions=              # program: per speaker, each with a channel of its own

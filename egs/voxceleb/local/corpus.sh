@@ -25,7 +25,7 @@ wave=false              # augment waveforms instead of features; keeps them as a
 make_data() {
   local folder
   is_shared data && return
-  # Trial lists, MUSAN, RIRS_NOISES and converted files, which another recipe may have already.
+  # Trial lists, MUSAN, RIRS_NOISES and converted files may already be in another recipe's folder.
   for folder in ../v1 ../v2 ../v3; do
     [ "$data" = own ] || [ -e corpus ] || [ ! -d $folder/corpus ] || ln -s $folder/corpus corpus
   done
@@ -41,7 +41,7 @@ make_features() {
   for part in train voxceleb1; do
     extract_features.sh --num-mel-bins "$num_mel_bins" --preset "$preset" --wave "$waves" \
       "data/$part" "fbank/$part"
-    waves=false # only training has use for them
+    waves=false # only training uses waveforms
   done
   made features num_mel_bins preset wave
 }

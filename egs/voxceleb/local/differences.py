@@ -42,7 +42,7 @@ SAID = {
     "crops": "Whole utterances are scored; their figure is the mean of 10 x 10 cosines of crops of "
     "3.5 s (`--crops 10` gives both).",
 }
-"""Differences in words; others are said by their names and values."""
+"""Differences in words; other differences are shown as names and values."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -94,7 +94,7 @@ def command(row: Row) -> str:
 
 
 def differences(row: Row) -> list[str]:
-    """Return in words what a row does otherwise than its authors did."""
+    """Return in words how a row differs from what its authors did."""
     if not row.settings:
         return []
     ours = Experiment.load(CORPUS / row.config).to_dict()
@@ -116,14 +116,14 @@ def _difference(key: str, ours: Any, theirs: Any) -> str | None:
     if ours == theirs:
         return None
     words = SAID.get(key)
-    # Words are of the usual difference. Another value than the usual one is said as it is.
+    # The words describe the usual difference; any other value is shown as it is.
     if words and ours in ("fbank", "kaldi", "auto", "10000", ""):
         return words.format(theirs=theirs)
     return f"`{key}` is {ours}, theirs {theirs}."
 
 
 def of_the_code(row: Row, ours: dict[str, dict[str, Any]]) -> list[str]:
-    """Return what no setting changes."""
+    """Return the differences that no setting changes."""
     version = row.config.split("/")[0]
     found = []
     if row.options and "last" not in row.options:

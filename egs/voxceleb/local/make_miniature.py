@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def mini_voices(corpus: Path, needed: int) -> list[list[Path]]:
-    """Return the files of so many speakers of the mini corpus, one list a speaker."""
+    """Return the files of some speakers of the mini corpus, one list for each speaker."""
     count = len(VIDEOS) * len(UTTERANCES)
     files: dict[str, list[Path]] = {}
     for row in read_tsv(corpus / "utterances.tsv"):
@@ -97,7 +97,7 @@ def write_part(
         for name in (name for name in names if name.startswith(speaker)):
             path, file = folder / f"{name}.wav", next(spoken, None)
             path.parent.mkdir(parents=True, exist_ok=True)
-            if file is None:  # a buzz: utterances of a speaker differ by noise only
+            if file is None:  # a buzz, with other noise for each utterance of a speaker
                 samples = 0.5 * voice + 0.1 * generate_noise("noise", SECONDS, rng)
             else:
                 samples = read_audio(file, RATE)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Stage 0 for VoxCeleb: from the folders as they are distributed to <data>/train, <data>/voxceleb1,
 # <data>/trials/vox1-{o,e,h}. An interrupted run goes on with the files that are missing.
-# The corpora are taken for unchanged once they are prepared: --force true looks again.
+# Once the corpora are prepared, changes in them are not looked for; --force true looks again.
 #
 # Usage: prepare.sh [options] <data>
 set -euo pipefail

@@ -18,7 +18,7 @@ SOURCES = {
 
 
 class Either(NamedTuple):
-    """A value of which the authors' sources say two: the one that ours follows, and the other."""
+    """A value that differs between the authors' sources: the one we follow, and the other."""
 
     value: Any
     other: Any

@@ -52,14 +52,14 @@ TRAIN_SETS = {
 
 
 class Overlap(NamedTuple):
-    """Two corpora that are known to share people, whose speaker names do not show it."""
+    """Two corpora that share people, although their speaker names differ."""
 
     train: str
     test: str
     reason: str
 
 
-# The lists of the same corpus need no entry: there the names of speakers show it.
+# Sets of the same corpus need no entry, because they share the names of speakers.
 OVERLAPS = (
     Overlap("voxceleb2-test", "sitw", "Kaldi's egs/voxceleb leaves it out for that reason"),
     Overlap("voxceleb1-dev", "sitw", "60 people, http://www.openslr.org/resources/49"),
@@ -67,7 +67,7 @@ OVERLAPS = (
 )
 
 # Folders that hold the speakers, below what --voxceleb1 or --voxceleb2 names. "" is that folder
-# itself. wav before aac: where both are there, somebody has converted.
+# itself. wav comes before aac: if both exist, somebody has converted the files.
 _ABOVE = ("", "{corpus}/", "{Corpus}/", "{short}/")
 _DIVIDED = (
     "{short}_{split}_wav/wav",
@@ -107,7 +107,7 @@ def _fill(template: str, corpus: str, split: str) -> str:
 
 
 def split_of(speaker: str, meta: dict[str, str]) -> str | None:
-    """Return "dev" or "test", None where only the folder can tell.
+    """Return "dev" or "test"; None if only the folder shows it.
 
     VoxCeleb1's test speakers are those whose names begin with E: id10270 to id10309.
     VoxCeleb2's are listed in ``vox2_meta.csv`` only.

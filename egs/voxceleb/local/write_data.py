@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--lists", default="o e h", help="trial lists: some of o, e, h")
     p.add_argument("--counts", default="published", help="published, any, or a file of counts")
     p.add_argument("--contaminated", choices=["true", "false"], default="false", help="allow it")
-    p.add_argument("--max-bad", type=SHARE, default=0.01, help="share of bad files to put up with")
+    p.add_argument("--max-bad", type=SHARE, default=0.01, help="tolerated share of bad files")
     p.add_argument("--out", type=Path, required=True, help="where the sets go")
     args = p.parse_args(argv)
     expected = expected_counts(args.counts, voxceleb.PUBLISHED)
@@ -89,7 +89,7 @@ def read_part(part: str, scanned: Path, out: Path, max_bad: float) -> list[Utter
 def guard(
     lists: dict[str, Trials], train: list[Utterance], spoken: dict[str, Utterance], allow: bool
 ) -> dict[str, Trials]:
-    """Return the lists by the names that they get; refuse or mark those with training speakers."""
+    """Return the lists by their new names; refuse or mark lists with training speakers."""
     training = {u.id: u.speaker for u in train}
     named = {}
     for name, trials in lists.items():
@@ -133,7 +133,7 @@ def summarise(
     named: dict[str, Trials],
     parts: list[str],
 ) -> None:
-    """Print what a user wants to know about the sets."""
+    """Print a summary of the sets."""
     for name, utterances in (("train", train), ("voxceleb1", test)):
         hours = sum(u.duration for u in utterances) / 3600
         print(
