@@ -1,7 +1,7 @@
 """Encoders: ``features (batch, frames, mel)`` to ``embeddings (batch, embedding_dim)``.
 
-An encoder is one file with a config dataclass and a module. A line in ``ENCODERS`` makes it known.
-Both have a base class in `sv.encoders.base`, which says what the rest of the package uses of them.
+An encoder is one file with a config dataclass and a module. A line in ``ENCODERS`` registers both.
+Each has a base class in `sv.encoders.base`. The base class lists all that other packages use.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ def build_encoder(config: EncoderConfig) -> Encoder:
     """Return the encoder that ``config`` describes, with fresh weights.
 
     Raises:
-        InputError: ``config.name`` is not in ``ENCODERS``, or names another config's encoder.
+        InputError: ``config.name`` is not in ``ENCODERS``, or ``config`` is of another encoder.
     """
     if config.name not in ENCODERS:
         raise InputError(f"unknown encoder '{config.name}'; choose one of {', '.join(ENCODERS)}")
@@ -40,17 +40,17 @@ def build_encoder(config: EncoderConfig) -> Encoder:
 
 
 def check_variant(config: object, weights: Iterable[str]) -> None:
-    """Raise unless weights of these names are of the variant of the encoder that ``config`` says.
+    """Check by the names of ``weights`` that they fit the variant that ``config`` asks for.
 
     Raises:
-        InputError: they are of another variant; says which.
+        InputError: the weights are of another variant; the message names the variant.
     """
     if isinstance(config, EcapaConfig):
         found = "speechbrain" if "aggregate.norm.weight" in weights else "paper"
         if config.variant != found:
             raise InputError(
                 f"model.variant is {config.variant}, but the weights are of an ecapa of variant "
-                f"{found}: set model.variant: {found}, or take the weights that belong to it"
+                f"{found}: set model.variant: {found}, or use weights of variant {config.variant}"
             )
 
 

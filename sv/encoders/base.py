@@ -1,4 +1,4 @@
-"""What every encoder is to the rest: its settings, and the network."""
+"""The base classes of all encoders: EncoderConfig, the settings, and Encoder, the network."""
 
 from typing import ClassVar
 
@@ -6,18 +6,18 @@ from torch import Tensor, nn
 
 
 class EncoderConfig:
-    """Settings of an encoder. A subclass is a dataclass; it may make a field of ``sources``."""
+    """Settings of an encoder. A subclass is a dataclass and may declare ``sources`` as a field."""
 
     name: str
     mel_bins: int
     embedding_dim: int
 
     sources: ClassVar[int] = 1
-    """Speakers that the encoder tells apart in a mixture."""
+    """Number of speakers that the encoder separates in a mixture."""
 
 
 class Encoder(nn.Module):
-    """A network that maps features to one embedding an utterance.
+    """A network that maps the features of each utterance to one embedding.
 
     A subclass is built as ``Encoder(config)`` and sets ``embedding_dim``.
     """
@@ -25,14 +25,15 @@ class Encoder(nn.Module):
     embedding_dim: int
 
     min_frames = 1
-    """Frames of the shortest input."""
+    """Number of frames of the shortest input."""
 
     sources = 1
-    """Speakers that it tells apart in a mixture."""
+    """Number of speakers that the encoder separates in a mixture."""
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Map (batch, frames, mel) to (batch, embedding_dim), float32.
 
-        lengths: (batch,) frames of each utterance, what follows them is padding; None: all frames.
+        lengths: (batch,) number of frames of each utterance; later frames are padding. None: no
+            padding.
         """
         raise NotImplementedError

@@ -5,12 +5,13 @@ channels-last memory takes 12 % longer in bfloat16 and about the same time in fl
 gain a little, but gradients of sums over frames lose more (``benchmarks/encoders.py``).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from sv.config import option
 from sv.encoders.base import Encoder, EncoderConfig
 from sv.encoders.masking import (
     at_least_float32,
@@ -25,7 +26,7 @@ from sv.encoders.squeeze_excitation import SqueezeExcitation
 from sv.errors import InputError
 
 SPEECHBRAIN_FLOOR = 1e-12
-"""Smallest variance of a channel over an utterance there; ours is larger, for bfloat16."""
+"""Smallest variance of a channel over an utterance in SpeechBrain; ours is larger for bfloat16."""
 
 
 @dataclass
@@ -36,54 +37,38 @@ class EcapaConfig(EncoderConfig):
     and 14.7 M parameters. Recipes whose source uses 3C set ``pooled_channels``.
     """
 
-    name: str = field(default="ecapa", metadata={"help": "this encoder's name in ENCODERS"})
-    variant: Literal["paper", "speechbrain"] = field(
-        default="paper",
-        metadata={
-            "help": "paper: as in the paper and wespeaker; speechbrain: as in SpeechBrain, which "
-            "SSPS and CHNS use: a batch norm more after the last frame-level layer and in the "
-            "attention, and utterances mirrored at their ends instead of followed by zeros"
-        },
+    name: str = option("ecapa", "this encoder's name in ENCODERS")
+    variant: Literal["paper", "speechbrain"] = option(
+        "paper",
+        "paper: as in the paper and wespeaker. speechbrain: as in SpeechBrain, which SSPS and CHNS "
+        "use. That variant has two more batch norms, after the last frame-level layer and in the "
+        "attention, and it pads an utterance with its own frames in reverse instead of zeros",
     )
-    mel_bins: int = field(
-        default=80, metadata={"help": "mel bands of the features; as extracted in stage 1"}
+    mel_bins: int = option(80, "number of mel bands of the features, as extracted in stage 1")
+    channels: int = option(
+        512,
+        "width C of the blocks, a multiple of res2net_scale. Time and memory grow with its square. "
+        "256 suits a CPU or a first try, 512 is the usual choice, and 1024 gains a little more if "
+        "there is much data",
     )
-    channels: int = field(
-        default=512,
-        metadata={
-            "help": "width C of the blocks, a multiple of res2net_scale. Time and memory grow with "
-            "its square: 256 for a CPU or a first try, 512 is the usual choice, 1024 gains a "
-            "little more with much data"
-        },
+    pooled_channels: int = option(
+        1536,
+        "width of the last frame-level layer, whose statistics are pooled. The paper uses 1536 for "
+        "C=512 (6.2 M) and C=1024 (14.7 M). Some recipes use 3C: 768 for C=256, 3072 for C=1024",
     )
-    pooled_channels: int = field(
-        default=1536,
-        metadata={
-            "help": "width of the last frame-level layer, whose statistics are pooled. 1536 in the "
-            "paper for C=512 (6.2 M) and C=1024 (14.7 M); some recipes use 3C: 768 for C=256, 3072 "
-            "for C=1024"
-        },
+    embedding_dim: int = option(
+        192,
+        "length of the embedding: 192 in the paper, 512 in SSPS. It hardly changes the EER; it "
+        "determines the size of stored embeddings",
     )
-    embedding_dim: int = field(
-        default=192,
-        metadata={
-            "help": "length of the embedding. 192 in the paper, 512 in SSPS; hardly changes the "
-            "EER, sets the size of stored embeddings"
-        },
+    res2net_scale: int = option(
+        8,
+        "number of parts into which a block splits its channels; each part sees a wider context "
+        "than the part before it. More parts need fewer parameters, but their matrix products are "
+        "smaller and slower",
     )
-    res2net_scale: int = field(
-        default=8,
-        metadata={
-            "help": "parts into which a block splits its channels; each sees a wider context than "
-            "the last. More parts: fewer parameters, but smaller and slower products"
-        },
-    )
-    se_channels: int = field(
-        default=128, metadata={"help": "bottleneck of the channel gates (squeeze-excitation)"}
-    )
-    attention_channels: int = field(
-        default=128, metadata={"help": "bottleneck of the attention that weighs frames"}
-    )
+    se_channels: int = option(128, "bottleneck of the channel gates (squeeze-excitation)")
+    attention_channels: int = option(128, "bottleneck of the attention that weighs frames")
 
     def __post_init__(self) -> None:
         refuse_empty_layers(self)
@@ -96,9 +81,9 @@ class EcapaConfig(EncoderConfig):
 
 
 class ConvReluNorm(nn.Module):
-    """Convolution over frames, ReLU, batch norm, in this order; as many frames out as in.
+    """Convolution over frames, ReLU, batch norm, in this order; the number of frames stays.
 
-    Beyond the ends of an utterance are zeros, or with ``mirror`` its own frames in reverse.
+    An utterance is padded with zeros, or with ``mirror`` by its own frames in reverse.
     """
 
     def __init__(
@@ -135,7 +120,7 @@ class ConvRelu(nn.Conv2d):
 
 
 class Res2NetLayer(nn.Module):
-    """A convolution split in parts, each fed with the output of the one before (Gao et al. 2019).
+    """A convolution in parts; each part also gets the output of the one before (Gao et al. 2019).
 
     y_1 = x_1, y_2 = f_2(x_2), y_i = f_i(x_i + y_{i-1}).
     """
@@ -159,7 +144,7 @@ class Res2NetLayer(nn.Module):
 
 
 class SERes2NetBlock(nn.Module):
-    """1x1, dilated Res2Net, 1x1, channel gates; added to the input."""
+    """1x1 convolution, dilated Res2Net, 1x1 convolution, channel gates; plus the input."""
 
     def __init__(
         self, channels: int, scale: int, se_channels: int, dilation: int, mirror: bool = False
@@ -206,8 +191,8 @@ class EcapaTdnn(Encoder):
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Map ``(batch, frames, mel)`` to embeddings ``(batch, embedding_dim)``, float32.
 
-        ``lengths`` (batch,) counts the real frames of each utterance; what lies beyond has no
-        effect (in training mode it still enters the batch norm statistics: train on full crops).
+        ``lengths`` (batch,) counts the real frames of each utterance; later frames have no effect.
+        In training mode they do enter the batch norm statistics, so train on full crops.
         """
         check_features(features, self.mel_bins)
         mask = frame_mask(lengths, features.shape[1])

@@ -17,9 +17,9 @@ def mlp(
 ) -> nn.Sequential:
     """Return linear layers of these ``sizes``, with batch norm and ReLU between them.
 
-    ``mlp([512, 2048, 256])`` is the usual projector of SimCLR and VICReg: 512 -> 2048 -> 256, no
-    non-linearity after the last layer. ``norm=False`` leaves the batch norms out. One size gives
-    the identity: the loss then works on the embeddings themselves.
+    ``mlp([512, 2048, 256])`` is the usual projector of SimCLR and VICReg: 512 -> 2048 -> 256, with
+    no non-linearity after the last layer. ``norm=False`` leaves out the batch norms. If ``sizes``
+    has one entry, the network is the identity, and the loss works on the embeddings themselves.
     """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
@@ -33,7 +33,7 @@ def mlp(
 class UnitLinear(nn.Module):
     """A linear layer without bias whose rows have length 1: weight norm with the norm fixed at 1.
 
-    For inputs of unit length the outputs are cosines to ``outputs`` directions.
+    If inputs have unit length, outputs are their cosines with ``outputs`` directions.
     """
 
     def __init__(self, inputs: int, outputs: int):
@@ -54,8 +54,8 @@ class DinoHead(nn.Module):
 
     Parameters
     ----------
-    sizes: from the embedding to the bottleneck.
-    outputs: directions of the last layer.
+    sizes: of the layers, from the embedding to the bottleneck.
+    outputs: number of directions of the last layer.
     """
 
     def __init__(self, sizes: Sequence[int], outputs: int):

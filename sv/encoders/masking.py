@@ -1,8 +1,8 @@
-"""The few operations that mix frames, with a mask, so that padding frames have no effect.
+"""The few operations that mix frames. They take a mask, so that padding frames have no effect.
 
 Activations are ``(batch, channels, bands, frames)`` everywhere (a TDNN has one band). A mask is
-``(batch, 1, 1, frames)``, True on real frames. It is None if all frames are real, which costs
-nothing. Every encoder follows one rule. An operation that mixes frames (a convolution wider than
+``(batch, 1, 1, frames)``, True on real frames. It is None if all frames are real; that saves the
+masking. Every encoder follows one rule. An operation that mixes frames (a convolution wider than
 one frame, a mean, an attention) takes the mask. An operation that works frame by frame may leave
 any finite values in padding frames.
 """
@@ -30,20 +30,20 @@ def check_features(features: Tensor, mel_bins: int) -> None:
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Return ``x`` in float32 if it is less precise (autocast), else as it is."""
+    """Return ``x`` in float32 if its type is less precise (autocast), else unchanged."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Return ``x`` with zeros in the padding, as a convolution sees beyond an utterance's end."""
+    """Return ``x`` with zeros in the padding, as if a convolution padded each utterance."""
     return x if mask is None else x.masked_fill(~mask, 0.0)
 
 
 def mirror_padding(x: Tensor, pad: int, mask: Tensor | None) -> Tensor:
-    """Return ``x`` with ``pad`` frames more at both ends: its own frames in reverse.
+    """Return ``x`` with ``pad`` more frames at both ends: its own frames in reverse.
 
-    An utterance ends at its last real frame, so what follows in a padded batch is never read. One
-    of ``pad`` frames or fewer is mirrored several times.
+    An utterance ends at its last real frame; the padding of a batch is never read. An utterance of
+    ``pad`` frames or fewer is mirrored several times.
     """
     frames = x.shape[3]
     if mask is None and frames > pad:
@@ -61,7 +61,7 @@ def mirror_padding(x: Tensor, pad: int, mask: Tensor | None) -> Tensor:
 def strided(mask: Tensor | None, stride: int) -> Tensor | None:
     """Return the mask after a convolution with this stride in time and "same" padding.
 
-    Its output frame j is centred on input frame ``j * stride``, and exists if that one does.
+    Output frame j is centred on input frame ``j * stride``, and is real if that frame is real.
     """
     return mask if mask is None or stride == 1 else mask[..., ::stride]
 
@@ -69,8 +69,8 @@ def strided(mask: Tensor | None, stride: int) -> Tensor | None:
 def mean_over_frames(x: Tensor, mask: Tensor | None) -> Tensor:
     """Return the mean of ``x`` over real frames: ``(batch, channels, bands, 1)``.
 
-    A sum and a small division, not ``Tensor.mean``: the gradient of that one writes out a tensor of
-    the size of ``x`` (in another memory layout, too), the gradient of a sum is a view.
+    We sum and divide, because the gradient of ``Tensor.mean`` writes a tensor of the size of ``x``
+    (in another memory layout, too). The gradient of a sum is a view.
     """
     frames = x.shape[3] if mask is None else mask.sum(3, keepdim=True)
     return zero_padding(x, mask).sum(3, keepdim=True) / frames

@@ -1,4 +1,4 @@
-"""From a sequence of frames to one vector: mean, statistics, self-attentive, attentive statistics.
+"""Poolings map a sequence of frames to one vector: mean, statistics, and two with attention.
 
 Every pooling maps ``x (batch, channels, 1, frames)`` and a mask (see ``masking``) to ``(batch,
 output_dim)``, in float32 at least, because bfloat16 is too coarse for variances.
@@ -66,8 +66,8 @@ class SelfAttentivePooling(nn.Module):
     h_t = tanh(W x_t + b), w = softmax_t(uᵀ h_t), output = Σ_t w_t x_t.
 
     u starts with a deviation of √(2 / (channels + 1)), 0.12 for 128 channels, as in the published
-    network: the weights are then nearly equal, and every frame counts. With a deviation ten times
-    as large, training starts from a few frames of each crop.
+    network. The weights of the frames are then nearly equal at the start, and every frame counts.
+    If the deviation is ten times as large, only a few frames of each crop count at the start.
     """
 
     def __init__(self, channels: int):
@@ -90,15 +90,15 @@ class SelfAttentivePooling(nn.Module):
 class AttentiveStatisticsPooling(nn.Module):
     """Weighted mean and deviation, with weights for each channel (Okabe et al., Interspeech 2018).
 
-    With the global context of ECAPA-TDNN (Desplanques et al., Interspeech 2020): the attention sees
-    [x_t; mean; deviation of the utterance]. The last two are the same for all frames, so that
+    The attention has the global context of ECAPA-TDNN (Desplanques et al., Interspeech 2020): it
+    sees [x_t; mean; deviation of the utterance]. The last two are the same for all frames, so
     W [x_t; m; s] = W_x x_t + W_c [m; s] needs no concatenation of three sequences.
 
     Parameters
     ----------
-    channels: of a frame.
+    channels: number of channels of a frame.
     attention_channels: bottleneck of the attention.
-    norm: ReLU and batch norm before the tanh, as in SpeechBrain; the paper has neither.
+    norm: put ReLU and batch norm before the tanh, as in SpeechBrain; the paper has neither.
     floor: smallest variance.
     """
 

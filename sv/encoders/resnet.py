@@ -2,17 +2,18 @@
 
 It has a quarter of ResNet-34's width, channel gates and an early stride over frequency. It is also
 known as ResNetSE34L and has 1.4 M parameters. Activations are ``(batch, channels, bands, frames)``
-in channels-last memory: on a CPU a training step is then 1.2 times as fast in float32, and equally
-fast in bfloat16.
+in channels-last memory. On a CPU this makes a training step 1.2 times as fast in float32; in
+bfloat16 it changes nothing.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sv.config import option
 from sv.encoders.base import Encoder, EncoderConfig
 from sv.encoders.masking import (
     at_least_float32,
@@ -38,33 +39,26 @@ class FastResNet34Config(EncoderConfig):
     corrupted memory on an AMD processor, reproducibly.
     """
 
-    name: str = field(default="fast_resnet34", metadata={"help": "this encoder's name in ENCODERS"})
-    mel_bins: int = field(
-        default=80,
-        metadata={
-            "help": "mel bands of the features, as extracted in stage 1; the paper uses 40. Time "
-            "grows in proportion, parameters stay"
-        },
+    name: str = option("fast_resnet34", "this encoder's name in ENCODERS")
+    mel_bins: int = option(
+        80,
+        "number of mel bands of the features, as extracted in stage 1; the paper uses 40. Time "
+        "grows in proportion, the number of parameters stays",
     )
-    channels: list[int] = field(
-        default_factory=lambda: [16, 32, 64, 128],
-        metadata={
-            "help": "widths of the four stages, four multiples of 16. [16, 16, 32, 64] for a "
-            "quarter of the parameters; [32, 64, 128, 256] is the usual wider one"
-        },
+    channels: list[int] = option(
+        [16, 32, 64, 128],
+        "widths of the four stages, four multiples of 16. [16, 16, 32, 64] has a quarter of the "
+        "parameters; [32, 64, 128, 256] is the usual wider network",
     )
-    embedding_dim: int = field(default=512, metadata={"help": "length of the embedding"})
-    pooling: str = field(
-        default="sap",
-        metadata={
-            "help": "from frames to one vector: mean, stats (mean and deviation), sap "
-            "(self-attentive mean, as published), asp (attentive statistics; more parameters)"
-        },
+    embedding_dim: int = option(512, "length of the embedding")
+    pooling: str = option(
+        "sap",
+        "how frames become one vector: mean, stats (mean and deviation), sap (self-attentive mean, "
+        "as published), asp (attentive statistics; more parameters)",
     )
 
     def __post_init__(self) -> None:
         refuse_empty_layers(self)
-        # With 8 channels the float32 backward pass of oneDNN (torch 2.11, AMD) corrupts memory.
         if len(self.channels) != 4 or any(c < 16 or c % 16 for c in self.channels):
             raise InputError(
                 f"encoder {self.name}: channels={self.channels} must be four multiples of 16, "
@@ -77,7 +71,7 @@ class FastResNet34Config(EncoderConfig):
         self.one_of(POOLINGS)
 
     def one_of(self, poolings: Iterable[str]) -> None:
-        """Raise ``InputError`` unless ``pooling`` is one of these."""
+        """Raise ``InputError`` unless ``pooling`` is one of ``poolings``."""
         if self.pooling not in poolings:
             raise InputError(
                 f"encoder {self.name}: unknown pooling '{self.pooling}'; "
@@ -111,7 +105,7 @@ class SEBasicBlock(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map ``(batch, inputs, bands, frames)`` to ``(batch, outputs, bands', frames')``.
 
-        ``mask`` is that of the input.
+        ``mask`` is the mask of the input.
         """
         shorter = strided(mask, self.stride)
         y = self.norm1(self.conv1(zero_padding(x, mask)).relu_())
@@ -145,7 +139,7 @@ class FastResNet34(Encoder):
                 width = channels
         self.pooling = self.build_pooling(config, width)
         self.output = nn.Linear(self.pooling.output_dim, config.embedding_dim)
-        for module in [self.stem, *self.blocks.modules()]:  # the pooling starts as it chose to
+        for module in [self.stem, *self.blocks.modules()]:  # the pooling has its own initialisation
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         self.to(memory_format=torch.channels_last)
@@ -157,8 +151,8 @@ class FastResNet34(Encoder):
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Map ``(batch, frames, mel)`` to embeddings ``(batch, embedding_dim)``, float32.
 
-        ``lengths`` (batch,) counts the real frames of each utterance; what lies beyond has no
-        effect (in training mode it still enters the batch norm statistics: train on full crops).
+        ``lengths`` (batch,) counts the real frames of each utterance; later frames have no effect.
+        In training mode they do enter the batch norm statistics, so train on full crops.
         """
         check_features(features, self.mel_bins)
         mask = frame_mask(lengths, features.shape[1])
@@ -171,7 +165,7 @@ class FastResNet34(Encoder):
         return at_least_float32(self.output(self.pool(x, mask)))
 
     def begin(self, x: Tensor) -> Tensor:
-        """Map a picture ``(batch, 1, bands, frames)`` to what the first block takes."""
+        """Map a picture ``(batch, 1, bands, frames)`` to the input of the first block."""
         return self.stem_norm(self.stem(x)).relu_()
 
     def pool(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -180,24 +174,23 @@ class FastResNet34(Encoder):
 
 
 # ---------------------------------------------------------------- Thin ResNet-34
-# A quarter of ResNet-34's width, all of its resolution in the first stage. Known as ResNetSE34
-# (Chung et al., "In defence of metric learning", Interspeech 2020, where Fast ResNet-34 is the same
-# with earlier strides): 1.4 M parameters, more than twice the time. Strides and channel gates are
-# from recollection of the published code, where versions differ.
+# It has a quarter of ResNet-34's width and keeps the whole resolution in the first stage. It is
+# also known as ResNetSE34 (Chung et al., "In defence of metric learning", Interspeech 2020). Fast
+# ResNet-34 is the same network with earlier strides. Thin ResNet-34 has 1.4 M parameters and takes
+# more than twice the time. The strides and channel gates were written from memory of the published
+# code, and versions of that code differ.
 
 
 @dataclass
 class ThinResNet34Config(FastResNet34Config):
     """Settings of a Thin ResNet-34; the defaults are the published 1.4 M parameter network."""
 
-    name: str = field(default="thin_resnet34", metadata={"help": "this encoder's name in ENCODERS"})
-    embedding_dim: int = field(default=256, metadata={"help": "length of the embedding"})
-    pooling: str = field(
-        default="sap",
-        metadata={
-            "help": "from bands to one vector, after the mean over frames: mean, stats, sap "
-            "(self-attentive mean, as published), asp"
-        },
+    name: str = option("thin_resnet34", "this encoder's name in ENCODERS")
+    embedding_dim: int = option(256, "length of the embedding")
+    pooling: str = option(
+        "sap",
+        "how bands become one vector, after the mean over frames: mean, stats, sap (self-attentive "
+        "mean, as published), asp",
     )
 
 
@@ -215,15 +208,15 @@ class BandPooling(nn.Module):
 
 
 class ThinResNet34(FastResNet34):
-    """As Fast ResNet-34, but the stem halves time, and the pooling weighs bands."""
+    """Like Fast ResNet-34, but the stem halves the frame rate, and the pooling weighs bands."""
 
     stem_stride = (1, 2)
 
     def begin(self, x: Tensor) -> Tensor:
-        """Map a picture ``(batch, 1, bands, frames)`` to what the first block takes."""
+        """Map a picture ``(batch, 1, bands, frames)`` to the input of the first block."""
         if x.shape[3] >= 3:
             return super().begin(x)
-        # One column of output: the convolution of oneDNN (torch 2.14, x86) then gives any numbers.
+        # If the output has one column, oneDNN's convolution (torch 2.14, x86) returns garbage.
         return super().begin(F.pad(x, (0, 2)))[..., :1]
 
     def build_pooling(self, config: ThinResNet34Config, channels: int) -> BandPooling:

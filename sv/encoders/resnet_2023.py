@@ -1,15 +1,16 @@
 """The ResNet-34 of Lepage & Dehak, Interspeech 2023 (arXiv 2306.03664).
 
-It differs from the Fast ResNet-34 of their later papers in three ways. Its 3x3 stem has the ReLU
-before the batch norm. Its last stage has one stride more. Its attention weighs the frames of every
-channel and band separately.
+It differs from the Fast ResNet-34 of their later papers in three ways. The stem is 3x3, with the
+ReLU before the batch norm. The last stage has one more stride. The attention weighs the frames of
+every channel and band separately.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from sv.config import option
 from sv.encoders.masking import at_least_float32, softmax_over_frames
 from sv.encoders.resnet import FastResNet34, FastResNet34Config
 
@@ -19,20 +20,18 @@ ATTENTION = 128
 
 @dataclass
 class ResNet34Of2023Config(FastResNet34Config):
-    """Settings of the encoder of 2023; with 40 bands the defaults have its 1.8 M parameters."""
+    """Settings of the encoder of 2023; the defaults are the published 1.8 M parameter network."""
 
-    name: str = field(default="resnet34_2023", metadata={"help": "this encoder's name in ENCODERS"})
-    mel_bins: int = field(
-        default=40,
-        metadata={"help": "mel bands of the features, as extracted in stage 1; the paper uses 40"},
+    name: str = option("resnet34_2023", "this encoder's name in ENCODERS")
+    mel_bins: int = option(
+        40, "number of mel bands of the features, as extracted in stage 1; the paper uses 40"
     )
-    pooling: str = field(
-        default="channel_sap",
-        metadata={"help": "channel_sap, the attention over channels and bands; there is no other"},
+    pooling: str = option(
+        "channel_sap", "channel_sap, the attention over channels and bands; there is no other"
     )
 
     def check_pooling(self) -> None:
-        """Accept the one pooling that there is."""
+        """Raise ``InputError`` unless the pooling is ``channel_sap``."""
         self.one_of(["channel_sap"])
 
 
@@ -68,7 +67,7 @@ class ResNet34Of2023(FastResNet34):
         return ChannelAttentivePooling(channels * bands)
 
     def begin(self, x: Tensor) -> Tensor:
-        """Map a picture ``(batch, 1, bands, frames)`` to what the first block takes."""
+        """Map a picture ``(batch, 1, bands, frames)`` to the input of the first block."""
         return self.stem_norm(self.stem(x).relu_())
 
     def pool(self, x: Tensor, mask: Tensor | None) -> Tensor:

@@ -2,10 +2,10 @@
 
 One trunk is used twice. It hears the mixture, and the separation head makes masks from its output.
 It then hears each masked spectrum, and the speaker head pools its output to an embedding. So both
-tasks train the same weights, and if the masks are perfect, the embedding is exactly that of the
-speaker alone. Pooling the mixture's own frames under a mask would leave the other speaker in them.
-Using the trunk twice costs 1 + sources passes. Sharing the trunk in this way is ours: the abstract
-of contrastive separative coding (Wang et al., ICASSP 2021, arXiv 2103.00816) says only that
+tasks train the same weights. If the masks are perfect, the embedding equals that of the speaker
+alone. If we pooled the mixture's own frames under a mask, the other speaker would stay in them.
+The trunk runs 1 + sources times. Sharing the trunk in this way is our choice: the abstract of
+contrastive separative coding (Wang et al., ICASSP 2021, arXiv 2103.00816) says only that
 separation and discrimination share an encoder.
 """
 
@@ -24,7 +24,7 @@ from sv.encoders.trunks import TRUNKS, ChannelNorm
 from sv.errors import InputError
 
 QUIETEST = -7.0
-"""Least log mask: 30 dB below the mixture, beyond which nobody hears what remains."""
+"""Smallest log mask: 30 dB below the mixture. Nobody hears what is quieter."""
 
 
 @dataclass
@@ -32,11 +32,11 @@ class SeparativeConfig(EncoderConfig):
     """Settings of the separative encoder."""
 
     name: str = option("separative", "this encoder's name in ENCODERS")
-    mel_bins: int = option(80, "mel bands of the features, as in stage 1")
+    mel_bins: int = option(80, "number of mel bands of the features, as extracted in stage 1")
     trunk: Literal["conv", "galr"] = option(
         "conv",
-        "conv: dilated convolutions, the light one; galr: local recurrence and global attention "
-        "(arXiv 2101.05014), which hears a whole utterance and takes several times as long",
+        "conv: dilated convolutions, the fast one. galr: local recurrence and global attention "
+        "(arXiv 2101.05014); it hears a whole utterance and takes several times as long",
     )
     channels: int = option(
         128,
@@ -44,22 +44,22 @@ class SeparativeConfig(EncoderConfig):
         "256 for much data",
     )
     blocks: int = option(
-        4, "number of blocks of the trunk; conv reaches 2^blocks frames far, galr needs 2-6"
+        4, "number of blocks of the trunk; conv reaches 2^blocks frames far, galr needs 2 to 6"
     )
     stride: int = option(
         2,
-        "frames of 10 ms in a step of the trunk. 1 separates more finely and takes "
+        "number of frames of 10 ms in a step of the trunk. 1 separates more finely and takes "
         "twice as long as 2",
     )
     segment: int = option(
-        20, "galr: steps in a local segment, an even number; segments overlap by a half"
+        20, "galr: number of steps in a local segment, even; segments overlap by a half"
     )
-    heads: int = option(4, "galr: heads of the attention, a divisor of channels")
+    heads: int = option(4, "galr: number of heads of the attention, a divisor of channels")
     sources: int = option(
         2,
         "number of speakers in a mixture, the target included: 1 + "
-        "mixing.interferers. 1: no separation, a plain encoder with the same trunk, "
-        "for comparisons",
+        "mixing.interferers. 1: a plain encoder with the same trunk, without "
+        "separation, for comparisons",
     )
     pooled_channels: int = option(384, "width of the last layer, whose statistics are pooled")
     attention_channels: int = option(64, "bottleneck of the attention that weighs frames")
@@ -69,7 +69,8 @@ class SeparativeConfig(EncoderConfig):
         refuse_empty_layers(self)
         if self.segment < 2 or self.segment % 2:
             raise InputError(
-                f"encoder separative: segment={self.segment} must be even: halves of it overlap"
+                f"encoder separative: segment={self.segment} must be even and at least 2, because "
+                "halves of segments overlap"
             )
         if self.trunk == "galr" and (self.channels % self.heads or self.channels % 2):
             raise InputError(
@@ -82,9 +83,9 @@ class SeparativeConfig(EncoderConfig):
 class Separated:
     """The speakers of mixtures.
 
-    log_mel: (batch, sources, frames, mel): the features plus the log of each source's mask.
+    log_mel: (batch, sources, frames, mel), the features plus the log of each source's mask.
     embeddings: (batch, sources, embedding_dim) float32.
-    shares: (batch, sources) share of each source in the energy of the sources.
+    shares: (batch, sources), the share of each source in the energy of all sources.
     """
 
     log_mel: Tensor
@@ -103,7 +104,7 @@ class SeparativeEncoder(Encoder):
         self.first = nn.Conv2d(c.mel_bins, c.channels, (1, 5), stride=(1, c.stride), padding=(0, 2))
         self.first_norm = ChannelNorm(c.channels)
         self.trunk = TRUNKS[c.trunk](c)
-        if c.sources > 1:  # one mask more than sources: what is left, such as noise
+        if c.sources > 1:  # one mask more than sources, for the remainder, such as noise
             self.masks = nn.Conv2d(c.channels, (c.sources + 1) * c.stride * c.mel_bins, 1)
         self.aggregate = nn.Conv2d(c.channels, c.pooled_channels, 1)
         self.pooling = AttentiveStatisticsPooling(c.pooled_channels, c.attention_channels)
@@ -127,7 +128,7 @@ class SeparativeEncoder(Encoder):
     def log_masks(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the log of the masks (batch, sources, frames, mel), float32 at least.
 
-        With what is left, powers of the sources add up to the mixture's.
+        The powers of the sources and of the remainder add up to the mixture's power.
         """
         x, _ = self.hear(features, lengths)
         logits = at_least_float32(self.masks(x))[:, :, 0]  # (batch, ..., steps)
@@ -138,8 +139,8 @@ class SeparativeEncoder(Encoder):
     def separate(self, features: Tensor, lengths: Tensor | None = None) -> Separated:
         """Separate normalised log-mel (batch, frames, mel), then embed every source.
 
-        Each source is normalised by its mean, as utterances are. Energies are of bands that are
-        normalised, so that no band counts for its channel's sake.
+        Each source is normalised by its mean, as utterances are. Energies are computed after
+        normalisation, so that no band counts more because the channel amplifies it.
         """
         check_features(features, self.mel_bins)
         features = zero_padding(features[:, None], _frames_last(lengths, features))[:, 0]
@@ -164,9 +165,9 @@ class SeparativeEncoder(Encoder):
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Map (batch, frames, mel) to ONE embedding each, (batch, embedding_dim), float32.
 
-        That of the dominant source, which has the largest share of the energy. Of a recording with
-        one speaker this is the speaker; of two that are equally loud it is either of them:
-        ``separate`` gives both.
+        It is the embedding of the dominant source, which has the largest share of the energy. In a
+        recording of one speaker, that is the speaker. If two speakers are equally loud, it is
+        either of them; ``separate`` returns both.
         """
         found = self.separate(features, lengths)
         dominant = found.shares.argmax(dim=1)

@@ -1,4 +1,4 @@
-"""Sizes of layers, as settings give them."""
+"""The check of layer sizes among settings."""
 
 from sv.errors import InputError
 

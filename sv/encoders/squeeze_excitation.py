@@ -17,7 +17,7 @@ class SqueezeExcitation(nn.Module):
     def forward(self, x: Tensor, residual: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return ``residual`` plus the gated ``x``, both ``(batch, channels, bands, frames)``.
 
-        The two are one operation because each pass over the activations counts on a CPU.
+        Both are one operation, because each pass over the activations takes time on a CPU.
         """
         means = mean_over_frames(x, mask).sum(2).flatten(1) / x.shape[2]
         gates = self.up(self.down(means).relu()).sigmoid()

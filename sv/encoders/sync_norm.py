@@ -15,7 +15,7 @@ from sv.distributed import mean_of_stacked, relative_share, world_size
 
 
 class SyncBatchNorm(_BatchNorm):
-    """A batch norm of any number of dimensions; in evaluation the same as any other.
+    """A batch norm for any number of dimensions; in evaluation mode it is an ordinary batch norm.
 
     On gloo its gradients equal those of one process (float64: 1e-11 through 34 layers).
     """
@@ -25,7 +25,7 @@ class SyncBatchNorm(_BatchNorm):
             raise ValueError(f"expected (batch, channels, ...), not {(*x.shape,)}")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (batch, channels, ...), in every process as many rows for an item."""
+        """Normalise (batch, channels, ...); every process has the same number of rows per item."""
         if not self.training or world_size() == 1:
             return super().forward(x)
         y, mean, variance = _Normalise.apply(x, self.weight, self.bias, self.eps)
@@ -50,12 +50,12 @@ def synchronise(network: nn.Module) -> nn.Module:
 
 
 def is_synchronised(network: nn.Module) -> bool:
-    """Return whether ``network`` has batch norms that measure the joined batch."""
+    """Return whether ``network`` has batch norms that use the joined batch."""
     return any(isinstance(module, SyncBatchNorm) for module in network.modules())
 
 
 def _joined_count(x: Tensor) -> int:
-    """Return how many numbers of a channel (batch, channels, ...) all processes have together."""
+    """Return how many values of a channel all processes have; x: (batch, channels, ...)."""
     return round(world_size() * x.numel() // x.shape[1] / relative_share())
 
 
@@ -69,7 +69,7 @@ class _Normalise(torch.autograd.Function):
         dist.all_gather(list(joined.unbind()), own.contiguous())
         variances, means = joined.unbind(1)
         mean = mean_of_stacked(means)
-        # Variances of parts and those between their means: exact where E[x²] − E[x]² is not.
+        # Variances within the parts plus that between their means; E[x²] − E[x]² is inexact.
         variance = mean_of_stacked(variances + (means - mean).square())
         ctx.save_for_backward(x, weight, mean, (variance + eps).rsqrt())
         ctx.mark_non_differentiable(mean, variance)
@@ -84,7 +84,7 @@ class _Normalise(torch.autograd.Function):
         grad = grad.to(mean.dtype)
         unit = (x.to(mean.dtype) - mean.view(shape)).mul_(scale.view(shape))
         own = torch.stack([grad.sum(dims), (grad * unit).sum(dims)])
-        joined = own * relative_share()  # gradients count as their processes will
+        joined = own * relative_share()  # each process counts by its share of the batch
         dist.all_reduce(joined)
         mean_grad, along = (joined / (relative_share() * _joined_count(x))).unbind()
         factor = scale if weight is None else scale * weight

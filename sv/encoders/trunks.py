@@ -1,8 +1,7 @@
 """Trunks of the separative encoder: (batch, channels, 1, steps) to the same shape.
 
 Normalisation is over the channels of a step, never over the batch. The same trunk hears mixtures
-and separated voices, and the statistics of mixtures would be wrong for separated voices, and the
-other way round.
+and separated voices. Statistics over a batch of the one would be wrong for the other.
 """
 
 import math
@@ -26,7 +25,7 @@ class ChannelNorm(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """A dilated depthwise convolution between two 1x1 ones, added to the input.
+    """A dilated depthwise convolution between two 1x1 convolutions, added to the input.
 
     The block of Conv-TasNet (Luo and Mesgarani 2019, arXiv 1809.07454), with ``ChannelNorm``.
     """
@@ -90,9 +89,10 @@ class GalrBlock(nn.Module):
     def forward(self, x: Tensor, real: Tensor | None = None) -> Tensor:
         """Map (batch, segments, steps, channels) to the same shape.
 
-        real: (batch, segments, steps, 1), False in the padding, which comes in and goes out as 0.
+        real: (batch, segments, steps, 1), False in the padding. The padding is 0 in x and in the
+            result.
         """
-        with torch.autocast(x.device.type, enabled=False):  # as precise everywhere, and as fast
+        with torch.autocast(x.device.type, enabled=False):  # equally precise everywhere, not slower
             recurrent, _ = self.lstm(at_least_float32(x).flatten(0, 1))
         x = x + self.local_norm(self.local(recurrent)).unflatten(0, x.shape[:2])
         x = x if real is None else x * real
@@ -107,7 +107,7 @@ class GalrBlock(nn.Module):
             for part in self.qkv(across + place).chunk(3, dim=3)
         )
         logits = at_least_float32(q @ k.transpose(3, 4)) / q.shape[-1] ** 0.5
-        if real is not None:  # finite: at a place where no segment has a step, all are alike
+        if real is not None:  # -1e9, not -inf, which gives NaN where no segment has a real step
             keys = real.transpose(1, 2)[..., 0][:, :, None, None]
             logits = logits.masked_fill(~keys, -1e9)
         attended = logits.softmax(dim=4).to(v.dtype) @ v
@@ -115,9 +115,9 @@ class GalrBlock(nn.Module):
 
 
 class GalrTrunk(nn.Module):
-    """Half-overlapping segments, GALR blocks on them, and the sum of what overlaps.
+    """Half-overlapping segments, GALR blocks on them, and the sum of overlapping steps.
 
-    Half a segment of silence comes before and after, so that every step is in two segments.
+    Half a segment of silence is added before and after, so that every step is in two segments.
     """
 
     def __init__(self, config):
@@ -151,7 +151,7 @@ class GalrTrunk(nn.Module):
 
 
 def positions(count: int, channels: int, like: Tensor) -> Tensor:
-    """Return sinusoids (count, channels) of the number of a segment (Vaswani et al. 2017)."""
+    """Return sinusoids (count, channels) that encode segment numbers (Vaswani et al. 2017)."""
     rates = torch.arange(0, channels, 2, device=like.device) * (-math.log(1e4) / channels)
     angles = torch.arange(count, device=like.device)[:, None] * rates.exp()
     return torch.cat([angles.sin(), angles.cos()], dim=1)[:, :channels].to(like.dtype)
