@@ -1,4 +1,4 @@
-"""A margin with a memory: running statistics, a schedule, or a learned margin."""
+"""A margin that changes in training: by running statistics, by a schedule, or by learning."""
 
 import math
 from typing import Any
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from sv.losses.margins import MarginState, check_margin, get_margin, magface_regulariser
 
 EMA = 0.01
-"""How much a batch moves the running statistics: CurricularFace and AdaFace both use 0.01."""
+"""Weight of a batch in the running statistics: CurricularFace and AdaFace both use 0.01."""
 
 
 class AdaptiveMargin(nn.Module):
-    """The ``margin…`` arguments of `nt_xent` and `moco_nce`, and what to add to the loss.
+    """The ``margin…`` arguments of `nt_xent` and `moco_nce`, and a penalty to add to the loss.
 
-    The memory is a module, so running statistics, schedule and a learned margin are in the
-    checkpoint, and the losses stay pure functions.
+    It is a module, so running statistics and a learned margin are in the checkpoint, and the losses
+    stay pure functions. A training that resumes continues with the same values.
 
     Example::
 
@@ -29,15 +29,14 @@ class AdaptiveMargin(nn.Module):
     Parameters
     ----------
     margin_type, margin: a row of `sv.losses.margins.MARGINS` and its m.
-    warmup: the margin rises from nothing to ``margin`` along half a cosine over this share of the
-        training (Lepage & Dehak's toolkit: 0.5); 0: it is there from the first step.
-    learnable: m is a parameter that starts at ``margin``. A loss alone drives a margin to nothing,
-        so the penalty subtracts ``reward`` · m (Liu et al., "AdaptiveFace", CVPR 2019, eq. 8).
+    warmup: the share of the training in which the margin rises from nothing to ``margin`` along
+        half a cosine (Lepage & Dehak's toolkit: 0.5). 0: the whole margin from the first step.
+    learnable: m is a parameter that starts at ``margin``. The loss alone would drive the margin to
+        nothing, so the penalty subtracts ``reward`` · m (Liu et al., "AdaptiveFace", CVPR 2019,
+        eq. 8).
     reward: see ``learnable``.
     regulariser: weight of MagFace's term in the penalty; its authors use 35.
     norm_range: MagFace's l_a and u_a.
-
-    All of it is in the state dict, so that a training which resumes goes on as it was.
     """
 
     def __init__(
@@ -70,8 +69,8 @@ class AdaptiveMargin(nn.Module):
     def forward(self, z1: Tensor, z2: Tensor, progress: float = 1.0) -> dict[str, Any]:
         """Update the statistics (while training) and return keyword arguments for the loss.
 
-        z1, z2: (N, D) positives, before normalisation; joined, if there are several processes.
-        progress: the share of the training that is done, 0 to 1; for the schedule.
+        z1, z2: (N, D) positives, before normalisation. With several processes: the joined batch.
+        progress: the share of the training that is done, 0 to 1, for the schedule.
         """
         if self.training:
             self.update(z1.detach(), z2.detach())
@@ -102,7 +101,7 @@ class AdaptiveMargin(nn.Module):
         )
 
     def penalty(self, z: Tensor) -> Tensor | float:
-        """Return what to add to the loss, 0.0 for most margins; z: (N, D) before normalisation."""
+        """Return a term to add to the loss, often 0.0; z: (N, D) before normalisation."""
         penalty = -self.reward * self.margin if self.learnable else 0.0
         if self.margin_type == "magface":
             norms = torch.linalg.vector_norm(z.float(), dim=1)
@@ -112,7 +111,7 @@ class AdaptiveMargin(nn.Module):
     @torch.no_grad()
     def update(self, z1: Tensor, z2: Tensor) -> None:
         """Move the running statistics towards those of this batch."""
-        for statistics in self.buffers():  # their type, whatever autocast made of the embeddings
+        for statistics in self.buffers():  # under autocast the embeddings may have another type
             z1, z2 = z1.to(statistics.dtype), z2.to(statistics.dtype)
         if self.kind.hard_negatives:
             self.hardness.lerp_(F.cosine_similarity(z1, z2).mean(), EMA)

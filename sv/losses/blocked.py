@@ -1,16 +1,16 @@
 """log(1 + Σ_j e^{s_ij/τ} / e^{p_i}) over many pairs, with its gradient, in blocks of the matrix s.
 
-No matrix of all pairs is held. The positives' logits p are made outside, where autograd
-differentiates any margin that was applied to them. Here only the negatives are summed, and the
+The matrix of all pairs is never held in memory. The caller computes the positives' logits p, so
+autograd differentiates any margin that was applied to them. This file only sums the negatives; the
 gradient of each positive is one number. The gradients are accumulated in the forward pass, while a
 block is in cache, so the backward pass only scales them.
 
-There are three ways, because almost all the time goes to products:
+Almost all the time goes to matrix products, so there are three functions:
 
 - `rows`: any anchors against any keys. Three products.
 - `symmetric`: all items against all others, as in symmetric NT-Xent. s = sᵀ, so only the upper
-  half is made, and it is used for rows and columns: 1.5 products instead of three. The part that
-  does not fit in `KEPT_ELEMENTS` is made twice.
+  half is computed and used for rows and columns: 1.5 products instead of three. The part that does
+  not fit in `KEPT_ELEMENTS` is computed twice.
 - `stream`: keys without a gradient, as in a queue. One pass over the keys with a running maximum,
   so a queue larger than any cache is read once. Two products.
 """
@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 BLOCK_ELEMENTS = 2**21
-"""Logits made at a time: 8 MB in float32, which stays in the cache of most processors."""
+"""Number of logits in a block: 8 MB in float32, which stays in the cache of most processors."""
 
 KEPT_ELEMENTS = 10 * 2**21
-"""Exponentials `symmetric` keeps between its two passes: 84 MB in float32."""
+"""Number of exponentials that `symmetric` keeps between its two passes: 84 MB in float32."""
 
 LARGEST_EXPONENT = 78.0
-"""1/τ up to which e^{cos/τ} and sums of thousands of them fit in float32 without a shift."""
+"""Largest 1/τ for which e^{cos/τ} and sums of thousands of them fit in float32 without a shift."""
 
 
 def info_nce(
@@ -44,14 +44,14 @@ def info_nce(
     ----------
     anchors, keys: (A, D) and (K, D), rows of unit length.
     positive: (A,) logits p.
-    excluded: (A, E) columns that are no negatives of an anchor: its positive, itself.
-    hard: thresholds (A,) and t: a cosine c above its anchor's threshold becomes c·(t + c).
+    excluded: (A, E) columns that are not negatives of an anchor: its positive, and the anchor.
+    hard: thresholds (A,) and t. A cosine c above its anchor's threshold becomes c·(t + c).
     """
     return _InfoNCE.apply(anchors, keys, positive, excluded, temperature, hard)
 
 
 def symmetric_info_nce(z: Tensor, positive: Tensor, *, temperature: float) -> Tensor:
-    """Return the same for all of z (2N, D) against all of z, without the pairs (i, i), (i, i ± N).
+    """Return `info_nce` of all of z (2N, D) against all of z, except pairs (i, i) and (i, i ± N).
 
     positive: (2N,) logits.
     """
@@ -102,7 +102,7 @@ def rows(
     temperature: float,
     hard: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the loss and its gradients for anchors, keys and positive; blocks of whole rows."""
+    """Return the loss and its gradients for anchors, keys and positive, in blocks of whole rows."""
     grad_anchors, grad_keys = torch.empty_like(anchors), torch.zeros_like(keys)
     grad_positive = torch.empty_like(positive)
     loss = positive.new_zeros(())
@@ -137,15 +137,15 @@ def rows(
 
 
 def symmetric(z: Tensor, positive: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the loss and its gradients for z and positive; blocks of the upper half.
+    """Return the loss and its gradients for z and positive, in blocks of the upper half.
 
     With E_ij = e^{s_ij/τ} and row sums r, the gradient is G z with G_ij = E_ij (u_i + u_j) and
-    u = weight / r: symmetric again. That needs one shift for all rows, here none, hence
-    ``1/τ ≤ LARGEST_EXPONENT``.
+    u = weight / r, so G is symmetric too. All rows must then have the same shift. We use none, so
+    ``1/τ ≤ LARGEST_EXPONENT`` is required.
 
-    The matrix of cosines is its own transpose, so half of it is made, and 84 MB of it is kept.
-    Making that part a second time is a sixth of all products; keeping all of it would take 143 MB
-    (``python -m benchmarks.run losses``).
+    Up to 84 MB of the upper half is kept. Computing the rest a second time is a sixth of all
+    products in the benchmark; keeping all of it would take 143 MB (``python -m benchmarks.run
+    losses``).
     """
     size = len(z)
 
@@ -154,7 +154,7 @@ def symmetric(z: Tensor, positive: Tensor, temperature: float) -> tuple[Tensor, 
         block.exp_()
         block.diagonal().zero_()
         block.diagonal(size // 2).zero_()
-        block.diagonal(-(size // 2)).zero_()  # in blocks of more than half of the rows
+        block.diagonal(-(size // 2)).zero_()  # exists if a block has more than half of the rows
         return block
 
     total, kept, room = z.new_zeros(size), {}, KEPT_ELEMENTS
@@ -180,7 +180,7 @@ def symmetric(z: Tensor, positive: Tensor, temperature: float) -> tuple[Tensor, 
 def stream(
     anchors: Tensor, keys: Tensor, positive: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor, None, Tensor]:
-    """Return the loss and its gradients for anchors and positive; blocks of keys."""
+    """Return the loss and its gradients for anchors and positive, in blocks of keys."""
     scaled = anchors / temperature
     top = torch.full_like(positive, torch.finfo(positive.dtype).min)
     total, weighted = torch.zeros_like(positive), torch.zeros_like(anchors)
@@ -198,7 +198,7 @@ def stream(
 
 
 def _close(negatives: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
-    """Return Σ log(1 + e^{n−p}) and its derivative for each n: the negatives' share."""
+    """Return Σ log(1 + e^{n−p}) and its derivative by each n, the negatives' share."""
     gap = negatives - positive
     return F.softplus(gap).sum(), gap.sigmoid()
 

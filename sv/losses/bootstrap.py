@@ -11,8 +11,8 @@ def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
     L = (1/N) Σ_i ‖p_i/‖p_i‖ − z_i/‖z_i‖‖² = 2 − (2/N) Σ_i cos(p_i, z_i)
 
     The loss of a step is the sum of both directions: p of view 1 with z of view 2, and p of view 2
-    with z of view 1. It is 4 if predictions and targets are orthogonal, and 0 if they are alike,
-    which a collapsed network reaches too.
+    with z of view 1. It is 4 if predictions and targets are orthogonal, and 0 if they are equal. A
+    collapsed network reaches 0 too.
 
     Source: Grill et al., "Bootstrap your own latent", NeurIPS 2020 (arXiv 2006.07733), eq. 2.
 

@@ -39,12 +39,12 @@ def nt_xent(
     margin: in units of cosine (``am``) or radians (``aam``). What matters is margin / τ: with
         τ = 0.03 the published best is 0.1. A tensor receives a gradient.
     margin_type: ``none``, ``am``, ``aam`` or another row of `sv.losses.margins.MARGINS`.
-    margin_state: running statistics of the margins that have some; `AdaptiveMargin` keeps them.
-    anchors: with several processes, z1 and z2 are the joined embeddings and this says which rows
-        of each view are this process's own: only they are anchors, all others are negatives. The
-        mean over processes is the loss of one process with the joined batch.
-    speakers: (N,) true speakers; embeddings of an anchor's speaker are then no negatives of it. An
-        ablation: without labels such collisions cannot be known.
+    margin_state: running statistics, for the margins that need them; `AdaptiveMargin` keeps them.
+    anchors: with several processes, z1 and z2 are the joined embeddings, and ``anchors`` selects
+        this process's own rows of each view. Only these rows are anchors; all others are
+        negatives. The mean over processes is the loss of one process with the joined batch.
+    speakers: (N,) true speakers. Embeddings of the anchor's speaker are then not used as its
+        negatives. This is an ablation: without labels such collisions cannot be known.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def moco_nce(
 
 
 def _alike(rows: Tensor, columns: Tensor) -> Tensor:
-    """Return (rows, most) the columns with each row's label; a row with fewer repeats its first."""
+    """Return the columns with each row's label, (rows, most); short rows repeat their first."""
     same = rows[:, None] == columns
     found, places = same.int().topk(int(same.sum(dim=1).max()), dim=1)
     return torch.where(found.bool(), places, places[:, :1])
@@ -134,7 +134,7 @@ def _alike(rows: Tensor, columns: Tensor) -> Tensor:
 class _Pairs(torch.autograd.Function):
     """(z1, z2) → both at unit length, stacked (2N, D); their lengths (2N,); cosines of pairs (N,).
 
-    One function for all three, because autograd's own way would keep three more copies.
+    One function computes all three, because autograd would keep three more copies.
     """
 
     @staticmethod

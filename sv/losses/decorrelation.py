@@ -44,8 +44,8 @@ def vicreg_loss(
 def _off_diagonal_square(centred: Tensor, variance: Tensor) -> Tensor:
     """Return Σ_{d≠e} C_de² for C = centredᵀ·centred / (N − 1).
 
-    The squares of all entries of ZᵀZ and of ZZᵀ have the same sum: the smaller of the two
-    products is made. With the usual 2,048 dimensions and a batch of 256 that is an eighth.
+    The squares of all entries of ZᵀZ and of ZZᵀ have the same sum, so the smaller of the two
+    products is computed. With 2,048 dimensions and a batch of 256 that is an eighth of the work.
     """
     n, dim = centred.shape
     if n < dim:

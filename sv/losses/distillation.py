@@ -9,8 +9,8 @@ from torch import Tensor
 class _ViewCrossEntropy(torch.autograd.Function):
     """Mean over pairs (t, s), s ≠ t, of H(targets of view t, softmax(scores of view s / τ)).
 
-    For one view s all its targets are summed first, so its log-softmax is needed once and never
-    kept: the gradient, (sum of weights · softmax − summed targets) / τ, is made on the way.
+    The targets of a view s are summed first, so its log-softmax is computed once and never kept.
+    The gradient, (sum of weights · softmax − summed targets) / τ, is computed in the same pass.
     """
 
     @staticmethod
@@ -61,8 +61,8 @@ def dino_loss(
     teacher: (n_global·B, K) outputs for the global views, in the same order; no gradient.
     center: (1, K) or (K,), the running mean of teacher outputs (`update_center`).
     student_temp: τ_s; 0.1 as published. The loss at chance is log(K).
-    teacher_temp: τ_t; 0.04. Too high and all outputs become uniform, too low and training is
-        unstable at the start.
+    teacher_temp: τ_t; 0.04. If it is too high, all outputs become uniform. If it is too low,
+        training is unstable at the start.
     n_global: how many of the views the teacher has seen.
     """
     _check_temperatures(student_temp, teacher_temp)
@@ -120,7 +120,7 @@ def swav_loss(scores: Tensor, codes: Tensor, *, temperature: float, n_codes: int
 
     Parameters
     ----------
-    scores: (V·B, P) cosines with the P prototypes for V views, view-major, views with codes first.
+    scores: (V·B, P) cosines of V views with the P prototypes, view-major, views with codes first.
     codes: (n_codes·B, P) from `sinkhorn` on the scores of those views; no gradient.
     temperature: τ; 0.1 as published.
     """
@@ -138,15 +138,15 @@ def sinkhorn(
 ) -> Tensor:
     """Return codes (B, K): rows are distributions, and all K columns are used about equally.
 
-    Starts from e^{scores/ε} and in turn scales columns to 1/K and rows to 1/B, in the log domain.
-    Source: Cuturi, NeurIPS 2013; as used by SwAV (Caron et al., NeurIPS 2020, eq. 3 to 5). It
-    replaces centring in DINO when ``scores`` are the teacher's outputs and ``epsilon`` its
-    temperature.
+    The algorithm starts from e^{scores/ε} and in turn scales columns to 1/K and rows to 1/B, in the
+    log domain. Source: Cuturi, NeurIPS 2013; as used by SwAV (Caron et al., NeurIPS 2020, eq. 3 to
+    5). It can replace centring in DINO: ``scores`` are then the teacher's outputs and ``epsilon``
+    is the teacher's temperature.
 
     Parameters
     ----------
-    scores: (B, K) of one view, with those of a queue below if there is one.
-    epsilon: 0.05. Too high and all codes become uniform, too low and they become one-hot.
+    scores: (B, K) of one view, followed by the rows of a queue if there is one.
+    epsilon: 0.05. If it is too high, all codes become uniform; if it is too low, one-hot.
     iterations: 3.
     join: with several processes, a function that stacks the rows (1, K) of all of them
         (`sv.distributed.gather`), so that the columns are balanced over the joined batch.

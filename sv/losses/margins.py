@@ -1,10 +1,10 @@
 """Margins on the cosine of a positive pair: one table for all of them.
 
-A margin replaces the positive's cos(θ) by a smaller number, so the pair must be closer to count as
-much. Each entry of `MARGINS` is a function of the cosines, the margin m, the lengths of the
-embeddings and the running statistics, and uses those that its formula needs. Autograd
-differentiates them: the losses need only the positives' shifted cosines, one number for each
-anchor.
+A margin replaces the positive's cos(θ) by a smaller number, so a pair must be closer to reach the
+same loss. Each entry of `MARGINS` has a function of the cosines, the margin m, the lengths of the
+embeddings and the running statistics; it uses those that its formula needs. Autograd
+differentiates these functions: the losses need only the positives' shifted cosines, one number for
+each anchor.
 """
 
 import math
@@ -24,10 +24,11 @@ ADAFACE_H = 0.333
 
 
 class MarginState(NamedTuple):
-    """What some margins know beside the batch; `sv.losses.adaptive_margin` keeps it up to date.
+    """Statistics that some margins need beside the batch; `AdaptiveMargin` keeps them up to date.
 
     hardness: CurricularFace's t, the running mean of the positives' cosines, 0 at the start.
-    norm_mean, norm_std: AdaFace's running statistics of embedding lengths; None: of this batch.
+    norm_mean, norm_std: AdaFace's running statistics of embedding lengths. None: those of the
+        batch are used.
     norm_range: MagFace's l_a and u_a, the lengths at which its margin is smallest and largest.
     """
 
@@ -38,7 +39,7 @@ class MarginState(NamedTuple):
 
 
 def with_norms(state: MarginState, norms: Tensor) -> MarginState:
-    """Return ``state`` with the statistics of these lengths where it has none."""
+    """Return ``state``; if it has no statistics of lengths, those of ``norms`` (N,) are put in."""
     if state.norm_mean is not None:
         return state
     norms = norms.detach()
@@ -72,7 +73,7 @@ def additive_angular(cosine: Tensor, margin, norms, state) -> Tensor:
 
 
 def multiplicative_angular(cosine: Tensor, margin, norms, state) -> Tensor:
-    """(−1)^k cos(mθ) − 2k with k = ⌊mθ/π⌋, which falls over all of [0, π]; m ≥ 1.
+    """(−1)^k cos(mθ) − 2k with k = ⌊mθ/π⌋, which decreases over all of [0, π]; m ≥ 1.
 
     SphereFace (Liu et al., CVPR 2017, eq. 7). m = 1 is no margin; the paper uses up to 4.
     """
@@ -82,10 +83,10 @@ def multiplicative_angular(cosine: Tensor, margin, norms, state) -> Tensor:
 
 
 def norm_dependent(cosine: Tensor, margin, norms, state) -> Tensor:
-    """cos(θ + m(a)), m rising linearly with the embedding's length a; its gradient reaches a.
+    """cos(θ + m(a)); m rises linearly with the embedding's length a, which gets a gradient.
 
-    MagFace (Meng et al., CVPR 2021, eq. 2 and 3): m(a) goes from 0.45/0.8 of the margin at l_a to
-    the margin at u_a. It needs the regulariser `magface_regulariser`, without which every
+    MagFace (Meng et al., CVPR 2021, eq. 2 and 3): m(a) rises from 0.45/0.8 of the margin at l_a to
+    the margin at u_a. Add the regulariser `magface_regulariser` to the loss; without it every
     embedding becomes short.
     """
     low, high = state.norm_range
@@ -97,9 +98,9 @@ def norm_dependent(cosine: Tensor, margin, norms, state) -> Tensor:
 def quality_adaptive(cosine: Tensor, margin, norms, state) -> Tensor:
     """cos(θ − m·q) − (m·q + m), q ∈ [−1, 1] the standardised length of the embedding (detached).
 
-    AdaFace (Kim et al., CVPR 2022, eq. 15 to 17), h = 0.333: long embeddings, taken as good
-    recordings, get an additive margin of 2m, average ones m, short ones an angular margin m.
-    The angle is kept within [0, π], as in the authors' code.
+    AdaFace (Kim et al., CVPR 2022, eq. 15 to 17), h = 0.333. A long embedding is taken as a good
+    recording and gets an additive margin of 2m. An average one gets m, a short one an angular
+    margin of m. The angle is kept within [0, π], as in the authors' code.
     """
     state = with_norms(state, norms)
     quality = ADAFACE_H * (norms.detach() - state.norm_mean) / (state.norm_std + 1e-3)
@@ -114,8 +115,8 @@ class Margin:
 
     shift: the positive's cosine after the margin.
     smallest: the value of m at which the margin does nothing.
-    hard_negatives: negatives harder than the shifted positive become cos·(t + cos), which is
-        CurricularFace's part (Huang et al., CVPR 2020, eq. 4 and 5; t of the state).
+    hard_negatives: negatives harder than the shifted positive become cos·(t + cos), as in
+        CurricularFace (Huang et al., CVPR 2020, eq. 4 and 5); t is the state's hardness.
     """
 
     shift: Shift
@@ -132,7 +133,7 @@ MARGINS: dict[str, Margin] = {
     "magface": Margin(norm_dependent),
     "adaface": Margin(quality_adaptive),
 }
-"""``margin_type`` → how it shifts a positive's cosine."""
+"""``margin_type`` → the function that shifts a positive's cosine."""
 
 
 def get_margin(margin_type: str) -> Margin:
@@ -143,7 +144,7 @@ def get_margin(margin_type: str) -> Margin:
 
 
 def check_margin(margin_type: str, margin: float) -> None:
-    """Refuse a margin that the type cannot mean, in a plain sentence (``ValueError``)."""
+    """Raise ``ValueError`` if ``margin`` is impossible for ``margin_type``."""
     smallest = get_margin(margin_type).smallest
     if margin_type == "none" and margin != 0.0:
         raise ValueError(
@@ -158,7 +159,7 @@ def check_margin(margin_type: str, margin: float) -> None:
 
 
 def usual_margin(margin_type: str) -> float:
-    """Return 0.1 above nothing: published for ``am`` with τ = 0.03 to 0.033, a guess for others."""
+    """Return the smallest margin + 0.1: published for ``am`` (τ = 0.03), a guess for others."""
     return 0.0 if margin_type == "none" else get_margin(margin_type).smallest + 0.1
 
 
@@ -171,12 +172,13 @@ def chance_level(
     margin_state: MarginState | None = None,
     norm: float | Tensor = 1.0,
 ) -> Tensor:
-    """Return the InfoNCE loss of embeddings that are all alike: log(1 + negatives), or more.
+    """Return the InfoNCE loss of embeddings that are all equal: log(1 + negatives), or more.
 
-    With m(1) the positive's cosine after the margin: log(1 + negatives · e^{(1 − m(1))/τ}). It is a
-    number in float64, on the device of the tensors among the arguments: nothing is read from there.
+    It is log(1 + negatives · e^{(1 − m(1))/τ}), with m(1) the positive's cosine after the margin. The
+    result is a float64 scalar on the device of the tensors among the arguments: nothing is read
+    from the device.
 
-    norm: the length of the embeddings, which some margins depend on.
+    norm: the length of the embeddings, on which some margins depend.
     """
     kind, state = get_margin(margin_type), margin_state or MarginState()
     known = [x for x in (margin, norm, *state[:3]) if isinstance(x, Tensor)]
@@ -188,9 +190,9 @@ def chance_level(
 
 
 def magface_regulariser(norms: Tensor, norm_range: tuple[float, float] = (10.0, 110.0)) -> Tensor:
-    """Mean of a/u_a² + 1/a over lengths a (clamped to [l_a, u_a]): smallest at u_a.
+    """Return the mean of a/u_a² + 1/a over lengths a (clamped to [l_a, u_a]); smallest at u_a.
 
-    MagFace, eq. 4 (Meng et al., CVPR 2021); the authors weigh it with 35 for faces.
+    MagFace, eq. 4 (Meng et al., CVPR 2021); the authors give it the weight 35 for faces.
     """
     low, high = norm_range
     norms = norms.clamp(low, high)
@@ -198,5 +200,5 @@ def magface_regulariser(norms: Tensor, norm_range: tuple[float, float] = (10.0, 
 
 
 def _sine(cosine: Tensor) -> Tensor:
-    """sin θ ≥ 0 from cos θ; its slope is 0, not infinite, where θ is 0 or π."""
+    """Return sin θ ≥ 0 from cos θ; at θ = 0 and θ = π its slope is 0, not infinite."""
     return (1.0 - cosine.square()).clamp_min(1e-12).sqrt()

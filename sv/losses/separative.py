@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 COMPRESSION = 0.3
-"""Exponent of power in the separation loss: loudness, roughly; peaks do not decide alone."""
+"""Exponent of power in the separation loss. Power^0.3 is about loudness, so peaks count less."""
 
 
 def pit_loss(
@@ -24,8 +24,8 @@ def pit_loss(
 
     Parameters
     ----------
-    estimates, sources: (batch, n, frames, mel) log power; sources that are not there are at the
-        floor of the filterbank, and match an estimate that is silent.
+    estimates, sources: (batch, n, frames, mel) log power. An absent source is at the floor of the
+        filterbank, and matches a silent estimate.
     mixture: (batch, frames, mel) log power.
 
     Returns
@@ -55,11 +55,17 @@ def pit_loss(
 def cross_attention(
     queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Global speaker vectors: g_i = Σ_j softmax_j(q_iᵀ k_j / √d) v_j over the allowed j.
+    """Return global speaker vectors: g_i = Σ_j softmax_j(q_iᵀ k_j / √d) v_j over the allowed j.
 
-    queries: (M, d); keys: (R, d); values: (R, D). allowed: (M, R) bool; the current condition of
-    a speaker is not: its vector would predict itself. Returns (M, D), and (M,) bool: whether
-    anything was allowed; rows for which nothing was are zero.
+    Parameters
+    ----------
+    queries: (M, d). keys: (R, d). values: (R, D).
+    allowed: (M, R) bool. Do not allow the current condition of a speaker: its vector would predict
+        itself.
+
+    Returns
+    -------
+    (M, D) vectors, and (M,) bool: whether the row has an allowed key. Rows without one are zero.
     """
     dtype = torch.promote_types(values.dtype, torch.float32)
     logits = (queries.to(dtype) @ keys.to(dtype).T) / queries.shape[1] ** 0.5
@@ -70,7 +76,7 @@ def cross_attention(
 
 
 def csl_scores(v: Tensor, g: Tensor, alpha: Tensor | float, beta: Tensor | float) -> Tensor:
-    """log f(v_i, g_j) = −α‖v_i − g_j‖² + β: (M, N) for v (M, D) and g (N, D)."""
+    """Return log f(v_i, g_j) = −α‖v_i − g_j‖² + β: (M, N) for v (M, D) and g (N, D)."""
     dtype = torch.promote_types(v.dtype, torch.float32)
     v, g = v.to(dtype), g.to(dtype)
     square = v.square().sum(1)[:, None] + g.square().sum(1)[None] - 2 * (v @ g.T)
@@ -83,14 +89,14 @@ def separative_loss(scores: Tensor, own: Tensor, candidates: Tensor) -> tuple[Te
     Parameters
     ----------
     scores: (M, N) log f of every v with every g: ``csl_scores``, or cosines over a temperature.
-    own: (M,) column of the vector that each v is to predict.
-    candidates: (M, N) bool, the j of the sum; the own one always counts, whatever is said here.
+    own: (M,) column of the vector that each v must predict.
+    candidates: (M, N) bool, the j of the sum; the column ``own`` is always included.
 
     Returns
     -------
     The loss, and the bound I(v; g) ≥ mean_i log n_i − L in nats, n_i being the number of
-    candidates of i (van den Oord et al. 2018, arXiv 1807.03748): never more than log n, however
-    well the vectors are told apart. β cancels in the ratio: it gets no gradient from this loss.
+    candidates of i (van den Oord et al. 2018, arXiv 1807.03748). The bound never exceeds log n,
+    even if the vectors are separated perfectly. β cancels in the ratio, so it gets no gradient.
     """
     candidates = candidates.clone()
     candidates[torch.arange(len(own), device=own.device), own] = True

@@ -19,16 +19,17 @@ def aam_softmax(
     """Additive angular margin softmax: cross-entropy of s·cos θ, with s·cos(θ_y + m) for the label.
 
     Source: Deng et al., "ArcFace", CVPR 2019, eq. 3; sub-centres: Deng et al., "Sub-center
-    ArcFace", ECCV 2020, eq. 2 and 3. The margin as in `sv.losses.margins.additive_angular`.
+    ArcFace", ECCV 2020, eq. 2 and 3. The margin is `sv.losses.margins.additive_angular`.
 
     Parameters
     ----------
     embeddings: (N, D), any length: L2-normalised here, as are the rows of ``weight``.
-    weight: (classes, D); with sub-centres (classes·sub_centers, D), those of a class together.
+    weight: (classes, D), or (classes·sub_centers, D) with the sub-centres of a class together.
     labels: (N,) class indices.
-    scale: s = 1/τ; 30. Too low and the loss stays high even for perfect embeddings.
+    scale: s = 1/τ; 30. If it is too low, the loss stays high even for perfect embeddings.
     margin: m in radians; 0.2.
-    sub_centers: centres a class; the nearest one counts, so that outliers may have their own.
+    sub_centers: number of centres of a class. The nearest one counts, so outliers may have their
+        own.
     """
     if sub_centers < 1 or len(weight) % sub_centers:
         raise ValueError(
@@ -57,11 +58,11 @@ def supcon(
     Parameters
     ----------
     z: (N, D) embeddings of any length: L2-normalised here.
-    labels: (N,) speakers. Any number of items a speaker; ``ValueError`` if no two share one.
-    temperature: τ > 0; a tensor (`LearnableTemperature`) receives a gradient. 0.1 to start with.
-    anchors: with several processes, z and labels are the joined batch and this says which rows are
-        this process's own: only they are anchors. The mean over processes of equal size is the
-        loss of one process with the joined batch.
+    labels: (N,) speakers, with any number of items each; ``ValueError`` if no two items share one.
+    temperature: τ > 0; start with 0.1. A tensor (`LearnableTemperature`) receives a gradient.
+    anchors: with several processes, z and labels are the joined batch, and ``anchors`` selects this
+        process's own rows. Only these rows are anchors. The mean over processes of equal size is
+        the loss of one process with the joined batch.
     """
     with torch.autocast(z.device.type, enabled=False):
         cosine, positive, itself, share = _pairs(z, labels, anchors)
@@ -79,21 +80,21 @@ def h_scl(
     beta: float,
     anchors: slice | None = None,
 ) -> Tensor:
-    """Supervised contrastive loss whose negatives weigh the more the harder they are (H-SCL).
+    """Supervised contrastive loss in which harder negatives weigh more (H-SCL).
 
     With c_ij = e^{2cos_ij/τ}, weights w_ij = c_ij^β without gradient, n_i negatives and their
     weighted mean S_i = Σ w_ij c_ij / Σ w_ij:
     −mean_i (1/|P(i)|) Σ_{p∈P(i)} log[ c_ip / (c_ip + n_i S_i) ], over the items i with a positive.
 
     Source: Jiang et al., "Supervised Contrastive Learning with Hard Negative Samples", 2022
-    (arXiv 2209.00078), as released with Masztalski et al., Interspeech 2025 (arXiv 2507.17540),
-    hence the factor 2, and n_i = 2N − 2 for two items of each of N speakers. More positives than
-    one are averaged, each with its own denominator; that part is ours.
+    (arXiv 2209.00078), as released with Masztalski et al., Interspeech 2025 (arXiv 2507.17540). The
+    factor 2 is from that release, and n_i = 2N − 2 for two items of each of N speakers. If an
+    anchor has several positives, they are averaged, each with its own denominator; that is ours.
 
     Parameters
     ----------
     z, labels, temperature, anchors: as for `supcon`; at least two speakers, else ``ValueError``.
-    beta: 0.1. 0 weighs all negatives alike; large looks at the hardest one only.
+    beta: 0.1. 0 weighs all negatives alike; a large value weighs only the hardest one.
     """
     if reading_is_free(labels) and bool((labels == labels[0]).all()):
         raise ValueError("all items have the same label: there are no negatives")
@@ -119,8 +120,11 @@ def reading_is_free(labels: Tensor) -> bool:
 def _pairs(
     z: Tensor, labels: Tensor, anchors: slice | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return for A anchors and N items: cosines, who is a positive, who is the anchor itself, all
-    (A, N), and what one positive pair of an anchor counts (A,), zero where there is none.
+    """Return, for A anchors and N items, four tensors.
+
+    The first three are (A, N): cosines, whether the item is a positive, whether the item is the
+    anchor itself. The last is (A,): the weight of one positive pair of the anchor, 0 if it has
+    no positive.
     """
     if z.ndim != 2 or labels.shape != z.shape[:1]:
         raise ValueError(
@@ -131,7 +135,7 @@ def _pairs(
     index = torch.arange(len(z), device=z.device)
     itself = index[own, None] == index
     positive = (labels[own, None] == labels) & ~itself
-    # Of every item, also those of other processes.
+    # For every item, including items of other processes.
     positives = ((labels[:, None] == labels).sum(dim=1) - 1).to(z.dtype)
     having = (positives > 0).sum()
     if reading_is_free(labels) and not having:

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 
 class LearnableTemperature(nn.Module):
-    """τ = e^θ with θ learned, kept in a range.
+    """τ = e^θ; θ is learned and kept in a range.
 
     Masztalski et al. (Interspeech 2025, arXiv 2507.17540) learn τ from 0.1. Without a lower limit
-    it can fall until the loss overflows. The parameter itself is put back into the range, not its
-    value only, so that its gradient never vanishes at the limits. Give it no weight decay: that
-    would pull τ to 1.
+    τ can fall until the loss overflows. The parameter θ itself is clamped, not only the value τ,
+    so the gradient never vanishes at the limits. Do not apply weight decay to θ: it would pull τ
+    to 1.
     """
 
     def __init__(self, initial: float = 0.1, lowest: float = 0.01, highest: float = 1.0):
@@ -25,7 +25,7 @@ class LearnableTemperature(nn.Module):
         self.log_temperature = nn.Parameter(torch.tensor(math.log(initial)))
 
     def forward(self) -> Tensor:
-        """Return τ, a scalar with gradient."""
+        """Return τ, a scalar that has a gradient."""
         with torch.no_grad():
             self.log_temperature.clamp_(*self.range)
         return self.log_temperature.exp()
