@@ -1,7 +1,7 @@
 """The training methods, self-supervised and (if ``needs_labels``) supervised, one in each file.
 
 A method is a ``sv.methods.base.Method``: networks, the crops that it needs, and
-``training_step(views) -> (loss, stats)``. A line in ``METHODS`` makes it known to configurations.
+``training_step(views) -> (loss, stats)``. A line in ``METHODS`` registers it for configurations.
 """
 
 from sv.encoders.base import Encoder
@@ -35,7 +35,7 @@ METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
 def build_method(encoder: Encoder, config: MethodConfig, facts: Facts | None = None) -> Method:
     """Return the method that ``config`` describes, around ``encoder``.
 
-    facts: what is known of the training set; nothing by default.
+    facts: facts on the training set; by default it has no utterances and no speakers.
     """
     method, _ = METHODS[config.name]
     return method(encoder, config, facts or Facts())

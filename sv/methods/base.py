@@ -15,15 +15,15 @@ from sv.methods.momentum import follow
 from sv.sampling.ssps import SSPS
 
 Stats = dict[str, Tensor | float]
-"""Scalars to log, and under ``embeddings`` (N, D) what the watch over collapse looks at."""
+"""Scalars to log, and ``embeddings`` (N, D), which the check for collapse needs."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a method may know of the training set when it is built.
+    """What a method may know about the training set when it is built.
 
-    utterances: how many there are, for memories with an entry for each.
-    speakers: how many there are, for classifiers; 0 where training has no labels.
+    utterances: number of utterances, for memories with an entry for each.
+    speakers: number of speakers, for classifiers; 0 if training has no labels.
     """
 
     utterances: int = 0
@@ -32,7 +32,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where training stands: ``epoch`` epochs (a fraction inside one) of ``epochs`` are done."""
+    """A moment of training: ``epoch`` of ``epochs`` epochs are done; inside one, a fraction."""
 
     epoch: float = 0.0
     epochs: int = 1
@@ -45,12 +45,12 @@ class Moment:
 
 @dataclass
 class Sources:
-    """What the mixtures of a group of crops were made of.
+    """The sources of the mixtures in a group of crops.
 
     log_mel: (count, batch, n, frames, mel) of each source in its room, at its level, on the scale
-        of the normalised mixture; source 0 is the target. A source that is not there is silent.
-    items: (count, batch, n) position of the crop that each source is, -1 for none, in the joined
-        batch of all processes.
+        of the normalised mixture. Source 0 is the target. An absent source is silent.
+    items: (count, batch, n) position of each source's crop in the joined batch of all processes;
+        -1 for an absent source.
     """
 
     log_mel: Tensor
@@ -64,8 +64,8 @@ class Views:
     crops: name of a ``CropGroup`` → (count, batch, frames, mel).
     utterances: (batch,) or (count, batch) indices into the training set.
     labels: the speakers of ``utterances`` as numbers, in the same shape; None without labels.
-    moment: where training stands.
-    sources: name of a ``CropGroup`` that asks for them → what its mixtures were made of.
+    moment: the moment of training.
+    sources: name of a ``CropGroup`` that asks for sources → the sources of its mixtures.
     """
 
     crops: dict[str, Tensor]
@@ -84,7 +84,7 @@ class Views:
         labels: Tensor | None = None,
         moment: Moment | None = None,
     ) -> "Views":
-        """Bring a batch to the device and make the network's input of it.
+        """Move a batch to the device and turn it into the network's input.
 
         labels: (N,) speaker of each utterance of the training set; None without labels.
         """
@@ -101,7 +101,7 @@ class Views:
 
 
 class MethodConfig:
-    """Settings of a method. A subclass is a dataclass; it may make fields of these."""
+    """Settings of a method. A subclass is a dataclass and may declare these as fields."""
 
     name: str
 
@@ -109,29 +109,29 @@ class MethodConfig:
     """Sizes of the layers between embedding and loss."""
 
     drop_collisions: ClassVar[bool] = False
-    """Whether utterances of the anchor's speaker are no negatives, which needs labels."""
+    """Whether utterances of the anchor's speaker are excluded as negatives; needs labels."""
 
 
 class Method(nn.Module):
-    """A framework: networks, and one step of training them.
+    """A training method: its networks, and one step of training.
 
-    A subclass sets ``config``, is built as ``Method(encoder, config, facts)``, and everything that
-    it must remember is a parameter, a buffer or ``get_extra_state``, so that resuming is exact.
+    A subclass is built as ``Method(encoder, config, facts)``. All that it remembers must be a
+    parameter, a buffer or in ``get_extra_state``, so that resuming is exact.
     """
 
     needs_labels = False
-    """Whether ``training_step`` wants ``views.labels``: true of supervised methods only."""
+    """Whether ``training_step`` uses ``views.labels``: true for supervised methods only."""
 
     def __init__(self, encoder: Encoder, config: MethodConfig):
         super().__init__()
         self.config = config
         self.encoder = encoder
-        # Set by the training loop where positives come from other recordings.
+        # The training loop sets it if positives come from other recordings.
         self.positives: SSPS | None = None
 
     @property
     def head_dim(self) -> int:
-        """Size of what enters the loss: of the projector's last layer, or of an embedding."""
+        """Size of the loss's input: the projector's last layer, or the embedding without one."""
         return [self.encoder.embedding_dim, *self.config.projector][-1]
 
     @property
@@ -140,22 +140,23 @@ class Method(nn.Module):
         return (self.head_dim,)
 
     def crop_groups(self, data: DataConfig) -> list[CropGroup]:
-        """Return the crops that a step needs: by default two random ones of each utterance."""
+        """Return the crops that a step needs: by default two random crops of each utterance."""
         return [CropGroup("views", 2, data.crop_seconds, apart=data.crops == "apart")]
 
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:
-        """Return the loss of a batch and figures to log."""
+        """Return the loss of a batch, a scalar, and figures to log."""
         raise NotImplementedError
 
     def start_epoch(self, moment: Moment) -> Stats:
-        """Do what an epoch begins with, such as clustering; return figures to log of it.
+        """Prepare an epoch, for example by clustering; return figures to log.
 
-        Called before the first step of an epoch, and not again when training resumes inside it.
+        It is called before the first step of an epoch. If training resumes inside an epoch, it is
+        not called again.
         """
         return {}
 
     def momentum_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
-        """Return (follower, followed) networks: `after_step` moves the first to the second."""
+        """Return (follower, followed) networks; `after_step` moves the first towards the second."""
         return []
 
     def momentum(self, moment: Moment) -> float:
@@ -163,17 +164,17 @@ class Method(nn.Module):
         return self.config.momentum
 
     def after_step(self, moment: Moment) -> None:
-        """Do what follows an update of the weights: by default, move the momentum pairs.
+        """Act after an update of the weights: by default, move the momentum pairs.
 
-        ``moment`` is that of the step: the same as in ``training_step``.
+        ``moment`` is the moment of the step, the same as in ``training_step``.
         """
         for target, source in self.momentum_pairs():
             follow(target, source, self.momentum(moment))
 
     def schedules(self, moment: Moment) -> dict[str, float]:
-        """Return by name what changes with the share of training that is done, at ``moment``.
+        """Return, by name, the values at ``moment`` of all schedules of this method.
 
-        A training that goes on from a base is refused if its plan would let one of them jump.
+        A training that goes on from a base is refused if one of these values would jump.
         """
         return {}
 
@@ -183,9 +184,10 @@ class Method(nn.Module):
         return self.encoder
 
     def substitute(self, positives: Tensor, views: Views) -> Tensor:
-        """Return the positives (batch, *positive_shape), from other recordings where SSPS has any.
+        """Replace positives (batch, *positive_shape) by those of other recordings that SSPS finds.
 
-        A method calls this once a step, between what makes the positives and its loss.
+        Without SSPS, the positives are returned unchanged. A method calls this once in a step,
+        after it has computed the positives and before its loss.
         """
         if self.positives is None:
             return positives
@@ -194,7 +196,7 @@ class Method(nn.Module):
 
     @torch.no_grad()
     def _reference(self, crops: Tensor) -> Tensor:
-        """Embed crops as in a test; batch norm neither uses nor learns what they are like."""
+        """Embed crops in evaluation mode: batch norms neither use nor learn their statistics."""
         network = self.evaluated
         training = network.training
         network.eval()
@@ -204,6 +206,6 @@ class Method(nn.Module):
 
 
 def check_sizes(name: str, sizes: list[int]) -> None:
-    """Raise ``ValueError`` if a layer of an MLP would be empty."""
+    """Raise ``ValueError`` if one of the ``sizes`` of an MLP is below 1."""
     if any(size < 1 for size in sizes):
         raise ValueError(f"{name}: sizes must be at least 1, not {sizes}")

@@ -1,6 +1,6 @@
 """BYOL: a network predicts the output of its slow copy for the other crop; no negatives."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,9 @@ from sv.methods.momentum import follower, rising
 
 @dataclass
 class BYOLConfig(MethodConfig):
-    """Grill et al. 2020 (arXiv 2006.07733), in its sizes; no speaker recipe of it is published."""
+    """Grill et al. 2020 (arXiv 2006.07733), sizes as published; there is no speaker recipe."""
 
-    name: str = field(default="byol", metadata={"help": "the method"})
+    name: str = option("byol", "the method")
     projector: list[int] = option(
         [4096, 256],
         "sizes of layers between embedding and target; batch norm between them is necessary",
@@ -42,7 +42,7 @@ class BYOLConfig(MethodConfig):
 
 
 class BYOL(Method):
-    """Encoder, projector and predictor; the first two have slow copies that make the targets."""
+    """Encoder, projector and predictor. Slow copies of the first two compute the targets."""
 
     def __init__(self, encoder: nn.Module, config: BYOLConfig, facts: Facts | None = None):
         super().__init__(encoder, config)
@@ -53,7 +53,7 @@ class BYOL(Method):
 
     @property
     def positive_shape(self) -> tuple[int, ...]:
-        """The targets of both crops."""
+        """Shape of the targets of both crops."""
         return (2, self.head_dim)
 
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:
@@ -69,7 +69,7 @@ class BYOL(Method):
         return loss, {**pair_cosines(first, second_target), "embeddings": embeddings.detach()}
 
     def momentum_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
-        """The target follows; the predictor has no copy."""
+        """Return the target's networks and those that they follow; the predictor has no copy."""
         return [(self.target_encoder, self.encoder), (self.target_projector, self.projector)]
 
     def momentum(self, moment: Moment) -> float:

@@ -1,6 +1,6 @@
 """Classification of training speakers with an additive angular margin: the supervised baseline."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from sv.methods.supcon import contrast, crop_labels
 class ClassifyConfig(MethodConfig):
     """AAM-Softmax (Deng et al., CVPR 2019) with the settings of arXiv 2507.17540."""
 
-    name: str = field(default="aam", metadata={"help": "the method"})
+    name: str = option("aam", "the method")
     scale: float = option(
         30.0,
         "s, the inverse of a temperature. If it is too low, the loss stays high "
@@ -35,7 +35,7 @@ class ClassifyConfig(MethodConfig):
 
 
 class Classify(Method):
-    """The encoder and a centre for each speaker, which is left out of the model that is saved."""
+    """The encoder and a centre for each speaker. The centres are not part of the saved model."""
 
     needs_labels = True
 

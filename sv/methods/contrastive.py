@@ -1,6 +1,6 @@
 """The common part of the contrastive methods."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor
@@ -15,13 +15,13 @@ from sv.methods.base import MethodConfig, check_sizes
 
 @dataclass
 class MarginOptions(MethodConfig):
-    """Fields for the settings of a method; formulas and sources are in `sv.losses.margins`."""
+    """The settings of a margin; formulas and sources are in `sv.losses.margins`."""
 
     margin: float | None = option(
         None,
         "number that is subtracted from a positive's cosine (or angle). What "
-        "matters is margin / τ: 1 to 6 is useful; with more the loss never falls. "
-        "null: 0.1 (sphereface: 1.1, which multiplies the angle)",
+        "matters is margin / τ: 1 to 6 is useful; above that the loss never falls. "
+        "null: 0.1 (sphereface: 1.1, because its margin multiplies the angle)",
     )
     margin_type: Literal[
         "none", "am", "aam", "sphereface", "curricularface", "magface", "adaface"
@@ -83,17 +83,17 @@ class MarginOptions(MethodConfig):
 class ContrastiveConfig(MarginOptions):
     """Temperature, margin and projector of SimCLR and MoCo (arXiv 2404.14913)."""
 
-    name: str = field(default="", metadata={"help": "the method"})
+    name: str = option("", "the method")
     temperature: float = option(
         0.03, "τ. A small value weighs only the hardest negatives, a large value weighs all alike"
     )
     projector: list[int] = option(
         [],
-        "sizes of layers between embedding and loss; for speakers no projector is "
-        "best, as published",
+        "sizes of layers between embedding and loss; []: no projector, which is "
+        "best for speakers, as published",
     )
     projector_norm: bool = option(
-        True, "batch norm between the layers of the projector; published in 2023 without it"
+        True, "batch norm between the layers of the projector; the paper of 2023 has none"
     )
 
     def __post_init__(self):
@@ -110,7 +110,7 @@ def chance(
     negatives: int,
     progress: float,
 ) -> Tensor:
-    """Return the loss, penalty of the margin included, if all embeddings were alike.
+    """Return the loss, penalty of the margin included, of embeddings that are all equal.
 
     anchors: (N, D) before normalisation; some margins depend on their lengths.
     progress: the share of the training that is done.

@@ -5,11 +5,12 @@ The encoder separates each mixture and embeds each source. Cross-attention makes
 vector from the embeddings of a speaker's other conditions. The loss moves the embedding of the
 current condition nearer to this vector than to the global vectors of everybody else in the batch.
 
-After Wang et al., ICASSP 2021 (arXiv 2103.00816). Only the abstract was at hand: see docs/csc.md.
+Source: Wang et al., ICASSP 2021 (arXiv 2103.00816), of which only the abstract was at hand. See
+docs/csc.md.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -27,19 +28,19 @@ from sv.methods.figures import pair_cosines
 
 GROUP = "mixtures"
 SILENT = -50.0
-"""Log power of a source that is not there."""
+"""Log power of an absent source."""
 
 
 @dataclass
 class CSCConfig(MethodConfig):
-    """Settings of contrastive separative coding; those of the mixtures are in ``mixing``."""
+    """Settings of contrastive separative coding; settings of the mixtures are in ``mixing``."""
 
-    name: str = field(default="csc", metadata={"help": "the method"})
+    name: str = option("csc", "the method")
     conditions: int = option(
         3,
         "K: number of mixtures of each utterance in a step, each from another crop "
-        "with other interferers. At least 2; from 3 on attention has a choice. Time "
-        "grows in proportion",
+        "with other interferers. At least 2; attention has a choice only from 3 on. "
+        "Time grows in proportion",
     )
     contrast_weight: float = option(
         1.0,
@@ -48,8 +49,8 @@ class CSCConfig(MethodConfig):
     )
     separation: bool = option(
         True,
-        "train the masks to separate; false: an ablation in which the masks serve "
-        "the contrast only",
+        "train the masks to separate; false: an ablation in which only the contrast "
+        "trains the masks",
     )
     attention: bool = option(
         True,
@@ -62,8 +63,8 @@ class CSCConfig(MethodConfig):
     unit_length: bool = option(
         True,
         "csl: compare vectors of unit length, as cosine scoring does. false: "
-        "compare them as they are; the length may then separate voices that no "
-        "cosine separates",
+        "compare them unchanged; the length may then separate voices that the "
+        "cosine does not",
     )
     alpha: float = option(
         10.0,
@@ -101,11 +102,11 @@ class CSC(Method):
 
     @property
     def positive_shape(self) -> tuple[int, ...]:
-        """SSPS replaces positives that this method does not have."""
+        """Raise ``InputError``: SSPS replaces positives, and this method has none."""
         raise InputError("ssps and csc do not go together: --set ssps.enabled=false")
 
     def crop_groups(self, data: DataConfig) -> list[CropGroup]:
-        """Return the mixtures of each utterance, of which the sources are wanted too."""
+        """Return the group of mixtures of each utterance, with their sources."""
         if data.normalise == "mean_var":
             raise InputError(
                 "csc adds powers, which data.normalise mean_var distorts: use mean or none"
@@ -138,21 +139,19 @@ class CSC(Method):
         }
 
     def identities(self, views: Views) -> Tensor:
-        """Return who each item of the batch is (batch,): here the utterance, without labels."""
+        """Return the identity of each item (batch,): its utterance, because labels are unknown."""
         return views.sources[GROUP].items[0, :, 0]
 
     def contrast(self, voices: Tensor, items: Tensor, identity: Tensor) -> tuple[Tensor, Stats]:
-        """Return L_CSL, or InfoNCE, of every source that is there, and figures to log.
+        """Return L_CSL, or InfoNCE, of every source that is present, and figures to log.
 
-        Items of other processes are part of the contrast and of the attention.
+        Items of other processes are part of the contrast and of the attention. If a process used
+        only its own items, each contrast would have fewer candidates, and the bound on mutual
+        information would be that of a small batch.
 
-        With the items of its own process alone, each contrast would have fewer candidates, in
-        proportion to the number of processes, and the bound on mutual information would be that of
-        a small batch.
-
-        voices: (conditions, batch, sources, dim) embeddings, source 0 being the target.
-        items: (conditions, batch, sources) place in the joined batch of each source, -1 for none.
-        identity: (batch,) who is who.
+        voices: (conditions, batch, sources, dim) embeddings; source 0 is the target.
+        items: (conditions, batch, sources) place of each source in the joined batch, -1 for none.
+        identity: (batch,) numbers; equal numbers are the same speaker.
         """
         there = items >= 0
         conditions, batch = items.shape[:2]
@@ -168,17 +167,17 @@ class CSC(Method):
         is_target = first[there]
 
         def targets_elsewhere(x: Tensor) -> Tensor:
-            """Return the rows of x (M, dim) of the targets of other processes, item by item."""
+            """Return the targets' rows of x (M, dim) of the other processes, item by item."""
             own = x[is_target].unflatten(0, (conditions, batch)).transpose(0, 1)
             return elsewhere(own).flatten(0, 1)
 
-        # Every item under every condition: own ones, then those of other processes.
+        # Every item under every condition: first own items, then those of other processes.
         bank = torch.cat([v[is_target], targets_elsewhere(v)])
         other_condition = condition.repeat(len(others))
         others = others.repeat_interleave(conditions)
         bank_who = torch.cat([who[is_target], others])
         bank_condition = torch.cat([of_voice[is_target], other_condition])
-        # The current condition may not be looked at: it would give the answer away.
+        # Mask the current condition; otherwise the query could copy it.
         allowed = (who[:, None] == bank_who) & (of_voice[:, None] != bank_condition)
         g = self.global_vectors(v, bank, allowed)
         scores = self.scores(v, torch.cat([g, targets_elsewhere(g)]))
@@ -187,7 +186,7 @@ class CSC(Method):
         candidates = (who[:, None] != torch.cat([who, others])) & (of_voice[:, None] == of_column)
         candidates[:, : len(v)] &= is_target
         loss, bound = separative_loss(scores, torch.arange(len(v), device=v.device), candidates)
-        # Of some items more interferers are there than of others.
+        # Processes may have different numbers of sources, because items have 0 to n interferers.
         factor = factor_of_mean(there.sum())
         stats = {
             "mi_bound": factor * bound,
@@ -198,9 +197,9 @@ class CSC(Method):
         return factor * loss, stats
 
     def global_vectors(self, v: Tensor, bank: Tensor, allowed: Tensor) -> Tensor:
-        """Return the global speaker vector (M, dim) of each v (M, dim) out of ``bank`` (R, dim).
+        """Return the global speaker vector (M, dim) of each v (M, dim), from ``bank`` (R, dim).
 
-        The values are the embeddings themselves, so that v and g live in one space.
+        The values of the attention are the embeddings themselves, so v and g are in one space.
         """
         if self.config.attention:
             g, _ = cross_attention(self.query(v), self.key(bank), bank, allowed)
@@ -210,13 +209,13 @@ class CSC(Method):
         return F.normalize(g) if unit else g
 
     def scores(self, v: Tensor, g: Tensor) -> Tensor:
-        """Return log f of every v with every g."""
+        """Return (M, N) log f of every v (M, dim) with every g (N, dim)."""
         if self.config.contrast == "infonce":
             return v @ g.to(v.dtype).T / self.temperature()
         return csl_scores(v, g, self.log_alpha.exp(), self.beta)
 
     def _as_many(self, x: Tensor, nothing: float) -> Tensor:
-        """Fill dimension 2 with sources that are not there, up to the encoder's number."""
+        """Fill dimension 2 with absent sources, up to the encoder's number of sources."""
         missing = self.encoder.sources - x.shape[2]
         if missing < 0:
             raise InputError(
@@ -228,11 +227,11 @@ class CSC(Method):
 
 
 class SupervisedCSC(CSC):
-    """CSC with true speakers: conditions of all utterances of a speaker are of one identity.
+    """CSC with true speakers: all utterances of a speaker have the same identity.
 
-    SUPERVISED, an ablation: it tells how much of the error comes from speakers whose utterances
-    repel each other. Batches are of distinct speakers, with two utterances each: one condition of
-    each, so ``conditions`` must be 2.
+    This is a SUPERVISED ablation. It measures how much of the error comes from utterances of one
+    speaker that repel each other. Batches have distinct speakers with two utterances each. Each
+    utterance has one condition, so ``conditions`` must be 2.
     """
 
     needs_labels = True
@@ -244,10 +243,10 @@ class SupervisedCSC(CSC):
 
 @dataclass
 class SupervisedCSCConfig(CSCConfig):
-    """As ``csc``, but SUPERVISED: identity is the true speaker."""
+    """Like ``csc``, but SUPERVISED: the identity is the true speaker."""
 
-    name: str = field(default="csc_supervised", metadata={"help": "the method; it needs labels"})
-    conditions: int = option(2, "mixtures of each speaker: 2, one of each of two utterances")
+    name: str = option("csc_supervised", "the method; it needs labels")
+    conditions: int = option(2, "number of mixtures of each speaker: 2, one of each utterance")
 
     def __post_init__(self):
         super().__post_init__()

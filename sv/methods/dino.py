@@ -1,7 +1,7 @@
 """DINO: a student predicts what a teacher, its own moving average, outputs for other crops."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -20,9 +20,9 @@ from sv.methods.momentum import follow, follower, rising
 
 @dataclass
 class DINOConfig(MethodConfig):
-    """Caron et al. 2021 (arXiv 2104.14294), defaults as run for speakers in arXiv 2505.14561."""
+    """Caron et al. 2021 (arXiv 2104.14294), with the defaults of arXiv 2505.14561 for speakers."""
 
-    name: str = field(default="dino", metadata={"help": "the method"})
+    name: str = option("dino", "the method")
     global_crops: int = option(2, "number of long crops, which student and teacher see")
     global_seconds: float = option(
         4.0,
@@ -31,8 +31,8 @@ class DINOConfig(MethodConfig):
     )
     local_crops: int = option(
         4,
-        "number of short crops, which only the student sees. With more, a step "
-        "teaches more and takes more time",
+        "number of short crops, which only the student sees. With more crops, a "
+        "step teaches more and takes more time",
     )
     hidden: list[int] = option(
         [2048, 2048],
@@ -42,15 +42,15 @@ class DINOConfig(MethodConfig):
     outputs: int = option(
         65536,
         "K, number of directions of the last layer. Take far more than the training "
-        "set has speakers; a small corpus learns sooner with 1024 to 4096. A "
-        "network that knows nothing has the loss ln K",
+        "set has speakers; a small corpus learns sooner with 1024 to 4096. An "
+        "untrained network has the loss ln K",
     )
     student_temp: float = option(0.1, "τ of the student's softmax")
     teacher_temp: float = option(
         0.04,
         "τ of the teacher's softmax, below the student's. If it is too high, "
-        "outputs become uniform and the loss stays at ln K. If it is too low, the "
-        "teacher is certain without a reason, and training is unstable",
+        "outputs become uniform and the loss stays at ln K. If it is too low, "
+        "targets are nearly one-hot from the start, and training is unstable",
     )
     teacher_temp_start: float = option(
         0.04, "τ of the teacher at the start of its warm-up; lower it if the loss does not fall"
@@ -60,7 +60,7 @@ class DINOConfig(MethodConfig):
     )
     centering: Literal["mean", "sinkhorn"] = option(
         "mean",
-        "method that keeps one output from taking all. mean: a centre is "
+        "method that prevents one output from winning everywhere. mean: a centre is "
         "subtracted; sinkhorn: every output gets an equal share of each batch. "
         "Without either, training collapses",
     )
@@ -77,9 +77,9 @@ class DINOConfig(MethodConfig):
     )
     teacher_statistics: Literal["batch", "running"] = option(
         "batch",
-        "statistics that the teacher's batch norms use for its targets: batch, "
-        "those of its crops; running, averages. References and tests always use the "
-        "averages",
+        "statistics that the teacher's batch norms use for its targets. batch: "
+        "those of its crops; running: running averages. References and tests always "
+        "use the running averages",
     )
     frozen_epochs: float = option(
         1.0,
@@ -102,11 +102,11 @@ class DINOConfig(MethodConfig):
 
 
 class DINO(Method):
-    """Student and teacher, an encoder and a head each; the teacher is what is evaluated.
+    """Student and teacher, an encoder and a head each; the teacher is evaluated.
 
-    The head takes long and short crops apart, so its batch norms measure each kind by itself, as in
-    the code of the published rows. Long crops then have the statistics with which the teacher makes
-    targets.
+    The head processes long and short crops separately, so its batch norms measure each kind by
+    itself, as in the code of the published rows. Long crops then have the same statistics as in the
+    teacher, which computes the targets.
     """
 
     def __init__(self, encoder: nn.Module, config: DINOConfig, facts: Facts | None = None):
@@ -119,10 +119,10 @@ class DINO(Method):
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
     def crop_groups(self, data: DataConfig) -> list[CropGroup]:
-        """Return long crops for both networks and short ones for the student.
+        """Return long crops for both networks and short crops for the student.
 
-        Short crops have the length ``data.crop_seconds``, which all methods share; long ones have
-        ``method.global_seconds``. Crops of different length are different batches and are never
+        Short crops have the length ``data.crop_seconds``, which all methods share; long crops have
+        ``method.global_seconds``. Crops of different lengths are separate batches and are never
         padded.
         """
         c = self.config
@@ -137,11 +137,11 @@ class DINO(Method):
     def train(self, mode: bool = True) -> "DINO":
         """Set the student's mode; the teacher leaves evaluation mode for its targets only.
 
-        Targets use the statistics of their batch. References for SSPS, and everything that is saved
-        and tested, use running statistics. One run on the mini corpus with running statistics for
-        targets as well (``method.teacher_statistics=running``) collapsed in five epochs. One with
-        batch statistics and a teacher's momentum of 0.99 instead of 0.98 did not. Which of the two
-        changes cured it was not tested.
+        By default, targets use the statistics of their batch. References for SSPS, saved models
+        and tests use running statistics. On the mini corpus, one run whose targets used running
+        statistics too (``method.teacher_statistics=running``) collapsed in five epochs. Another
+        run with batch statistics, and a teacher's momentum of 0.99 instead of 0.98, did not
+        collapse. Which of the two changes helped was not tested.
         """
         super().train(mode)
         self.teacher_encoder.eval()
@@ -150,24 +150,24 @@ class DINO(Method):
 
     @property
     def positive_shape(self) -> tuple[int, ...]:
-        """What the teacher's last layer maps to outputs, of every long crop.
+        """Shape of the teacher's bottlenecks of all long crops.
 
-        The outputs themselves, 2 × 65,536 numbers, would take 13 GB for 25,000 utterances; the
-        bottleneck takes 51 MB and always meets the newest last layer.
+        SSPS stores bottlenecks, not outputs. Outputs, 2 × 65,536 numbers, would take 13 GB for
+        25,000 utterances. Bottlenecks take 51 MB, and the newest last layer is always applied.
         """
         return (self.config.global_crops, self.config.bottleneck)
 
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:
         """Return the loss and figures to log; then the centre moves."""
         c = self.config
-        # A weight without gradient is left alone by every optimiser, decay included.
+        # An optimiser does not change a weight without gradient, not even by weight decay.
         self.head.last.requires_grad_(views.moment.epoch >= c.frozen_epochs)
         bottleneck = self.teacher_bottleneck(views.crops["global"])
         bottleneck = self.substitute(bottleneck, views)
         positive = self.teacher_outputs(bottleneck)
-        # Crops of one length are a batch; different lengths are never padded to one.
+        # Crops of one length are one batch, for the encoder and for the head, so that batch norms
+        # measure long and short crops separately. Lengths are never padded.
         groups = [views.crops[name] for name in ("global", "local") if name in views.crops]
-        # So are they for the head, whose batch norms then measure long and short crops apart.
         embeddings = [self.encoder(crops.flatten(0, 1)) for crops in groups]
         student = torch.cat([self.head(part) for part in embeddings])
         temperature = self.teacher_temperature(views.moment)
@@ -200,7 +200,7 @@ class DINO(Method):
 
     @torch.no_grad()
     def teacher_bottleneck(self, crops: Tensor) -> Tensor:
-        """Return (batch, count, bottleneck) of crops (count, batch, frames, mel)."""
+        """Return bottlenecks (batch, count, bottleneck) of crops (count, batch, frames, mel)."""
         measure = self.training and self.config.teacher_statistics == "batch"
         for part in (self.teacher_encoder, self.teacher_head):
             part.train(measure)
@@ -211,11 +211,11 @@ class DINO(Method):
 
     @torch.no_grad()
     def teacher_outputs(self, bottleneck: Tensor) -> Tensor:
-        """Return logits (count * batch, outputs), crop by crop, of (batch, count, bottleneck)."""
+        """Map (batch, count, bottleneck) to logits (count * batch, outputs), crop by crop."""
         return self.teacher_head.last(bottleneck.transpose(0, 1).flatten(0, 1)).float()
 
     def teacher_temperature(self, moment: Moment) -> float:
-        """Return the teacher's τ: linear from its start over the epochs of warm-up."""
+        """Return the teacher's τ, which changes linearly over the epochs of warm-up."""
         c = self.config
         if moment.epoch >= c.teacher_temp_epochs:
             return c.teacher_temp
@@ -231,14 +231,14 @@ class DINO(Method):
         return {"the teacher's momentum": self.momentum(moment)}
 
     def after_step(self, moment: Moment) -> None:
-        """Let the teacher follow the student."""
+        """Move the teacher's weights towards the student's."""
         self.steps += 1
         steps = self.steps if self.config.teacher_statistics == "running" else None
         for target, source in self.momentum_pairs():
             follow(target, source, self.momentum(moment), steps)
 
     def momentum_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
-        """The teacher follows the student."""
+        """Return the teacher's networks and those of the student, which they follow."""
         return [(self.teacher_encoder, self.encoder), (self.teacher_head, self.head)]
 
     @property

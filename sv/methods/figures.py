@@ -1,4 +1,4 @@
-"""Figures that methods log about their outputs, for people and for the watch over collapse."""
+"""Figures that methods log about their outputs, for people and for the check for collapse."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def pair_cosines(z1: Tensor, z2: Tensor) -> dict[str, Tensor]:
-    """Return the mean cosine of rows i of both, and of rows i and j ≠ i: (N, D) each."""
+    """Return the mean cosine of z1_i with z2_i, and of z1_i with z2_j, j ≠ i; both are (N, D)."""
     z1, z2 = F.normalize(z1.detach().float()), F.normalize(z2.detach().float())
     positive = (z1 * z2).sum(dim=1).mean()
     everything = (z1.sum(dim=0) @ z2.sum(dim=0)) / len(z1)
@@ -27,11 +27,12 @@ def mean_where(mask: Tensor, values: Tensor) -> Tensor:
 
 
 def output_use(probabilities: Tensor) -> dict[str, Tensor | float]:
-    """Return how K outputs are used by a batch of distributions over them: (N, K).
+    """Return how evenly a batch of distributions (N, K) uses the K outputs.
 
-    - ``output_entropy``: mean entropy of a row. 0: always certain; ln K: never;
-    - ``usage_entropy``: entropy of the mean row. ln K: all outputs are used alike. The two are
-      equal exactly when all rows are: then the outputs say nothing about the input;
+    - ``output_entropy``: mean entropy of a row. 0: every row is one-hot; ln K: every row is
+      uniform.
+    - ``usage_entropy``: entropy of the mean row. ln K: all outputs are used equally. If it equals
+      ``output_entropy``, all rows are equal, and the outputs say nothing about the input.
     - ``entropy_ceiling``: ln K.
     """
     return {

@@ -1,7 +1,7 @@
-"""MoCo: like SimCLR, with negatives from a queue of keys that a slow copy of the encoder made."""
+"""MoCo: like SimCLR, but negatives come from a queue of keys made by a slow copy of the encoder."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -25,13 +25,13 @@ from sv.methods.queue import Queue, check_queue
 class MoCoConfig(ContrastiveConfig):
     """He et al. 2020 as run for speakers by Lepage & Dehak, Odyssey 2024 (arXiv 2404.14913)."""
 
-    name: str = field(default="moco", metadata={"help": "the method"})
+    name: str = option("moco", "the method")
     queue_size: int = option(
         32768,
         "number of keys that are kept as negatives. More keys give harder "
-        "negatives, from older networks. The queue may not exceed the training set. "
-        "If that set is small, stay below a half of it; otherwise crops of the same "
-        "utterance become negatives",
+        "negatives, but from older networks. The queue may not be larger than the "
+        "training set. If that set is small, stay below half of it; otherwise crops "
+        "of the same utterance become negatives",
     )
     momentum: float = option(
         0.999,
@@ -41,16 +41,15 @@ class MoCoConfig(ContrastiveConfig):
     )
     symmetric: bool = option(
         False,
-        "both crops are query and key in turn, each with a queue of its own, as "
-        "published. It takes twice the time and gives twice the positives",
+        "true: both crops are query and key in turn, each with its own queue, as "
+        "published. This takes twice the time and gives twice the positives",
     )
     key_batches: int = option(
         1,
-        "number of batches of permuted crops in which keys are made, over all "
-        "processes. With one, the batch norms of keys and queries use the same "
-        "utterances, which reveals the pairs: take 2 to 8 on one GPU. If "
-        "train.sync_batch_norm is false, several processes make at least one batch "
-        "each",
+        "number of batches of permuted crops in which keys are computed, over all "
+        "processes. With one batch, the batch norms of keys and queries use the "
+        "same utterances, which reveals the pairs; use 2 to 8 on one GPU. If "
+        "train.sync_batch_norm is false, every process computes at least one batch",
     )
 
     def __post_init__(self):
@@ -66,8 +65,8 @@ class MoCoConfig(ContrastiveConfig):
 class MoCo(Method):
     """Encoder and optional projector, their momentum copies, queues, and InfoNCE.
 
-    A direction takes queries of one view, and keys of the other as positives; its queue holds
-    earlier keys of that other view. ``queue`` is that of the keys of view 2.
+    Each direction takes queries from one view, and positives from the keys of the other view. Its
+    queue holds earlier keys of that other view. ``queue`` holds keys of view 2.
     """
 
     def __init__(self, encoder: nn.Module, config: MoCoConfig, facts: Facts | None = None):
@@ -82,7 +81,7 @@ class MoCo(Method):
 
     @property
     def positive_shape(self) -> tuple[int, ...]:
-        """A key, or the keys of both crops."""
+        """Shape of a key, or of the keys of both crops."""
         return (2, self.head_dim) if self.config.symmetric else (self.head_dim,)
 
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:
@@ -113,19 +112,22 @@ class MoCo(Method):
         }
 
     def _substitute_keys(self, keys: Tensor, views: Views) -> Tensor:
-        """Let SSPS choose other keys; those of an utterance's two crops stay together."""
+        """Let SSPS choose other keys; the keys of an utterance's two crops stay together."""
         per_item = keys.unflatten(0, (-1, len(views.utterances))).transpose(0, 1)
         per_item = self.substitute(per_item.reshape(-1, *self.positive_shape), views)
         return per_item.view(len(views.utterances), -1, keys.shape[1]).transpose(0, 1).flatten(0, 1)
 
     @torch.no_grad()
     def keys(self, crops: Tensor) -> Tensor:
-        """Return unit-length keys (processes * n, dim) of the crops (n, frames, mel) of all."""
+        """Return keys of all processes (processes * n, dim), of unit length.
+
+        crops: (n, frames, mel) of this process.
+        """
 
         def forward(x: Tensor) -> Tensor:
             return self.key_projector(self.key_encoder(x))
 
-        if is_synchronised(self.key_encoder):  # batch norms know all crops anyhow
+        if is_synchronised(self.key_encoder):  # its batch norms use the crops of all processes
             return F.normalize(gather(forward(crops)).float())
         parts = max(1, self.config.key_batches // world_size())
         if parts > 1 and len(crops) < 2 * parts:
@@ -142,7 +144,7 @@ class MoCo(Method):
         return {"the margin": float(self.margin.value(moment.share))}
 
     def momentum_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
-        """The networks of the keys follow those of the queries."""
+        """Return the networks of the keys and those of the queries, which they follow."""
         return [(self.key_encoder, self.encoder), (self.key_projector, self.projector)]
 
 
@@ -152,26 +154,26 @@ class MoCo(Method):
 def shuffled_forward(
     network: Callable[[Tensor], Tensor], crops: Tensor, seed: int, parts: int = 1
 ) -> Tensor:
-    """Return the outputs of ``network`` for the crops of all processes, dealt out anew.
+    """Return the outputs of ``network`` for the crops of all processes, in shuffled batches.
 
-    A batch norm measures the crops of its own process. If the two crops of an utterance were
-    always in batches of the same company, those statistics would give the pair away (He et al.
-    2020, section 3.3). So each process gets a random share of all crops, in one or several batches,
-    and the outputs are put back in order.
+    A batch norm measures the crops of its own batch. If the two crops of an utterance were always
+    in batches with the same other utterances, the statistics would reveal the pair (He et al. 2020,
+    section 3.3). So each process gets a random share of all crops, in one or several batches, and
+    the outputs are put back in order.
 
-    Every process draws the permutation for itself. MoCo takes its position in the queue as the
-    seed: it is the same in all processes and is part of the checkpoint, so no state of a generator
-    has to be sent.
+    All processes draw the same permutation from the same seed. MoCo uses the position in its queue
+    as the seed. It is equal in all processes and part of the checkpoint, so no generator state has
+    to be sent.
 
     Parameters
     ----------
     crops: (batch, frames, mel) of this process's items.
-    seed: of the deal, the same in every process.
-    parts: batches into which each process divides its share.
+    seed: of the permutation, the same in every process.
+    parts: number of batches into which each process divides its share.
 
     Returns
     -------
-    (joined batch, dim), in order of processes; with one process and one part simply the outputs.
+    (joined batch, dim), in order of processes. One process with one part runs the network directly.
     """
     if distributed.world_size() == parts == 1:
         return network(crops)

@@ -1,4 +1,4 @@
-"""Networks that follow another by a moving average: MoCo's key encoder, DINO's teacher."""
+"""Networks that follow another network by a moving average: MoCo's key encoder, DINO's teacher."""
 
 import copy
 import math
@@ -13,7 +13,7 @@ def follower(module: nn.Module) -> nn.Module:
 
 
 def rising(start: float, share: float) -> float:
-    """Return a momentum that rises from ``start`` to 1 by half a cosine; ``share`` is done."""
+    """Return a momentum that rises from ``start`` (share 0) to 1 (share 1) along half a cosine."""
     return 1.0 - (1.0 - start) * 0.5 * (1.0 + math.cos(math.pi * share))
 
 
@@ -23,10 +23,10 @@ def follow(
 ) -> None:
     """Move the weights of ``target``: θ' ← momentum · θ' + (1 − momentum) · θ.
 
-    steps: with the number of steps done, a scalar where the network is, the running statistics of
-        batch norms follow as well, for a target in evaluation mode, which never measures its own.
-        They begin far from any data, hence faster at first: with
-        min(momentum, (1 + steps) / (10 + steps)).
+    steps: the number of steps that are done, a scalar on the network's device. If it is given, the
+        running statistics of batch norms follow as well; a target in evaluation mode needs this,
+        because it never measures its own. Their momentum is min(momentum, (1 + steps) /
+        (10 + steps)), because they start far from any data and must move faster at first.
     """
     for average, weight in zip(target.parameters(), source.parameters(), strict=True):
         average.lerp_(weight, 1.0 - momentum)

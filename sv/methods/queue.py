@@ -1,4 +1,4 @@
-"""A memory of embeddings of earlier batches: MoCo's negatives, more samples for SwAV."""
+"""A memory of embeddings of earlier batches: negatives for MoCo, more samples for SwAV."""
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +9,10 @@ from sv.methods.base import Facts
 
 
 class Queue(nn.Module):
-    """The last ``size`` rows of unit length that were put in; random ones at the start.
+    """The last ``size`` rows of unit length that were put in; at the start, random rows.
 
-    ``rows`` (size, dim) is a buffer, so a training that resumes has the same queue.
-
-    With random rows the first steps have easy negatives, and no step is a special case.
+    ``rows`` (size, dim) is a buffer, so a training that resumes has the same queue. Random rows are
+    easy negatives for the first steps, and no step is a special case.
     """
 
     def __init__(self, size: int, dim: int):
@@ -23,7 +22,7 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def put(self, rows: Tensor) -> None:
-        """Replace the oldest rows by ``rows`` (n, dim); any n, also more than ``size``."""
+        """Replace the oldest rows by ``rows`` (n, dim); n may be larger than ``size``."""
         size = len(self.rows)
         kept = rows[-size:].to(self.rows.dtype)
         first = self.position + len(rows) - len(kept)
@@ -33,9 +32,9 @@ class Queue(nn.Module):
 
 
 def check_queue(name: str, size: int, facts: Facts | None) -> None:
-    """Raise ``InputError`` if a queue would hold crops of the whole training set, or more.
+    """Raise ``InputError`` if a queue is larger than the training set.
 
-    A queue that holds every utterance would hold the anchor's own utterance for every anchor.
+    Such a queue would hold a crop of every anchor's own utterance.
     """
     utterances = facts.utterances if facts else 0
     if utterances and size > utterances:

@@ -1,6 +1,6 @@
 """SimCLR: two crops of one utterance attract, crops of other utterances in the batch repel."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -17,16 +17,17 @@ from sv.methods.figures import pair_cosines
 class SimCLRConfig(ContrastiveConfig):
     """Chen et al. 2020 as run for speakers by Lepage & Dehak, Odyssey 2024 (arXiv 2404.14913)."""
 
-    name: str = field(default="simclr", metadata={"help": "the method"})
+    name: str = option("simclr", "the method")
     symmetric: bool = option(
         True,
-        "true: every crop is an anchor, compared with all others of both views; "
-        "false: view 1 is compared with view 2",
+        "true: every crop is an anchor and is compared with all others of both "
+        "views; false: view 1 is compared with view 2",
     )
     drop_collisions: bool = option(
         False,
         "an ablation that needs --labels: utterances of the anchor's speaker are "
-        "not negatives. Published: no gain (7.95 % against 7.85, arXiv 2404.14913)",
+        "not negatives. The paper found no gain (7.95 % against 7.85 %, arXiv "
+        "2404.14913)",
     )
 
 

@@ -7,7 +7,7 @@ speakers are in a batch together.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +27,7 @@ HARDEST = 0.01
 class SupConConfig(MethodConfig):
     """SupCon with the published settings."""
 
-    name: str = field(default="supcon", metadata={"help": "the method"})
+    name: str = option("supcon", "the method")
     temperature: float = option(
         0.1,
         "τ at the start. A small value weighs only the hardest negatives, a large "
@@ -50,11 +50,11 @@ class SupConConfig(MethodConfig):
 
 @dataclass
 class HSCLConfig(SupConConfig):
-    """H-SCL: the same, with negatives that weigh more the harder they are."""
+    """H-SCL: like SupCon, but harder negatives weigh more."""
 
-    name: str = field(default="h_scl", metadata={"help": "the method"})
+    name: str = option("h_scl", "the method")
     beta: float = option(
-        0.1, "β: how much more hard negatives weigh. 0: not more; 1: nearly only the hardest count"
+        0.1, "β: how much more hard negatives weigh. 0: all weigh alike; 1: the hardest dominate"
     )
 
     def __post_init__(self):
@@ -90,7 +90,7 @@ class SupCon(Method):
 
 
 class HSCL(SupCon):
-    """As SupCon, with the H-SCL loss."""
+    """Like SupCon, with the H-SCL loss."""
 
     def loss(self, z: Tensor, labels: Tensor, **how) -> Tensor:
         """Return the loss of embeddings (N, D) of speakers (N,)."""
@@ -105,9 +105,10 @@ def crop_labels(views: Views) -> Tensor:
 
 @torch.no_grad()
 def contrast(z: Tensor, labels: Tensor) -> Stats:
-    """Return mean cosines of positives and of negatives, and of the hardest 1 % of negatives.
+    """Return mean cosines of positives, of negatives, and of the hardest 1 % of negatives.
 
-    z: (N, D). The hardest are those of each anchor (one at least), so that easy anchors count too.
+    z: (N, D). The hardest negatives are chosen for each anchor, at least one, so that easy anchors
+    count too.
     """
     with torch.autocast(z.device.type, enabled=False):
         z = F.normalize(z.float())

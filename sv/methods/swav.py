@@ -1,7 +1,7 @@
 """SwAV: the network predicts the assignment of one crop to prototypes from another crop."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -20,15 +20,16 @@ from sv.methods.queue import Queue, check_queue
 class SwAVConfig(MethodConfig):
     """Caron et al. 2020 (arXiv 2006.09882), with the settings of arXiv 2505.14561."""
 
-    name: str = field(default="swav", metadata={"help": "the method"})
+    name: str = option("swav", "the method")
     temperature: float = option(
         0.1,
         "τ of the predictions. If it is too high, the loss stays at ln of the number of prototypes",
     )
     prototypes: int = option(
         3000,
-        "number of directions to assign to. Take more than speakers; if they are "
-        "far more than a batch, use the queue",
+        "number of directions to which crops are assigned. Take more than there are "
+        "speakers. If there are far more prototypes than crops in a batch, use the "
+        "queue",
     )
     epsilon: float = option(
         0.05,
@@ -41,11 +42,11 @@ class SwAVConfig(MethodConfig):
     queue_size: int = option(
         3840,
         "number of earlier embeddings of each view that are assigned together with "
-        "the batch. So a batch that is smaller than the number of prototypes can be "
+        "the batch, so that a batch smaller than the number of prototypes can be "
         "balanced. 0: none",
     )
     queue_start: float = option(
-        0.15, "share of the training after which the queue is used: 15 of 100 epochs as published"
+        0.15, "share of the training after which the queue is used; published: 15 of 100 epochs"
     )
     frozen_epochs: float = option(1.0, "number of epochs in which the prototypes do not learn")
     projector: list[int] = option(
@@ -82,7 +83,7 @@ class SwAV(Method):
 
     @property
     def positive_shape(self) -> tuple[int, ...]:
-        """One output of the projector, of unit length."""
+        """Shape of one output of the projector, of unit length."""
         return (self.prototypes.in_features,)
 
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:

@@ -1,6 +1,6 @@
 """VICReg: two crops of an utterance agree; variance and covariance keep embeddings apart."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
@@ -16,7 +16,7 @@ from sv.methods.figures import pair_cosines
 class VICRegConfig(MethodConfig):
     """Bardes et al. 2022 (arXiv 2105.04906), weights and projector as in arXiv 2505.14561."""
 
-    name: str = field(default="vicreg", metadata={"help": "the method"})
+    name: str = option("vicreg", "the method")
     invariance: float = option(
         1.0,
         "weight of the squared distance between the two crops. If it is too high, "
@@ -24,15 +24,15 @@ class VICRegConfig(MethodConfig):
     )
     variance: float = option(
         1.0,
-        "weight of a spread of at least 1 in every dimension. If it is too low, all "
-        "embeddings become one point",
+        "weight of the term that wants a spread of at least 1 in every dimension. If "
+        "it is too low, all embeddings become one point",
     )
     covariance: float = option(
         0.04,
         "weight of the squared covariances. If it is too low, the dimensions repeat each other",
     )
     projector: list[int] = option(
-        [2048, 2048, 512], "sizes of layers between embedding and loss; narrow layers are worse"
+        [2048, 2048, 512], "sizes of layers between embedding and loss; narrower layers are worse"
     )
 
     def __post_init__(self):
