@@ -1,4 +1,4 @@
-"""The batch whose loss is not finite: finds it, saves it and describes it."""
+"""Finding, saving and describing a batch whose loss is not finite."""
 
 import json
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from sv.errors import InputError
 from sv.files import atomic_write
 
 INPUT = "input"
-"""What the network was given: the crops after augmentation and normalisation."""
+"""Name of the network's input: the crops after augmentation and normalisation."""
 
 
 class RecentLosses:
-    """The losses since the last look, left on the device: each look waits for it."""
+    """The losses since the last check. They stay on the device, because reading waits for it."""
 
     def __init__(self) -> None:
         self.kept: list[tuple[int, Tensor]] = []
@@ -32,9 +32,10 @@ class RecentLosses:
         self.kept.append((step, loss.detach().float()))
 
     def first_bad(self) -> tuple[int, float, bool] | None:
-        """Forget the losses; return (step, loss, whether it is of this process) of the first bad.
+        """Return the first loss that is not finite, None if all are finite; forget all losses.
 
-        All processes get the same step and loss. None if all losses are finite.
+        Returns (step, loss, whether this process's own loss is bad). Step and loss are the same in
+        all processes.
         """
         kept, self.kept = self.kept, []
         if not kept:
@@ -49,7 +50,7 @@ class RecentLosses:
 
 
 def bad_batch_path(exp: Path) -> Path:
-    """Return where a process saves its share of a bad batch."""
+    """Return the path of the file in which this process saves its share of a bad batch."""
     many = distributed.world_size()
     part = f".{distributed.rank() + 1}-of-{many}" if many > 1 else ""
     return exp / f"bad_batch{part}.safetensors"
@@ -63,13 +64,13 @@ def save_bad_batch(
     about: dict[str, int | str],
     told: str,
 ) -> str:
-    """Save a batch as safetensors; return the diagnosis ``told`` and how to look at it.
+    """Save a batch as safetensors; return the diagnosis ``told`` with a command that shows it.
 
-    The batch is made again, not kept: losses are looked at only every ten steps, and a batch is a
-    function of seed, epoch and step.
+    Losses are checked only every ten steps, so the batch was not kept. It was made again: a batch
+    is a function of seed, epoch and step.
 
-    inputs: name of a group of crops → what the network got, (count, batch, frames, mel).
-    about: what else to write down, such as the epoch.
+    inputs: name of a group of crops → the network's input, (count, batch, frames, mel).
+    about: other facts to save, such as the epoch.
     """
     arrays, groups = flatten(batch)
     arrays |= {f"{name}/{INPUT}": crops.detach() for name, crops in inputs.items()}
@@ -89,13 +90,13 @@ def save_bad_batch(
 def load_bad_batch(
     path: str | Path, only: list[str] | None = None
 ) -> tuple[dict[str, Tensor], dict, dict[int, str]]:
-    """Return the arrays by name, what is known of the step, and the id of each utterance.
+    """Return the arrays by name, the facts of the step, and the id of each utterance.
 
-    only: names of the arrays that are wanted; all of them if None.
+    only: names of the arrays to return; all if None.
 
     Raises
     ------
-    InputError: the file is not there, or of another kind, or has no such array.
+    InputError: the file is missing or of another kind, or it has no such array.
     """
     try:
         with safetensors.safe_open(str(path), "pt") as file:
@@ -123,7 +124,7 @@ def describe(
 ) -> Iterator[str]:
     """Yield lines: each array with its shape and range, then the items that are not finite.
 
-    items: also a line for each item of the batch, with the range of each array.
+    items: yield also a line for each item of the batch, with the range of each array.
     """
     yield ", ".join(f"{name} {value}" for name, value in about.items())
     utterances = arrays[UTTERANCES]
@@ -153,7 +154,7 @@ def describe(
 
 
 def _bad(name: str, array: Tensor) -> Tensor:
-    """Return where an array is not finite; an SNR of +inf says that nothing is added."""
+    """Return where an array is not finite; an SNR of +inf is allowed and means no noise."""
     allowed = array == torch.inf if name.endswith("/snr") else False
     return (~torch.isfinite(array) & ~torch.as_tensor(allowed)).reshape(*array.shape[:2], -1)
 

@@ -1,4 +1,4 @@
-"""The networks of a training, with fresh weights: encoder, method, and SSPS where it is enabled."""
+"""The networks of a training, with fresh weights: encoder, method, and SSPS if it is enabled."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from sv.training.experiment import Experiment
 def build(
     settings: Experiment, facts: Facts, labels: Tensor | None, device: torch.device
 ) -> tuple[Method, list[CropGroup]]:
-    """Return the method on its device, and the groups of crops that it wants.
+    """Return the method on its device, and the groups of crops that it needs.
 
     labels: (N,) speaker of each utterance, for an ablation of SSPS.
     """

@@ -20,23 +20,25 @@ from sv.training.optim import OptimConfig
 
 @dataclass
 class TrainConfig:
-    """How long, in what portions, in which arithmetic."""
+    """Length of the training, batch size, precision, processes."""
 
     epochs: int = option(
-        100, "passes over the training set that schedules are planned for; see train.stop"
+        100,
+        "number of passes over the training set, for which schedules are planned; see train.stop",
     )
     stop: int = option(
         0,
-        "number of epochs after which training stops, while all schedules stay "
-        "those of train.epochs; 0: at train.epochs. Use it for a base from which "
-        "another training goes on (--base): neither the learning rate nor a "
-        "teacher's momentum then jumps",
+        "number of epochs after which training stops; schedules are still planned "
+        "for train.epochs. 0: train.epochs. Use it for a base from which another "
+        "training goes on (--base); then neither the learning rate nor a teacher's "
+        "momentum jumps",
     )
     batch_size: int = option(
         256,
-        "utterances in a batch of all processes together. If the method learns from "
-        "true speakers, it counts speakers, with two utterances each. Contrastive "
-        "losses need large batches, because these give the negatives",
+        "number of utterances in a batch of all processes together. If the method "
+        "learns from true speakers, it is the number of speakers, with two "
+        "utterances each. Contrastive losses need large batches, because the batch "
+        "gives the negatives",
     )
     seed: int = option(
         0, "seed of weights, order, crops and augmentation; the same seed gives the same result"
@@ -45,13 +47,13 @@ class TrainConfig:
         "auto", "auto: bfloat16 if the device computes in it; float32; bfloat16"
     )
     workers: int = option(
-        1, "processes that read crops; raise it as long as the log shows a data_wait above 0.05"
+        1, "number of processes that read crops; raise it if data_wait in the log is above 0.05"
     )
     sync_batch_norm: bool = option(
         True,
-        "with several processes. true: batch norms use the joined batch, and the "
-        "result is that of one process; false: each process uses its own part, and "
-        "less is sent",
+        "for several processes. true: batch norms use the joined batch, and the "
+        "result equals that of one process; false: each process uses its own part, "
+        "and less data is sent",
     )
     keep: int = option(10, "number of last epochs whose models are kept, for averaging")
 
@@ -68,7 +70,7 @@ class TrainConfig:
 
     @property
     def until(self) -> int:
-        """Epochs that are trained: to the stop, or all that are planned."""
+        """Number of epochs that are trained: ``stop``, or ``epochs`` if ``stop`` is 0."""
         return self.stop or self.epochs
 
 
@@ -101,7 +103,7 @@ class Experiment:
 
     @classmethod
     def load(cls, path: str | Path | None, overrides: list[str] | None = None) -> "Experiment":
-        """Read a YAML file and apply ``group.key=value`` texts to it."""
+        """Read a YAML file and apply overrides such as ``optim.lr=0.0005`` to it."""
         return cls(**config.load(SCHEMA, path, overrides or []))
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
@@ -113,11 +115,11 @@ class Experiment:
         config.save(vars(self), path)
 
     def identity(self) -> dict[str, dict[str, Any]]:
-        """Return the settings that have an influence on the result.
+        """Return the settings that influence the result.
 
-        How many processes read, and how many models are kept, has none, nor where training stops
-        within its plan, nor how many processes train where their batch norms are one. Trainings
-        that began before there was a choice of filterbanks go on with Kaldi's.
+        The number of readers, the number of kept models and ``train.stop`` do not influence it. If
+        batch norms are synchronised, the number of processes does not either. The preset "kaldi" is
+        left out, so that trainings from before there were presets can resume.
         """
         settings = self.to_dict()
         for key in ("workers", "keep", "stop"):
@@ -130,5 +132,5 @@ class Experiment:
 
     @property
     def digest(self) -> str:
-        """12 hexadecimal digits that differ when a setting that matters differs."""
+        """12 hexadecimal digits, a hash of the settings in ``identity``."""
         return config.digest(self.identity())

@@ -1,4 +1,4 @@
-"""When two trainings are the same: fingerprints of their inputs, and their differences in words."""
+"""Whether two trainings are the same: fingerprints of their inputs, and differences in words."""
 
 import hashlib
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from sv.features.augment_wave import WaveRooms
 from sv.training.experiment import Experiment
 
 SAMPLED = 64
-"""Utterances whose features are looked at to tell two training sets apart."""
+"""Number of utterances whose features are part of the fingerprint of a training set."""
 
 
 def fingerprint(index: TrainingIndex) -> str:
@@ -28,7 +28,7 @@ def fingerprint(index: TrainingIndex) -> str:
 
 
 def fingerprint_noises(noises: NoiseBank | None) -> str:
-    """Return a hash of a bank of noises; "" for none."""
+    """Return a hash of a bank of noises; "" if there is none."""
     if noises is None:
         return ""
     kinds = b"".join(kind.encode() + rows.tobytes() for kind, rows in sorted(noises.rows.items()))
@@ -36,7 +36,7 @@ def fingerprint_noises(noises: NoiseBank | None) -> str:
 
 
 def fingerprint_rooms(rooms: RoomBank | WaveRooms | None) -> str:
-    """Return a hash of a bank of rooms; "" for none."""
+    """Return a hash of a bank of rooms; "" if there is none."""
     if rooms is None:
         return ""
     values = rooms.decays if isinstance(rooms, RoomBank) else rooms.responses
@@ -50,7 +50,7 @@ def identity_of(
     precision: str,
     base: Path | None,
 ) -> dict[str, Any]:
-    """Return by name what a training that resumes must find as it was."""
+    """Return, by name, everything that must be unchanged if a training resumes."""
     return {
         "settings": settings.identity(),
         "training set": fingerprint(source.index),
@@ -63,14 +63,14 @@ def identity_of(
 
 
 def differences(before: dict, now: dict) -> list[str]:
-    """Return what differs between the identities of two trainings, in words."""
+    """Return the differences between the identities of two trainings, in words."""
     found = changed_settings(before, now, now["settings"])
     others = [name for name in now if name != "settings" and before.get(name) != now[name]]
     return found + [f"the {name} has changed" for name in others]
 
 
 def changed_settings(before: dict, now: dict, groups: Iterable[str]) -> list[str]:
-    """Return what differs in some groups of settings, in words."""
+    """Return the differences in some groups of settings, in words."""
     found = []
     for group in groups:
         old, values = before["settings"].get(group, {}), now["settings"][group]

@@ -15,8 +15,8 @@ logger = logging.getLogger(__name__)
 class TrainLog:
     """``train.jsonl`` and ``tensorboard/`` of one experiment.
 
-    Lines of epochs after ``after_epoch``, left by a training that was killed between its log and
-    its checkpoint, are dropped: those epochs run again.
+    Lines of epochs after ``after_epoch`` are deleted, because those epochs run again. Such lines
+    exist if a training was killed after it wrote its log and before it wrote its checkpoint.
     """
 
     def __init__(self, exp: Path, after_epoch: int):
@@ -40,13 +40,13 @@ class TrainLog:
         self.board.close()
 
     def summarise(self, facts: dict[str, object]) -> None:
-        """Write ``train.json``: what a row in a table of results says about a training."""
+        """Write ``train.json``: the facts on a training for a row in a table of results."""
         with atomic_write(self.path.with_name("train.json")) as handle:
             json.dump(facts, handle, indent=1)
 
 
 def _rows(path: Path) -> list[dict]:
-    """Return the lines of a log; one that a full disk cut short is left out."""
+    """Return the lines of a log; skip a line that was cut off, for example by a full disk."""
     rows = []
     for line in path.read_text().splitlines() if path.exists() else []:
         with contextlib.suppress(json.JSONDecodeError):

@@ -1,4 +1,4 @@
-"""Watches training: is it learning, has it collapsed, is it waiting for data?"""
+"""Checks during training: is the loss finite, are the weights sane, have outputs collapsed?"""
 
 import math
 
@@ -18,7 +18,8 @@ class TrainingFailed(InputError):
 def effective_rank(embeddings: Tensor) -> float:
     """Return exp of the entropy of the embeddings' normalised singular values (Roy & Vetterli).
 
-    embeddings: (N, D), centred here. From 1, all on one line (collapse), up to min(N − 1, D).
+    embeddings: (N, D), centred here. The result is from 1 (all on one line: collapse) to
+        min(N − 1, D).
     """
     centred = embeddings.float() - embeddings.float().mean(dim=0)
     energy = torch.linalg.svdvals(centred)
@@ -41,7 +42,7 @@ def not_finite(loss: float, epoch: int, step: int) -> str:
 
 
 def check_weights(module: nn.Module, epoch: int) -> None:
-    """Stop before weights that are not numbers, or beyond all measure, are saved."""
+    """Raise ``TrainingFailed`` if a weight is NaN or larger than ``LARGEST_WEIGHT``."""
     for name, weight in module.named_parameters():
         largest = weight.detach().abs().max()
         if not largest < LARGEST_WEIGHT:  # also true of NaN
@@ -51,32 +52,31 @@ def check_weights(module: nn.Module, epoch: int) -> None:
 
 
 GAP = 0.02
-"""Positives that are closer than negatives by this much show that something is learned."""
+"""If positives are closer than negatives by this much, something is learned."""
 
 
 def loss_at_chance(stats: dict[str, float]) -> str | None:
-    """Loss stuck at ``chance``, while positives are no closer than negatives.
+    """Find a loss that stays at ``chance`` while positives are not closer than negatives.
 
-    A healthy loss passes through the chance level on its way down; a collapsed one stays there.
+    A healthy loss passes the chance level on its way down; the loss of a collapsed network stays
+    there.
     """
     chance = stats.get("chance")
     gap = stats.get("positive_cosine", 0.0) - stats.get("negative_cosine", 0.0)
     if chance is None or abs(stats["loss"] - chance) >= 0.005 * chance or gap >= GAP:
         return None
     return (
-        f"the loss stays at chance, {stats['loss']:.4f}, which is what embeddings that are all "
-        "alike would give. Lower optim.lr, raise method.temperature or lower method.margin, and"
+        f"the loss stays at chance, {stats['loss']:.4f}, the loss of embeddings that are all "
+        "alike. Lower optim.lr, raise method.temperature or lower method.margin, and"
     )
 
 
 def outputs_say_nothing(stats: dict[str, float]) -> str | None:
-    """Outputs that are the same distribution for every crop (``sv.methods.figures.output_use``).
+    """Find outputs that are the same distribution for every crop (`sv.methods.figures.output_use`).
 
-    Then the entropy of their mean is no more than the mean of their entropies. Both are ln K
-    where outputs became uniform, and 0 where one output took all.
-
-    A teacher that gives each crop another certain output is no collapse: the entropy of the mean is
-    then high.
+    The entropy of their mean then equals the mean of their entropies. Both are ln K if outputs
+    became uniform, and 0 if one output wins for all crops. A teacher that gives different crops
+    different one-hot outputs has not collapsed: the entropy of the mean is then high.
     """
     if "entropy_ceiling" not in stats:
         return None
@@ -99,34 +99,35 @@ def outputs_say_nothing(stats: dict[str, float]) -> str | None:
 
 
 def no_spread(stats: dict[str, float]) -> str | None:
-    """Outputs that ought to have a standard deviation of 1, and have almost none (``std``)."""
+    """Find outputs whose standard deviation (``std``) is almost 0; it should be 1."""
     if stats.get("std", math.inf) >= 0.02:
         return None
     return (
-        f"the outputs have a standard deviation of {stats['std']:.4f} where 1 is wanted. Raise "
+        f"the outputs have a standard deviation of {stats['std']:.4f}, and it should be 1. Raise "
         "method.variance or lower method.invariance, lower optim.lr, and"
     )
 
 
 def flat_embeddings(stats: dict[str, float]) -> str | None:
-    """Embeddings on one line, or in one point (``rank``)."""
+    """Find embeddings on one line, or in one point (``rank``)."""
     if stats.get("rank", math.inf) >= 1.5:
         return None
     return f"the embeddings have an effective rank of {stats['rank']:.2f}. Lower optim.lr, and"
 
 
 SIGNS = (loss_at_chance, outputs_say_nothing, no_spread, flat_embeddings)
-"""Functions of the means over an epoch that return a diagnosis and a remedy, or None."""
+"""Functions from the means over an epoch to a diagnosis and a remedy, or None."""
 
 
 class CollapseWatch:
-    """Names a collapse: a loss at chance, outputs or embeddings that all became alike.
+    """Detects a collapse: a loss at chance, or outputs or embeddings that all became alike.
 
-    Methods say what they see (``Stats``), ``SIGNS`` judge it.
+    Methods report figures (``Stats``), and the functions in ``SIGNS`` judge them.
 
     Parameters
     ----------
-    patience: epochs in a row that must look collapsed; one alone may be a start-up effect.
+    patience: number of successive epochs that must look collapsed. A single one may be a start-up
+        effect.
     """
 
     def __init__(self, patience: int = 3):
@@ -134,7 +135,7 @@ class CollapseWatch:
         self.suspicious = 0
 
     def end_of_epoch(self, stats: dict[str, float]) -> None:
-        """Look at the means over an epoch; stop training once the patience is exhausted."""
+        """Judge the means over an epoch; raise ``TrainingFailed`` after ``patience`` bad epochs."""
         found = next((text for sign in SIGNS if (text := sign(stats))), None)
         self.suspicious = self.suspicious + 1 if found else 0
         if self.suspicious >= self.patience:
@@ -144,9 +145,9 @@ class CollapseWatch:
             )
 
     def state_dict(self) -> dict[str, int]:
-        """Return what resuming needs."""
+        """Return the state that resuming needs."""
         return {"suspicious": self.suspicious}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Take up the state of another watch."""
+        """Restore the state that ``state_dict`` returned."""
         self.suspicious = state["suspicious"]

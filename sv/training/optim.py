@@ -23,22 +23,22 @@ class OptimConfig:
     momentum: float = option(0.9, "momentum of sgd")
     schedule: Literal["step", "cosine", "constant"] = option(
         "step",
-        "step: multiplied by step_factor every step_epochs; cosine: falls to zero "
-        "at the last epoch",
+        "schedule of the learning rate. step: it is multiplied by step_factor every "
+        "step_epochs; cosine: it falls to zero at the last epoch",
     )
-    step_epochs: float = option(5.0, "epochs between two steps of the step schedule")
+    step_epochs: float = option(5.0, "number of epochs between two steps of the step schedule")
     step_factor: float = option(0.95, "number by which each step multiplies the learning rate")
     warmup_epochs: float = option(
-        0.0, "number of epochs in which the rate rises linearly from zero"
+        0.0, "number of epochs in which the learning rate rises linearly from zero"
     )
     clip_norm: float = option(
         0.0, "largest norm of the gradient; longer gradients are scaled down. 0: no clipping"
     )
     clip_by: Literal["all", "parameter"] = option(
         "all",
-        "the norm that clip_norm limits. all: that of all gradients together; "
-        "parameter: that of each matrix or vector of weights by itself, as DINO was "
-        "published",
+        "the norm that clip_norm limits. all: the norm of all gradients together; "
+        "parameter: the norm of each matrix or vector of weights by itself, as "
+        "published for DINO",
     )
 
     def __post_init__(self):
@@ -59,12 +59,12 @@ def learning_rate(config: OptimConfig, epoch: float, epochs: int) -> float:
 
     Parameters
     ----------
-    epoch: epochs done so far, a fraction inside an epoch.
-    epochs: epochs of the whole training.
+    epoch: number of epochs that are done; inside an epoch, a fraction.
+    epochs: number of epochs of the whole training.
     """
     rate = config.lr
     if config.schedule == "step":
-        # The small number keeps 4.999999 of rounding from missing its step.
+        # The small number is for rounding: 4.999999 epochs must count as 5.
         rate *= config.step_factor ** math.floor(epoch / config.step_epochs + 1e-9)
     elif config.schedule == "cosine":
         start = config.warmup_epochs
@@ -91,17 +91,14 @@ def build_optimizer(config: OptimConfig, module: nn.Module) -> torch.optim.Optim
 def _by_decay(
     config: OptimConfig, module: nn.Module
 ) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
-    """Matrices decay; biases and the scales of norms, which are vectors, do not."""
+    """Yield matrices with decay, then vectors (biases and the scales of norms) without."""
     trainable = [weight for weight in module.parameters() if weight.requires_grad]
     yield (weight for weight in trainable if weight.ndim > 1), config.weight_decay
     yield (weight for weight in trainable if weight.ndim <= 1), 0.0
 
 
 def clip_gradients(config: OptimConfig, weights: Iterable[nn.Parameter]) -> None:
-    """Scale down gradients longer than ``clip_norm``: all by one factor, or each by its own.
-
-    Weights without a gradient are left alone.
-    """
+    """Scale down gradients longer than ``clip_norm``: all by one factor, or each by its own."""
     if config.clip_norm <= 0:
         return
     groups = [[weight] for weight in weights] if config.clip_by == "parameter" else [list(weights)]

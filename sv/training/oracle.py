@@ -13,9 +13,9 @@ from sv.sampling.ssps import SSPS
 
 
 class Oracle:
-    """True speakers and recording sessions of a training set, to judge sampled positives by.
+    """True speakers and recording sessions of a training set, for judging sampled positives.
 
-    speakers: (N,) numbers. sessions: (N,) numbers, or None where they are not known.
+    speakers: (N,) numbers. sessions: (N,) numbers, or None if sessions are not known.
     """
 
     def __init__(self, speakers: np.ndarray, sessions: np.ndarray | None = None):
@@ -25,7 +25,7 @@ class Oracle:
 
     @classmethod
     def load(cls, folder: str | Path, index: TrainingIndex) -> "Oracle":
-        """Read ``utt2spk`` and, if it is there, ``utt2session`` of a folder of labels."""
+        """Read ``utt2spk`` and, if it exists, ``utt2session`` of a folder of labels."""
         folder = Path(folder)
         sessions = folder / "utt2session"
         return cls(
@@ -36,7 +36,8 @@ class Oracle:
     def of_positives(self, ssps: SSPS, utterances: Tensor) -> dict[str, Tensor]:
         """Return the shares of anchors that got a positive of their speaker, and of their session.
 
-        A useful positive has the first without the second; ``accuracy`` relates them to coverage.
+        A useful positive is of the same speaker and of another session. ``accuracy`` divides these
+        shares by the coverage.
         """
         chosen, found = ssps.chosen, ssps.chosen >= 0
         shares = {}
@@ -54,7 +55,7 @@ class Oracle:
 
     @staticmethod
     def accuracy(means: dict[str, float]) -> dict[str, float]:
-        """Return, of an epoch's means, the shares among the positives that were found."""
+        """Return the shares among the positives that were found, from the means of an epoch."""
         coverage = means.get("coverage", 0.0)
         return {
             name.replace("found", "oracle"): value / coverage

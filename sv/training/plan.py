@@ -1,4 +1,4 @@
-"""The plan of a training that goes on from a base: no schedule may jump between the two."""
+"""Checks of a training that goes on: no schedule may jump, and no epoch may be done already."""
 
 import math
 from pathlib import Path
@@ -12,17 +12,17 @@ from sv.training.optim import learning_rate
 def refuse_jumps(
     base: Path, settings: Experiment, method: Method, epoch: int, planned: int
 ) -> None:
-    """Raise unless all schedules are at ``epoch`` where the plan of the base has brought them.
+    """Check that no schedule jumps at ``epoch``, where this training takes over from its base.
 
-    A rate that the settings change on purpose is no jump: the present schedules are compared with
-    themselves, for the epochs of either plan.
+    The schedules of this training are computed twice: with the base's planned number of epochs,
+    and with its own. So a learning rate that the settings change on purpose is not a jump.
 
     Parameters
     ----------
-    base: the state of the base, for the message.
+    base: path of the base's state, for the message.
     settings, method: of the training that goes on.
-    epoch: epochs that the base has trained.
-    planned: epochs for which its schedules were planned.
+    epoch: number of epochs that the base has trained.
+    planned: number of epochs for which the base's schedules were planned.
 
     Raises:
         InputError: the learning rate, or a schedule of the method, would jump.
@@ -42,16 +42,16 @@ def refuse_jumps(
     ]
     if jumps:
         raise InputError(
-            f"{base} was planned for {planned} epochs, this training for {epochs}, so that "
+            f"{base} was planned for {planned} epochs, this training for {epochs}, so "
             f"{' and '.join(jumps)}: train the base with train.epochs={epochs} and "
             f"train.stop={epoch}"
         )
 
 
 def refuse_early_stop(exp: Path, done: float, until: int) -> None:
-    """Raise ``InputError`` if a training has done more epochs than it is to do."""
+    """Raise ``InputError`` if a training has done more epochs than ``until``."""
     if done > until:
         raise InputError(
-            f"{exp} has trained for {done:g} epochs, and training is to stop after {until}: raise "
+            f"{exp} has trained for {done:g} epochs, and training should stop after {until}: raise "
             "train.stop, or set it to 0"
         )

@@ -1,4 +1,4 @@
-"""SSPS in a training: it fills its memories, prepares an epoch, and gives figures for the log."""
+"""SSPS in a training: filling its memories, preparing an epoch, and figures for the log."""
 
 import torch
 
@@ -7,11 +7,11 @@ from sv.sampling.ssps import SSPS
 from sv.training.oracle import Oracle
 
 MEMORIES = "positives."
-"""Where the buffers of SSPS are in the state of a method."""
+"""Prefix of the names of SSPS's buffers in the state of a method."""
 
 
 def start_epoch(method: Method, moment: Moment, oracle: Oracle | None) -> Stats:
-    """Let the method and its positives prepare an epoch; return figures of it."""
+    """Let the method and its positives prepare an epoch; return figures to log."""
     figures = method.start_epoch(moment)
     if method.positives is not None:
         figures |= method.positives.start_epoch(int(moment.epoch))
@@ -21,7 +21,7 @@ def start_epoch(method: Method, moment: Moment, oracle: Oracle | None) -> Stats:
 
 
 def positive_figures(method: Method, views: Views, oracle: Oracle | None) -> Stats:
-    """Return how many anchors found a positive, and what true labels say of those."""
+    """Return the share of anchors that found a positive; with an oracle, how many are right."""
     ssps = method.positives
     if ssps is None or not ssps.sampling:
         return {}
@@ -32,9 +32,10 @@ def positive_figures(method: Method, views: Views, oracle: Oracle | None) -> Sta
 
 
 def steps_of_pass(ssps: SSPS | None, epoch: int, steps: int) -> list[tuple[int, int]]:
-    """Return the (epoch, step) of the batches to look at; none where no look is due.
+    """Return the (epoch, step) of the batches that must still fill the memories of SSPS.
 
-    Crops are those of the epoch before, so that the first epoch of training brings new ones.
+    The list is empty if SSPS does not start with a pass. Crops are those of the previous epoch, so
+    that the first epoch of training has new crops.
     """
     if ssps is None or ssps.config.fill != "pass":
         return []
@@ -43,10 +44,11 @@ def steps_of_pass(ssps: SSPS | None, epoch: int, steps: int) -> list[tuple[int, 
 
 @torch.no_grad()
 def fill_step(method: Method, views: Views) -> None:
-    """Remember the references and positives of a batch; nothing else of the method changes.
+    """Remember the references and positives of a batch; nothing else in the method changes.
 
-    The method runs in evaluation mode: batch norms use their running statistics and learn nothing.
-    What a step of training moves beside the weights, a queue of keys or a centre, is put back.
+    The method runs in evaluation mode, so batch norms use their running statistics and learn
+    nothing. Other buffers that a training step changes, such as a queue of keys or a centre, are
+    restored.
     """
     ssps = method.positives
     ssps.filling, ssps.sampling = True, False

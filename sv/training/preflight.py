@@ -1,4 +1,4 @@
-"""Checks before training, for faults that would otherwise appear an hour later."""
+"""Checks before training, for errors that would otherwise appear an hour later."""
 
 import os
 import resource
@@ -17,7 +17,7 @@ from sv.methods import METHODS
 from sv.training.experiment import Experiment
 
 SPARE_DESCRIPTORS = 16
-"""For checkpoints, logs and what libraries open."""
+"""File descriptors for checkpoints, logs and libraries."""
 
 
 def _check_bands(name: str, bands: int | None, wanted: int) -> None:
@@ -70,13 +70,13 @@ def _check_waves(
             )
     if settings.ssps.enabled and settings.augment.speeds != [1.0]:
         raise InputError(
-            "augment.speeds makes other voices of an utterance, and ssps takes positives from "
-            "memory, whatever their speed was: --set augment.speeds=[1.0] or ssps.enabled=false"
+            "augment.speeds changes the voice of an utterance, and ssps takes positives of any "
+            "speed from memory: --set augment.speeds=[1.0] or ssps.enabled=false"
         )
 
 
 def _check_mixtures(settings: Experiment, source: ViewSource) -> None:
-    """Mixtures of more speakers than the encoder separates would fail in the first step."""
+    """Refuse mixtures of more speakers than the encoder separates."""
     if not any(group.sources for group in source.groups):
         return
     most, sources = 1 + settings.mixing.interferers[1], settings.model.sources
@@ -93,12 +93,12 @@ def _check_mixtures(settings: Experiment, source: ViewSource) -> None:
 
 
 def check_descriptors(workers: int, arks: list[int]) -> None:
-    """Raise the limit of open files to what reading needs, or refuse if that is not allowed.
+    """Raise the limit of open files to the number that reading needs.
 
-    workers: readers of batches; arks: how many files each index has.
+    workers: number of readers of batches. arks: number of files of each index.
 
     Raises:
-        InputError: says how many are needed, how many there may be, and the remedy.
+        InputError: the limit may not be raised that far; the message says the numbers and a remedy.
     """
     opened = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 16
     files = sum(min(count, MOST_OPEN) for count in arks)
@@ -116,18 +116,18 @@ def check_descriptors(workers: int, arks: list[int]) -> None:
 
 
 def _check_order(settings: Experiment, source: ViewSource) -> None:
-    """In a mixture every speaker has a room of his own, and noise comes last."""
+    """Refuse noise before rooms if there are mixtures: each speaker has a room, noise is last."""
     if settings.augment.order == "noise_room" and (
         settings.mixing.probability > 0 or any(group.sources for group in source.groups)
     ):
         raise InputError(
-            "augment.order noise_room is not for mixtures, whose speakers have rooms of their own: "
-            "--set augment.order=room_noise or mixing.probability=0"
+            "augment.order noise_room does not work for mixtures, because each speaker has its own "
+            "room: --set augment.order=room_noise or mixing.probability=0"
         )
 
 
 def _check_crops(settings: Experiment, index: TrainingIndex, source: ViewSource) -> None:
-    """Crops apart are two of one utterance, and hold something different."""
+    """Check that two crops that are apart fit: the method uses them, utterances are long enough."""
     if settings.data.crops != "apart":
         return
     name = settings.method.name
@@ -154,10 +154,10 @@ def check(
     source: ViewSource,
     rooms: RoomBank | WaveRooms | None,
 ) -> None:
-    """Refuse settings that do not fit the data or the banks of augmentation.
+    """Check that settings fit the data and the banks of augmentation.
 
     Raises:
-        InputError: says which, and the remedy.
+        InputError: a setting does not fit; the message names it and a remedy.
     """
     if isinstance(index, WaveformIndex):
         _check_waves(settings, index, source, rooms)

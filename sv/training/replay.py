@@ -1,4 +1,4 @@
-"""A step of a training, made again: what was drawn for its batch, and what the network received.
+"""Making a step of a training again: the draws for its batch, and the network's input.
 
 Batches are pure functions of (seed, epoch, step), and the trainer itself makes them here.
 """
@@ -20,16 +20,16 @@ from sv.training.supervision import supervise
 from sv.training.trainer import Trainer
 
 COMPARED = ("settings", "training set", "noise bank", "room bank", "composition of batches")
-"""Parts of a training's identity on which its batches depend."""
+"""The parts of a training's identity that determine its batches."""
 
 
 @dataclass
 class Step:
     """One step of a training.
 
-    plan: what was drawn for the whole batch.
-    batch: what was read.
-    inputs: name of a group → what the network received, (count, batch, frames, mel).
+    plan: the draws for the whole batch.
+    batch: the crops, noises and rooms that were read.
+    inputs: name of a group → the network's input, (count, batch, frames, mel).
     """
 
     plan: BatchPlan
@@ -38,7 +38,12 @@ class Step:
 
 
 def settings_of(exp: Path, overrides: list[str]) -> Experiment:
-    """Return the settings of an experiment folder."""
+    """Return the settings of an experiment folder, with ``overrides`` applied.
+
+    Raises
+    ------
+    InputError: the folder has no config.yaml.
+    """
     path = exp / "config.yaml"
     if not path.is_file():
         raise InputError(
@@ -57,13 +62,13 @@ def open_training(
     labels: Path | None = None,
     clusters: Path | None = None,
 ) -> Trainer:
-    """Return the trainer of these settings and data, which reads and trains nothing yet.
+    """Return a trainer for these settings and data; it reads and trains nothing yet.
 
-    exp: folder of the experiment, which the settings, data and banks must fit; None: of none.
+    exp: folder of an experiment; settings, data and banks must fit it. None: no experiment.
 
     Raises
     ------
-    InputError: something is missing, or differs from what the experiment was trained on.
+    InputError: an input is missing, or differs from the experiment's inputs.
     """
     index = load_index(data, settings.data.domain, settings.data.preset)
     noises, rooms = load_banks(banks, settings.data.domain, settings.augment)
@@ -80,7 +85,7 @@ def replay(trainer: Trainer, epoch: int, step: int) -> Step:
 
     Raises
     ------
-    InputError: there is no such epoch or step, or its batch was made of what is no longer there.
+    InputError: there is no such epoch or step, or the clusters of its batches no longer exist.
     """
     for name, number, last in (
         ("--epoch", epoch, trainer.settings.train.until),
@@ -97,7 +102,7 @@ def replay(trainer: Trainer, epoch: int, step: int) -> Step:
 
 
 def _check_same(trainer: Trainer, exp: Path) -> None:
-    """Refuse data that differ; before the first checkpoint nothing tells."""
+    """Refuse settings and data that differ; before the first checkpoint this is not known."""
     path = checkpoint.state_path(exp)
     if not path.is_file():
         return
@@ -106,22 +111,22 @@ def _check_same(trainer: Trainer, exp: Path) -> None:
     if changed:
         raise InputError(
             f"{exp} was trained otherwise: {'; '.join(changed)}. Give the --data, --banks, "
-            "--labels and --clusters of that training, and no other settings"
+            "--labels, --clusters and settings of that training"
         )
 
 
 def _take_up_clusters(trainer: Trainer, epoch: int) -> None:
-    """Compose batches as in ``epoch`` (from 0), if clusters of speakers were made again."""
+    """Restore the clusters of ``epoch`` (from 0) if training has made clusters of speakers anew."""
     batches = trainer.source.batches
     every = batches.refresh_every
     if not every or epoch < every:
         return
     path = checkpoint.state_path(trainer.exp)
     state = checkpoint.load(path) if path.is_file() else {"epoch": 0, "step": 0}
-    last = state["epoch"] if state["step"] else state["epoch"] - 1  # epoch that was trained last
+    last = state["epoch"] if state["step"] else state["epoch"] - 1  # the last epoch with a step
     if last // every != epoch // every:
         raise InputError(
-            f"{path}: the clusters of epoch {epoch + 1}, of which its batches were composed, are "
+            f"{path}: the clusters of epoch {epoch + 1}, from which its batches were composed, are "
             f"not there: give an epoch up to {every}, or one after the last new clusters"
         )
     batches.load_state_dict(state["batches"])

@@ -1,7 +1,7 @@
-"""How far a training is: saved after each epoch, restored to the same bits, begun from a base.
+"""The state of a training: saved after each epoch, restored bit by bit, or taken from a base.
 
-The two kinds of checkpoints (`sv.checkpoint`) are filled here: `model_contents` is what a saved
-model says, `State.contents` is what resuming needs.
+There are two kinds of checkpoints (`sv.checkpoint`). `model_contents` returns the contents of a
+saved model, `State.contents` the contents that resuming needs.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from sv.training.positives import MEMORIES
 
 
 def model_contents(settings: Experiment, method: Method, epoch: int) -> dict[str, Any]:
-    """Return what a saved model says: weights, and the settings that features must agree with."""
+    """Return the contents of a saved model: weights, and the settings that features must fit."""
     return {
         "encoder": method.evaluated.state_dict(),
         "model": dataclasses.asdict(settings.model),
@@ -35,22 +35,22 @@ def model_contents(settings: Experiment, method: Method, epoch: int) -> dict[str
 
 
 class State:
-    """How far a training is, and all that changes on its way.
+    """The progress of a training, and everything that changes in it.
 
     Parameters
     ----------
     exp: the experiment folder, which has the checkpoints.
     settings: of the whole experiment.
-    identity: what another training would have otherwise, by name (`sv.training.identity`).
-    method, optimizer, batches: restored in their place.
+    identity: everything that distinguishes this training, by name (`sv.training.identity`).
+    method, optimizer, batches: of this training; `restore` changes them in place.
     device: of the method.
 
     Attributes
     ----------
-    epoch, step: how many epochs, and steps of the next one, are done.
-    totals: sums over the steps of the present epoch of what the log shows the means of.
-    seconds: of the whole training, of this epoch, and of those that waited for data.
-    watch: over a collapse.
+    epoch, step: number of epochs that are done, and of steps in the present epoch.
+    totals: sums of figures over the steps of the present epoch; the log shows their means.
+    seconds: of the whole training, of this epoch, and of waiting for data in this epoch.
+    watch: the check for collapse.
     commits: of the code that has trained, in order.
     """
 
@@ -70,11 +70,14 @@ class State:
         self.totals: dict[str, Tensor | float] = {}
         self.seconds = {"total": 0.0, "epoch": 0.0, "wait": 0.0}
         self.watch = CollapseWatch()
-        self.commits = [git_commit()]  # now, not at the end: the code in memory is this one
+        self.commits = [git_commit()]  # now, not at the end: this is the code in memory
 
     def restore_or_begin(self, base: Path | None) -> None:
-        """Go back to the checkpoint in ``exp``, or write the first model, maybe that of a base."""
-        distributed.barrier()  # the first one may be clearing the folder
+        """Restore the checkpoint in ``exp``. If there is none, start, maybe from ``base``.
+
+        A start writes config.yaml and the first model.
+        """
+        distributed.barrier()  # the first process may still be clearing the folder
         found = self.restore()
         if distributed.from_first(found) != found:
             raise InputError(f"{self.exp} is not the same folder for all processes: share one")
@@ -84,7 +87,7 @@ class State:
             self.begin_from(base)
         if distributed.is_first():
             self.settings.save(self.exp / "config.yaml")
-        else:  # or all would draw alike, for items that differ
+        else:  # otherwise all processes would draw the same numbers for different items
             torch.manual_seed(self.settings.train.seed + distributed.rank())
         self.save_model()
 
@@ -94,13 +97,13 @@ class State:
             self.totals[name] = self.totals.get(name, 0.0) + value
 
     def next_epoch(self) -> None:
-        """Begin the next epoch: its figures and seconds are sums from nothing."""
+        """Start the next epoch; its sums of figures and seconds start at 0."""
         self.epoch, self.step, self.totals = self.epoch + 1, 0, {}
         self.seconds["total"] += self.seconds["epoch"]
         self.seconds["epoch"] = self.seconds["wait"] = 0.0
 
     def save_model(self) -> None:
-        """Write the model of the epochs that are done."""
+        """Write the model after the epochs that are done."""
         check_weights(self.method, self.epoch)
         if distributed.is_first():
             contents = model_contents(self.settings, self.method, self.epoch)
@@ -114,14 +117,14 @@ class State:
             checkpoint.forget_models(self.exp, self.epoch - self.settings.train.keep)
 
     def save(self) -> None:
-        """Write the state, from which a training that is started again goes on."""
+        """Write the state from which a restarted training goes on."""
         check_weights(self.method, self.epoch)
         contents = self.contents()
         if distributed.is_first():
             checkpoint.save_state(self.exp, contents)
 
     def contents(self) -> dict[str, Any]:
-        """Return all that resuming needs; every process must ask for it."""
+        """Return all that resuming needs; every process must call this."""
         totals = distributed.mean_of(self.totals)
         random = distributed.gather(torch.get_rng_state()[None])
         on_gpu = self.device.type == "cuda"
@@ -144,11 +147,11 @@ class State:
         }
 
     def restore(self) -> bool:
-        """Go back to the state that an earlier run left; False if there is none.
+        """Restore the state that an earlier run saved; return False if there is none.
 
         Raises
         ------
-        OtherTraining: it is the state of other settings or data.
+        OtherTraining: the state is of other settings or data.
         """
         state = checkpoint.load_state(self.exp)
         if state is None:
@@ -166,7 +169,7 @@ class State:
         self._add_commits(state)
         self.epoch, self.step = state["epoch"], state["step"]
         self.totals, self.seconds = state["totals"], state["seconds"]
-        row = distributed.rank() % len(state["random"])  # as many processes as before, or not
+        row = distributed.rank() % len(state["random"])  # the number of processes may have changed
         torch.set_rng_state(state["random"][row].clone())  # torch 2.11 refuses views
         if state["random_cuda"] is not None:
             torch.cuda.set_rng_state(state["random_cuda"][row].clone(), self.device)
@@ -177,8 +180,8 @@ class State:
 
         Raises
         ------
-        InputError: the base has another network, data or method, is not complete, or planned
-            other schedules.
+        InputError: the base has another network, data or method, or is not complete, or a schedule
+            would jump.
         """
         path = checkpoint.state_path(base)
         state = checkpoint.load(path)
@@ -189,7 +192,7 @@ class State:
         self.epoch, self.seconds = state["epoch"], state["seconds"]
 
     def _refuse_other_base(self, path: Path, state: dict[str, Any]) -> None:
-        """Raise ``InputError`` if this training cannot go on from a state."""
+        """Raise ``InputError`` if this training cannot go on from ``state``."""
         theirs, train = state["identity"], self.settings.train
         changed = changed_settings(theirs, self.identity, ["model"])
         if theirs["training set"] != self.identity["training set"]:
@@ -199,13 +202,13 @@ class State:
         if state["step"] or state["epoch"] >= train.until:
             raise InputError(
                 f"{path} has done {state['epoch']} epochs and {state['step']} steps: finish it, "
-                f"and set train.epochs ({train.until}) to more, base included"
+                f"and set train.epochs, now {train.until}, above the epochs of the base"
             )
         planned = theirs["settings"]["train"]["epochs"]
         refuse_jumps(path, self.settings, self.method, state["epoch"], planned)
 
     def _load_base(self, path: Path, weights: dict[str, Any]) -> None:
-        """Take the weights of a base, which may be without SSPS, or alone have it."""
+        """Take the weights of a base; the base and this training may differ in having SSPS."""
         ours = self.method.state_dict()
         wrong = [
             name
@@ -225,6 +228,6 @@ class State:
 
 
 def _shape(weights: dict[str, Any], name: str) -> torch.Size | bool:
-    """Return the shape of a tensor; for anything else whether it is there."""
+    """Return the shape of a tensor; for any other entry, whether it exists."""
     value = weights.get(name)
     return value.shape if isinstance(value, Tensor) else name in weights

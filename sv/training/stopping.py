@@ -1,4 +1,4 @@
-"""How a signal ends a training: after the step in which it comes, with a state on disk."""
+"""How a signal ends a training: after the present step, and with the state saved."""
 
 import signal
 import time
@@ -7,25 +7,25 @@ from sv import distributed
 from sv.errors import LostWorker
 
 REQUEUE = 99
-"""Exit status after SIGTERM or SIGUSR1: GridEngine starts such a job again; Slurm can be told."""
+"""Exit status after SIGTERM or SIGUSR1. GridEngine restarts such a job; Slurm can be set to."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 PATIENCE = 20.0
-"""Seconds after a signal in which several processes may still end a step together."""
+"""Seconds after a signal that several processes have to end a step together."""
 
 
 class Interrupted(SystemExit):
-    """A signal asked training to stop; a state is on disk."""
+    """A signal asked training to stop; the state is saved."""
 
     def __init__(self):
         super().__init__(REQUEUE)
 
 
 class StopSignals:
-    """Notes, inside of ``with``, that a signal asked this process to end.
+    """Inside ``with``, records that a signal asked this process to end.
 
-    received: whether one has come.
+    received: whether a signal has come.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: object) -> None:
-        """Ask for an end after this step; a signal that comes much later ends training at once."""
+        """Ask for an end after this step. A second signal after ``PATIENCE`` ends at once."""
         now = time.monotonic()
         if self.received and now > self.since + PATIENCE:
             raise Interrupted
@@ -48,11 +48,13 @@ class StopSignals:
             self.received, self.since = True, now
 
     def waits_no_more(self) -> bool:
-        """Return whether a signal came and the next batch did not.
+        """Return whether to stop waiting for a batch, because a signal has come.
+
+        With several processes this is False, because all must finish the step together.
 
         Raises
         ------
-        LostWorker: other processes are in a step, and this one gets no batch for it.
+        LostWorker: a signal came, and this process got no batch within ``PATIENCE``.
         """
         if not self.received or distributed.world_size() == 1:
             return self.received

@@ -1,4 +1,4 @@
-"""What supervised training adds to a training set: true speakers, and batches made of them.
+"""Labels in training: true speakers, and batches of distinct speakers.
 
 Only this part of training opens labels, and only for methods that need them.
 """
@@ -28,10 +28,10 @@ class Supervision:
     batches: SpeakerBatches | None = None
 
     def describe(self) -> str:
-        """Return a sentence or two on what batches are made of."""
+        """Return one or two sentences that describe the batches."""
         batches = self.batches
         if batches is None:
-            return "an ablation: true speakers say which utterances are no negatives, or positives"
+            return "an ablation: true speakers decide which utterances are positives or negatives"
         text = f"{batches.speakers:,} speakers, {batches.batch_size} in a batch"
         if batches.hard:
             largest = batches.clusters.sizes.max()
@@ -112,7 +112,7 @@ def supervise(
 
 
 def read_clusters(folder: Path, speakers: list[str]) -> SpeakerClusters:
-    """Read the clusters of ``speakers``, and the centroids, as ``sv.bin.cluster`` wrote them.
+    """Read the clusters of ``speakers`` and the centroids, written by ``sv.bin.cluster``.
 
     Raises:
         InputError: a file is missing or damaged, or a speaker is in no cluster.

@@ -1,16 +1,16 @@
 """The only training loop, for all methods.
 
 A step: crops of a batch → device → augmentation → normalisation → ``method.training_step`` →
-gradients → update. The learning rate depends on epochs only. Every epoch and SIGTERM write a
-checkpoint, every epoch writes a line to the log, and training stops if it learns nothing.
+gradients → update. The learning rate depends on epochs only. A checkpoint is written after every
+epoch and after SIGTERM. Every epoch adds a line to the log. Training stops if it learns nothing.
 
 Resuming is exact: batches are pure functions of (seed, epoch, step), and everything else that
 changes is in the checkpoint (`sv.training.state`). A training that was killed and started again
 ends with the same bits.
 
-With several processes, each takes its share of every batch. Gradients and figures are averaged,
-and the first process writes (see `sv.distributed`). Everything else is the same in all processes,
-and so are all decisions.
+With several processes, each process takes its share of every batch. Gradients and figures are
+averaged, and the first process writes (see `sv.distributed`). Everything else, and every decision,
+is the same in all processes.
 """
 
 import time
@@ -48,27 +48,27 @@ from sv.training.state import State
 from sv.training.stopping import Interrupted, StopSignals
 
 CHECK_EVERY = 10
-"""Steps between two looks at the loss; each look waits for the device."""
+"""Number of steps between two checks of the loss; each check waits for the device."""
 
 
 class Trainer:
-    """A method in training.
+    """The training of one method.
 
     Parameters
     ----------
     settings: of the whole experiment.
     index: the training set.
     exp: the folder for checkpoints and logs.
-    noises, rooms: banks for augmentation; None where augmentation needs none.
-    batches: what batches are made of; by default every utterance once an epoch, in random order.
+    noises, rooms: banks for augmentation; None if augmentation does not need them.
+    batches: which utterances form a batch; by default all utterances once an epoch, shuffled.
     labels: (N,) speaker of each utterance as a number from 0; for supervised methods only.
-    oracle: true labels for figures in the log; the weights are the same with and without.
+    oracle: true labels, only for figures in the log; the weights do not depend on them.
     base: experiment folder of a complete training to go on from (SSPS, and its baseline).
-    device: where the network lives.
+    device: of the network.
     """
 
     stop_at: tuple[int, int] | None = None
-    """(epoch, step) that are done when training is to end as a signal ends it; for tests."""
+    """For tests: end as if a signal came when these (epochs, steps) are done."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Trainer:
         self.dtype = autocast_dtype(settings.train.precision, self.device)
         if self.device.type == "cpu":
             tune_float32_products()
-        torch.backends.cudnn.deterministic = True  # or resuming would not be exact
+        torch.backends.cudnn.deterministic = True  # otherwise resuming would not be exact
         torch.manual_seed(settings.train.seed)
         self.labels = None if labels is None else torch.from_numpy(labels).long()
         facts = Facts(len(index), 0 if labels is None else int(labels.max()) + 1)
@@ -128,7 +128,7 @@ class Trainer:
         done = state.epoch * self.steps + state.step
         refuse_early_stop(self.exp, done / self.steps, self.settings.train.until)
         if distributed.from_first(done == total and (self.exp / "train.json").exists()):
-            return  # complete: its summary stays as it is
+            return  # the training is complete; its summary stays unchanged
         self.log = TrainLog(self.exp, after_epoch=state.epoch) if first else None
         self.shown = progress if first else silent
         try:
@@ -150,7 +150,7 @@ class Trainer:
                 start = seconds()
                 batch = next(batches)
                 state.seconds["wait"] += seconds() - start
-                if batch is not None:  # else a signal came first
+                if batch is not None:  # if it is None, a signal came first
                     self.train_step(batch)
                     bar.update(1)
                 state.seconds["epoch"] += seconds() - start
@@ -180,8 +180,8 @@ class Trainer:
         clip_gradients(settings.optim, method.parameters())
         self.optimizer.step()
         if not settings.train.sync_batch_norm:
-            # Else what a network in evaluation makes (references, clusters of speakers) would be
-            # of another network in each process, and only the first one's is in the state.
+            # Otherwise networks in evaluation mode (for references, for clusters of speakers) would
+            # differ between processes, and the state has only that of the first process.
             distributed.average_statistics(method)
         state.step += 1
         method.after_step(moment)
@@ -192,7 +192,7 @@ class Trainer:
 
     @property
     def moment(self) -> Moment:
-        """Where training stands."""
+        """The present moment of training."""
         return Moment(self.state.epoch + self.state.step / self.steps, self.settings.train.epochs)
 
     def views(self, batch: Batch, moment: Moment) -> Views:
@@ -200,9 +200,9 @@ class Trainer:
         return Views.of(batch, self.front_end, self.device, labels=self.labels, moment=moment)
 
     def _batches(self) -> Iterator[Batch | None]:
-        """Yield the remaining batches; those that depend on the network follow it now and then.
+        """Yield the remaining batches; refresh their composition when it is due.
 
-        They are read by processes that know how batches are composed, so not beyond a change.
+        The readers know one composition of batches, so they never read beyond the next refresh.
         """
         state, batches, epochs = self.state, self.source.batches, self.settings.train.until
         every = batches.refresh_every or epochs
@@ -214,12 +214,12 @@ class Trainer:
             yield from self._read(keys[state.step :])
 
     def _read(self, steps: list[tuple[int, int]]) -> Iterator[Batch | None]:
-        """Yield the batches of these (epoch, step); None where a signal came first."""
+        """Yield the batches of these (epoch, step); None if a signal came first."""
         count = self.settings.train.workers
         yield from read(self.source, steps, count, stop=self.stop.waits_no_more)
 
     def _fill_memories(self) -> None:
-        """Let SSPS see the training set once before the first step, if that is how it begins."""
+        """Let SSPS see the training set once before the first step, if it starts with a pass."""
         remaining = steps_of_pass(self.method.positives, self.state.epoch, self.steps)
         if not remaining:
             return
@@ -235,23 +235,23 @@ class Trainer:
         self.state.save()
 
     def _obey_signals(self) -> None:
-        """Save and end if a signal has asked any process to."""
+        """Save and end if any process has received a signal."""
         at = (self.state.epoch, self.state.step)
         if distributed.any_of(self.stop.received or at == self.stop_at):
             self._check_losses()
             self.state.save()
-            distributed.barrier()  # whoever ends may make a launcher stop the others
+            distributed.barrier()  # when one process ends, a launcher may stop the others
             raise Interrupted
 
     def _check_losses(self) -> None:
-        """Stop if a loss of the last steps is not finite, and save the batch that made it."""
+        """Raise ``TrainingFailed`` if a recent loss is not finite, and save its batch."""
         found = self.losses.first_bad()
         if found is None:
             return
         step, loss, own = found
         epoch = self.state.epoch
         told = not_finite(loss, epoch, step)
-        if own:  # the batch is made again: it is a function of epoch and step
+        if own:  # make the batch again: it is a function of epoch and step
             batch = self.source[epoch, step]
             inputs = self.views(batch, Moment(epoch, self.settings.train.epochs)).crops
             about = {"epoch": epoch + 1, "step": step + 1, "loss": str(loss)}
@@ -259,7 +259,7 @@ class Trainer:
         raise TrainingFailed(told)
 
     def _end_of_epoch(self) -> str:
-        """Write down and save what an epoch has made; return a few words for the progress line."""
+        """Log and save an epoch; return a few words for the progress line."""
         state, seconds = self.state, self.state.seconds
         totals = distributed.mean_of(state.totals)
         means = {name: total / self.steps for name, total in totals.items()}
@@ -284,7 +284,7 @@ class Trainer:
         return f"loss {means['loss']:.3f}, wait {row['data_wait']:.0%}"
 
     def _facts(self) -> dict[str, object]:
-        """Return what a table of results says about this training."""
+        """Return the facts on this training for a table of results."""
         return {
             "method": self.settings.method.name,
             "encoder": self.settings.model.name,

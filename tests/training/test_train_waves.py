@@ -106,7 +106,7 @@ def test_speeds_and_banks_must_fit_the_waveforms(data):
     index = WaveformIndex.load(data)
     settings = Experiment.load(None, [*SETTINGS, "ssps.enabled=true"])
     source = ViewSource(index, [], RandomBatches(16, 8, 0), settings.augment, seed=0, rooms=1)
-    with pytest.raises(InputError, match=r"speeds makes other voices.*--set augment.speeds=\[1"):
+    with pytest.raises(InputError, match=r"speeds changes the voice.*--set augment.speeds=\[1"):
         check(settings, index, source, None)
     settings.ssps.enabled = False
     with pytest.raises(InputError, match="room bank is sampled at 8000 Hz, the waveforms at 16000"):
