@@ -1,1 +1,1 @@
-"""Trained models in use: embeddings, model directories, export, separation."""
+"""Using trained models: embeddings, model directories, export, separation."""

@@ -1,8 +1,8 @@
-"""Evenly spaced crops of an utterance, embedded one by one: how the papers evaluate.
+"""Evenly spaced crops of an utterance, embedded one by one, as the papers evaluate.
 
-The score of a trial is then the mean of all cosines of a crop of the one utterance with a crop of
-the other (``sv.scoring.cosine``): 10 crops of 3.5 s in Lepage & Dehak 2024. An utterance that is
-shorter than a crop is repeated to that length, as in their code.
+The score of a trial is then the mean cosine over all pairs of a crop of one utterance and a crop of
+the other (``sv.scoring.cosine``). Lepage & Dehak 2024 use 10 crops of 3.5 s. An utterance that is
+shorter than a crop is repeated to the crop's length, as in their code.
 """
 
 from typing import NamedTuple
@@ -22,11 +22,11 @@ class EvenCrops(NamedTuple):
 
     @property
     def frames(self) -> int:
-        """Frames of 10 ms in a crop."""
+        """Number of frames of 10 ms in a crop."""
         return round(100 * self.seconds)
 
     def starts(self, lengths: np.ndarray, crop: int) -> np.ndarray:
-        """Return where the crops of ``crop`` rows begin in utterances (n,) so long: (n, count)."""
+        """Return the first rows (n, count) of crops of ``crop`` rows; lengths: (n,) in rows."""
         last = np.maximum(np.asarray(lengths, np.int64) - crop, 0)
         return np.linspace(0, last, self.count, axis=-1).astype(np.int64)
 
@@ -39,9 +39,9 @@ class EvenCrops(NamedTuple):
         return np.stack([samples[start : start + length] for start in starts])
 
     def require(self, frames: int) -> None:
-        """Raise ``InputError`` unless a crop has at least so many frames."""
+        """Raise ``InputError`` unless a crop has at least ``frames`` frames."""
         if self.frames < frames:
             raise InputError(
-                f"crops of {self.seconds:g} s are too short for the encoder, which takes "
-                f"{frames / 100:g} s at least: raise --crop-seconds"
+                f"crops of {self.seconds:g} s are too short for the encoder, which needs at least "
+                f"{frames / 100:g} s: raise --crop-seconds"
             )

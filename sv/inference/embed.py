@@ -1,4 +1,4 @@
-"""Embeddings of whole utterances, in batches; the batch has no effect on the result."""
+"""Embeddings of many utterances, in batches. The batch has no effect on the result."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from sv.progress import progress, silent
 
 
 def batches_by_length(frames: np.ndarray, frames_per_batch: int) -> list[np.ndarray]:
-    """Group utterances of like length: arrays of indices, longest first.
+    """Group utterances of similar length; return arrays of indices, longest utterances first.
 
-    A batch holds at most ``frames_per_batch`` frames with its padding, and at least one
-    utterance. The longest comes first, so that too large a batch fails at once.
+    A batch holds at most ``frames_per_batch`` frames, padding included, and at least one
+    utterance. The longest come first, so that a batch that is too large fails at once.
     """
     order = np.argsort(-frames.astype(np.int64), kind="stable")
     batches, start = [], 0
@@ -39,12 +39,17 @@ def embed(
     frames_per_batch: int = 8000,
     crops: EvenCrops | None = None,
 ) -> int:
-    """Write the embedding of every utterance of ``index``; return how many.
+    """Write the embedding of every utterance of ``index``; return their number.
 
-    With ``crops`` an entry is a matrix (crops, dim), one embedding a crop, else a vector (dim,).
-    Entries are in the order of the index. ``frames_per_batch`` bounds memory, not results. In
-    several processes (`sv.distributed`) each takes its share of the batches, which are those of
-    one process, so that the result is the same to the bit; the first process writes.
+    With ``crops``, an entry is a matrix (crops, dim) with one embedding for each crop; otherwise it
+    is a vector (dim,). Entries are in the order of the index. ``frames_per_batch`` limits memory
+    and does not change results. With several processes (`sv.distributed`), each takes its share of
+    the batches. The batches are those of one process, so the result is the same to the bit. The
+    first process writes.
+
+    Raises:
+        InputError: features of another kind than in training, crops that are too short, or
+            embeddings that are not finite.
     """
     embedder.require_features(index)
     embedder.to(device)
@@ -92,7 +97,7 @@ def embed(
 def _whole(
     embedder: Embedder, index: TrainingIndex, rows: np.ndarray, device: torch.device | str
 ) -> torch.Tensor:
-    """Return the embeddings (rows, dim) of whole utterances, in one batch with its padding."""
+    """Return the embeddings (rows, dim) of whole utterances, in one padded batch."""
     lengths = np.maximum(index.lengths[rows], embedder.encoder.min_frames)
     zeros = np.zeros(len(rows), dtype=np.int64)
     features = index.read_windows(rows, zeros, int(lengths.max()))
@@ -108,7 +113,7 @@ def _cropped(
     device: torch.device | str,
     crops: EvenCrops,
 ) -> torch.Tensor:
-    """Return the embeddings (rows * crops, dim) of the crops of utterances, in one batch."""
+    """Return the embeddings (rows * crops, dim) of crops of utterances, in one batch."""
     starts = crops.starts(index.lengths[rows], crops.frames).reshape(-1)
     features = index.read_windows(np.repeat(rows, crops.count), starts, crops.frames)
     return embedder(torch.from_numpy(features).to(device))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Embedder(nn.Module):
     """An encoder with the feature normalisation that it was trained with.
 
-    Always in eval mode and float32: an utterance alone and in a batch of longer ones gives the
-    same embedding.
+    It is always in evaluation mode and float32. An utterance has the same embedding alone and in a
+    batch of longer utterances.
     """
 
     def __init__(self, model: dict):
@@ -29,19 +29,23 @@ class Embedder(nn.Module):
         _, kind = ENCODERS[settings["name"]]
         config = kind(**settings)
         check_variant(config, model["encoder"])
-        with torch.device("meta"):  # settings of a damaged file may ask for any amount of memory
+        with torch.device("meta"):  # the settings of a damaged file may ask for too much memory
             build_encoder(config).load_state_dict(model["encoder"], assign=True)
         self.encoder = build_encoder(config)
         self.encoder.load_state_dict(model["encoder"])
         self.normalise = model["normalise"]
         self.mel_bins = settings["mel_bins"]
-        self.preset = model.get("preset", "kaldi")  # files that say nothing are older than it
-        definition(self.preset)  # refuses other names
+        self.preset = model.get("preset", "kaldi")  # older files do not name their preset
+        definition(self.preset)  # raises if the name is unknown
         self.eval()
 
     @classmethod
     def load(cls, path: str | Path) -> "Embedder":
-        """Read a model file: ``final.pt`` or ``checkpoints/epoch_0012.pt``."""
+        """Read a model file: ``final.pt`` or ``checkpoints/epoch_0012.pt``.
+
+        Raises:
+            InputError: the file is missing, damaged, or not a model.
+        """
         model = checkpoint.load(path)
         if not isinstance(model, dict) or not {"encoder", "model", "normalise"} <= model.keys():
             raise InputError(
@@ -54,12 +58,12 @@ class Embedder(nn.Module):
             raise InputError(f"{path}: {error}") from None
         except (RuntimeError, TypeError, ValueError, KeyError, AttributeError) as error:
             raise InputError(
-                f"{path}: its weights do not fit its settings, or are of another version: "
+                f"{path}: the weights do not fit the settings, or are of another version: "
                 f"{' '.join(str(error).split())[:300]}"
             ) from None
 
     def require_features(self, index: "TrainingIndex") -> None:
-        """Raise ``InputError`` unless these features are of the kind that it was trained on."""
+        """Raise ``InputError`` unless the features are of the same kind as in training."""
         if self.mel_bins != index.mel_bins:
             raise InputError(
                 f"the model was trained on {self.mel_bins} mel bands, the features have "
@@ -73,5 +77,5 @@ class Embedder(nn.Module):
 
     @torch.inference_mode()
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Map log-mel (batch, frames, mel) of ``lengths`` (batch,) frames to (batch, dim)."""
+        """Map log-mel (batch, frames, mel) to (batch, dim); lengths: (batch,) real frames."""
         return self.encoder(normalise(features, self.normalise, lengths), lengths)

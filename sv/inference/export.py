@@ -1,9 +1,9 @@
 """A model as one graph, from waveform to embedding, for programs without this toolkit.
 
-The graph takes the waveform, not features. So its user needs no filterbank of the same definition,
-and cannot compute wrong features. The input is ``waveform`` (batch, samples), float32 in [-1, 1],
-at the sample rate of the model, of any length from one frame of 25 ms on; all rows of a batch are
-equally long. The output is ``embedding`` (batch, dim) float32, as ``SpeakerModel.embed`` gives it.
+The graph takes the waveform, not features, so its user cannot compute wrong features. The input is
+``waveform`` (batch, samples), float32 in [-1, 1], at the sample rate of the model. It must have at
+least one frame of 25 ms, and all rows of a batch are equally long. The output is ``embedding``
+(batch, dim) float32, as ``SpeakerModel.embed`` returns it.
 """
 
 import io
@@ -27,17 +27,17 @@ from sv.inference.speaker_model import SpeakerModel
 Format = Literal["onnx", "torchscript"]
 EXAMPLE_SECONDS = 2.0
 CHECKED_SECONDS = (1.0, 1.234, 4.0)
-"""Lengths at which an exported graph is compared; none is that of the example."""
+"""Lengths at which an exported graph is compared with the model; the example has another length."""
 OPSETS = {18: "1.15", 19: "1.16", 20: "1.17", 21: "1.18"}
 """The opsets of ONNX to choose from, each with the first onnxruntime that runs such a file. torch
-makes none below 18. The IR version of the file is the oldest that has the operators."""
+cannot make a lower one than 18. The file gets the oldest IR version that has its operators."""
 OPSET = min(OPSETS)
 TOLERANCE = 1e-3
-"""Largest difference allowed, relative to the embedding's length; seen are 1e-6 to 1e-5."""
+"""Largest allowed difference relative to the embedding's length. We measured 1e-6 to 1e-5."""
 
 
 class WaveformEncoder(nn.Module):
-    """Filterbank, normalisation and encoder in one module: what is exported."""
+    """Filterbank, normalisation and encoder in one module, for export."""
 
     def __init__(self, model: SpeakerModel):
         super().__init__()
@@ -53,13 +53,13 @@ class WaveformEncoder(nn.Module):
 def export(model: SpeakerModel, path: str | Path, form: Format, opset: int = OPSET) -> float:
     """Write the graph of ``model`` to ``path``; return the largest relative difference.
 
-    The graph is run on noise of several lengths before the file gets its name, and compared with
-    ``model`` itself. ONNX is compared if onnxruntime is installed; without it NaN is returned.
-    ``opset``: of ONNX, one of ``OPSETS``.
+    Before the file gets its name, the graph and ``model`` are run on noise of several lengths and
+    compared. For ONNX this needs onnxruntime; if it is not installed, NaN is returned.
+    ``opset``: version of ONNX, one of ``OPSETS``.
 
     Raises:
         InputError: packages that ONNX needs are missing, or torch cannot make the opset.
-        RuntimeError: the graph gives other embeddings (a defect, not the caller's fault).
+        RuntimeError: the graph's embeddings differ (a bug here, not a mistake of the caller).
     """
     graph = WaveformEncoder(model).eval().requires_grad_(False)
     data = _torchscript(graph, model) if form == "torchscript" else _onnx(graph, model, opset)
@@ -73,7 +73,7 @@ def export(model: SpeakerModel, path: str | Path, form: Format, opset: int = OPS
 
 
 def describe(model: SpeakerModel) -> dict[str, str]:
-    """Return what a user of the file must know, as it is written into it."""
+    """Return the facts that a user of the file needs; they are written into the file."""
     return {
         "input": "waveform (batch, samples) float32 in [-1, 1], at least 25 ms",
         "output": f"embedding (batch, {model.dim}) float32; compare by cosine",
@@ -88,7 +88,7 @@ def _example(model: SpeakerModel, seconds: float, seed: int = 0) -> Tensor:
 
 
 def largest_difference(model: SpeakerModel, run) -> float:
-    """Return the largest |a - b| / |a| of embeddings by ``model`` and by ``run`` (of an array)."""
+    """Return the largest |a - b| / |a|; a are embeddings from ``model``, b those from ``run``."""
     worst = 0.0
     for seconds in CHECKED_SECONDS:
         waveform = _example(model, seconds, seed=1)
@@ -100,8 +100,8 @@ def largest_difference(model: SpeakerModel, run) -> float:
 
 def _torchscript(graph: nn.Module, model: SpeakerModel) -> bytes:
     with warnings.catch_warnings():
-        # Tracing warns of every check of a shape, where ``export`` compares results at other
-        # lengths; and torch that TorchScript, which libtorch still reads, has no future.
+        # Tracing warns at every check of a shape; `export` compares results at other lengths
+        # instead. torch also warns that TorchScript is deprecated, but libtorch still reads it.
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(graph, _example(model, EXAMPLE_SECONDS), check_trace=False)
         buffer = io.BytesIO()
@@ -151,7 +151,7 @@ def _onnx(graph: nn.Module, model: SpeakerModel, opset: int) -> bytes:
         logging.getLogger("torch.onnx").setLevel(level)
     proto = program.model_proto
     made = {entry.domain: entry.version for entry in proto.opset_import}[""]
-    if made != opset:  # torch goes on with another one if it cannot convert to this one
+    if made != opset:  # if torch cannot convert to an opset, it silently uses another one
         raise InputError(f"this torch makes ONNX graphs of opset {made}, not {opset}: give --opset")
     proto.ir_version = onnx.helper.find_min_ir_version_for(proto.opset_import)
     onnx.helper.set_model_props(proto, describe(model))

@@ -1,4 +1,4 @@
-"""A model directory: one folder to copy, with everything that recognising speakers needs.
+"""A model directory: a folder with everything that is needed to recognise speakers.
 
 | file | holds |
 |---|---|
@@ -7,8 +7,8 @@
 | ``calibration.json`` | optional: how a cosine becomes a log-likelihood ratio |
 | ``README.md`` | the model card, for people |
 
-No file holds code, and reading a file runs no code. The SHA-256 is there because safetensors
-notices a file that was cut off, but not a flipped byte.
+No file holds code, and reading a file runs no code. The SHA-256 is needed because safetensors
+detects a file that was cut off, but not a changed byte.
 """
 
 import hashlib
@@ -41,10 +41,10 @@ WEIGHTS, CONFIG, CALIBRATION, CARD = (
 
 @dataclass
 class FeatureConfig:
-    """What the encoder hears: log mel filterbanks (``sv.features.fbank``)."""
+    """The features that the encoder needs: log mel filterbanks (``sv.features.fbank``)."""
 
-    sample_rate: int = option(16000, "Hz; audio at another rate is resampled first")
-    mel_bins: int = option(80, "mel bands, as in stage 1")
+    sample_rate: int = option(16000, "sample rate in Hz; audio at another rate is resampled")
+    mel_bins: int = option(80, "number of mel bands, as in stage 1")
     normalise: Normalisation = option(
         "mean", "normalisation of each band over time, as in training"
     )
@@ -53,16 +53,16 @@ class FeatureConfig:
 
 @dataclass
 class WeightsConfig:
-    """Which weights the other settings belong to."""
+    """The weights that belong to the other settings."""
 
-    sha256: str = option("", "hash of model.safetensors; another or a damaged file is refused")
+    sha256: str = option("", "hash of model.safetensors; a file with another hash is refused")
 
 
 @dataclass(frozen=True)
 class CosineCalibration:
     """An affine map from cosine to log-likelihood ratio: llr = scale * cosine + offset.
 
-    Natural logarithm. ``made_on`` says with which trials it was fitted.
+    The logarithm is natural. ``made_on`` names the trials on which the map was fitted.
     """
 
     scale: float
@@ -75,7 +75,7 @@ class CosineCalibration:
 
 
 class ModelFiles(NamedTuple):
-    """What a model directory holds. ``weights``: name -> tensor; ``model``: encoder settings."""
+    """Contents of a model directory. ``weights``: name -> tensor; ``model``: encoder settings."""
 
     weights: dict[str, Any]
     model: dict[str, Any]
@@ -91,10 +91,16 @@ def write(
     calibration: CosineCalibration | None,
     card: str,
 ) -> None:
-    """Write a model directory, whole or not at all; an older one is replaced as a whole.
+    """Write a model directory atomically; an older one is replaced as a whole.
 
-    ``weights``: name -> tensor; ``model``: the encoder's settings with its ``name``; ``card``:
-    the text of README.md. Raises ``InputError`` for a folder that is no model directory.
+    Parameters
+    ----------
+    weights: name -> tensor.
+    model: the encoder's settings with its ``name``.
+    card: the text of README.md.
+
+    Raises:
+        InputError: ``folder`` exists and is not a model directory.
     """
     from safetensors.torch import save
 
@@ -113,14 +119,15 @@ def write(
 
 
 def read(folder: str | Path) -> ModelFiles:
-    """Read a model directory and check that it is whole.
+    """Read a model directory and check that it is complete.
 
     Raises:
-        InputError: no such folder, a file of it is missing, damaged, or of another model.
+        InputError: there is no such folder, or a file in it is missing, damaged or of another
+            model.
     """
     folder = Path(folder)
     _require(folder)
-    # The schema of encoders comes with torch, which is slow to load: not before the checks above.
+    # The schema of encoders imports torch, which is slow to load, so it comes after the checks.
     from sv.encoders import ENCODERS
 
     schema = {
@@ -163,8 +170,7 @@ def _require(folder: Path) -> None:
                 "checkpoints/epoch_NNNN.pt"
             )
         raise InputError(
-            f"{folder} is not a model directory, or not all of one: {' and '.join(missing)} "
-            f"missing{hint}"
+            f"{folder} is not a complete model directory: {' and '.join(missing)} missing{hint}"
         )
 
 
@@ -190,14 +196,15 @@ def write_calibration(path: str | Path, calibration: CosineCalibration) -> None:
 
 
 def read_calibration(path: str | Path) -> CosineCalibration:
-    """Read ``{"scale": a, "offset": b, ...}``; other keys than those of ours are left alone.
+    """Read ``{"scale": a, "offset": b, ...}``; unknown keys are ignored.
 
     Raises:
-        InputError: missing, not JSON, or ``scale`` and ``offset`` are not both finite numbers.
+        InputError: the file is missing or not JSON, or ``scale`` and ``offset`` are not both finite
+            numbers.
     """
     path = Path(path)
     try:
-        values = json.loads(read_text(path, ": there is no such file of calibration"))
+        values = json.loads(read_text(path, ": there is no such calibration file"))
         scale, offset = (to_float(str(values[name])) for name in ("scale", "offset"))
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         raise InputError(

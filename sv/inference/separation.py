@@ -1,7 +1,7 @@
 """Separating a recording with a separative encoder: masks, sounds, embeddings.
 
-The masks are of mel power. To make sounds, the masks are mapped to the bins of a Fourier
-transform, and the phase stays that of the mixture. These sounds are only good enough to hear who
+The masks apply to mel power. To make sounds, the masks are mapped to the bins of a Fourier
+transform, and the phase of the mixture is kept. These sounds are only good enough to hear who
 speaks.
 """
 
@@ -22,12 +22,12 @@ from sv.inference.speaker_model import MIN_SECONDS, SpeakerModel
 
 @dataclass
 class Voices:
-    """What was separated.
+    """The separated sources of a recording.
 
     waveforms: (sources, samples), masked, with the phase of the mixture.
     embeddings: (sources, dim).
-    shares: (sources,) of the energy, of bands that are normalised.
-    log_mel: (1 + sources, frames, mel): the mixture, then each source.
+    shares: (sources,) of the energy, computed on normalised bands.
+    log_mel: (1 + sources, frames, mel), the mixture, then each source.
     """
 
     waveforms: np.ndarray
@@ -37,10 +37,10 @@ class Voices:
 
 
 def linear_gains(masks: Tensor, sample_rate: int, preset: str = "kaldi") -> Tensor:
-    """Carry masks of mel power (..., frames, mel) over to amplitudes (..., frames, bins).
+    """Map masks of mel power (..., frames, mel) to gains of amplitudes (..., frames, bins).
 
-    A bin's power gain is the mean of the bands that hear it, by their weights; bins that no band
-    hears get that of the nearest one that does.
+    A bin's power gain is the weighted mean over the bands that contain it. A bin that is in no band
+    gets the gain of the nearest bin that is in one.
     """
     banks = torch.from_numpy(np.array(mel_banks(masks.shape[-1], sample_rate, preset))).to(masks)
     heard = banks.sum(dim=0) > 0
@@ -52,15 +52,16 @@ def linear_gains(masks: Tensor, sample_rate: int, preset: str = "kaldi") -> Tens
 
 
 def apply_masks(waveform: Tensor, masks: Tensor, sample_rate: int, preset: str = "kaldi") -> Tensor:
-    """Filter a waveform (samples,) by masks of mel power (n, frames, mel): (n, samples).
+    """Filter a waveform (samples,) by masks of mel power (n, frames, mel); return (n, samples).
 
-    Where the masks add up to one, so do the powers of what comes out, not the samples.
+    If the masks add up to one, the powers of the results add up to the power of the waveform. The
+    samples do not.
     """
     window, shift, size = frame_sizes(sample_rate)
     shape = torch.hann_window(window, dtype=waveform.dtype)
     options = {"hop_length": shift, "win_length": window, "window": shape}
     spectrum = torch.stft(waveform, size, **options, return_complex=True).T  # (steps, bins)
-    # A frame of Kaldi's filterbank begins where a step of this transform has its middle.
+    # A frame of Kaldi's filterbank starts at its time; a step of this transform is centred there.
     frame = torch.arange(len(spectrum))
     if not definition(preset).centred:
         frame = frame - round(window / 2 / shift)
@@ -71,7 +72,7 @@ def apply_masks(waveform: Tensor, masks: Tensor, sample_rate: int, preset: str =
 
 @torch.inference_mode()
 def separate(model: SpeakerModel, samples: np.ndarray) -> Voices:
-    """Separate a recording (samples,) at the sample rate of the model; loudest source first.
+    """Separate a recording (samples,) at the sample rate of the model; the loudest source is first.
 
     Raises:
         InputError: the model does not separate, or the recording is too short.
@@ -79,7 +80,7 @@ def separate(model: SpeakerModel, samples: np.ndarray) -> Voices:
     encoder = model.embedder.encoder
     if encoder.sources < 2:
         raise InputError(
-            f"the model's encoder is {model.embedder.settings['name']} of one source: train one "
+            f"the model's encoder, {model.embedder.settings['name']}, has one source: train one "
             "that separates, such as conf/csc.yaml of recipe v4"
         )
     waveform = torch.from_numpy(samples)

@@ -1,10 +1,9 @@
 """Scores of recordings in which several people may speak: the best pair of sources decides.
 
 A separative encoder gives an embedding for every source. The question is whether the enrolled
-speaker is AMONG the speakers of a recording. The answer is the largest cosine over the sources of
-the recording: if two speakers are equally loud, a single embedding can only be one of them. A
-source with a small share of the energy is a rest of the separation, not a speaker, and is left
-out.
+speaker is AMONG the speakers of a recording. The score is the largest cosine over the sources of
+the recording, because a single embedding can only be of one speaker. A source with a small share of
+the energy is a remainder of the separation, not a speaker, and is left out.
 """
 
 from pathlib import Path
@@ -24,7 +23,7 @@ from sv.progress import progress
 
 
 class SourceEmbeddings(NamedTuple):
-    """Unit-length vectors (utterances, sources, dim), energy shares (utterances, sources)."""
+    """Vectors of unit length (utterances, sources, dim); energy shares (utterances, sources)."""
 
     vectors: np.ndarray
     shares: np.ndarray
@@ -40,7 +39,7 @@ def embed_sources(
 ) -> SourceEmbeddings:
     """Return the embedding of every source of every utterance, in the order of the index.
 
-    device: where the network works, to which it is moved.
+    device: the encoder is moved to it.
 
     Raises:
         InputError: the model does not separate, or was trained on other features.
@@ -73,8 +72,8 @@ def best_pairs(
 ) -> np.ndarray:
     """Return the largest cosine (trials,) of a source of one side with a source of the other.
 
-    enrol, test: (trials,) rows of ``found``. Sources below ``least_share`` do not take part, but
-    the loudest always does.
+    enrol, test: (trials,) rows of ``found``. Sources below ``least_share`` of the energy are left
+    out, except the loudest.
     """
     loudest = found.shares == found.shares.max(axis=1, keepdims=True)
     speaks = loudest | (found.shares >= least_share)
@@ -95,7 +94,7 @@ def score_sources(
     least_share: float = 0.1,
     device: torch.device | str = "cpu",
 ) -> np.ndarray:
-    """Return the scores (trials,) of a list by the best pair of sources."""
+    """Return the scores (trials,) of a trial list by the best pair of sources."""
     index = TrainingIndex.load(data)
     rows = trials.rows_of(index.ids(slice(None)), str(data))
     found = embed_sources(Embedder.load(model), index, device=device)

@@ -1,4 +1,4 @@
-"""A trained model in use: from audio to embeddings, scores and probabilities.
+"""A trained model: from audio to embeddings, scores and probabilities.
 
 model = sv.load("exp/simclr/model")
 vector = model.embed(waveform, sample_rate)       # (dim,) float32
@@ -28,20 +28,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHORT_SECONDS = 1.0
-"""Below this an embedding says little about the speaker; it is computed, with a warning."""
-
-
+"""If a recording is shorter, its embedding says little about the speaker; there is a warning."""
 MIN_SECONDS = 0.1
-"""Below this there is not even a vowel, and the mean over time leaves next to nothing."""
+"""A shorter recording has not even a vowel, and subtracting the mean over time leaves little."""
 SILENCE = 1e-3
-"""Log mel energies that are nowhere farther above those of silence."""
+"""If no log mel energy exceeds that of silence by more than this, the recording is silent."""
 
 
 class SpeakerModel:
     """An encoder with its features and, if it has one, its calibration.
 
-    ``embedder``: from log mel features to vectors; ``sample_rate``: of the audio it hears, in Hz;
-    ``calibration``: None, or from cosine to log-likelihood ratio.
+    ``embedder``: maps log mel features to vectors. ``sample_rate``: of its audio, in Hz.
+    ``calibration``: maps a cosine to a log-likelihood ratio, or None.
     """
 
     def __init__(
@@ -59,7 +57,7 @@ class SpeakerModel:
         """Read a model directory, or a file of weights such as ``final.pt`` (16 kHz assumed).
 
         Raises:
-            InputError: neither of them, incomplete or damaged.
+            InputError: ``path`` is neither of them, or is incomplete or damaged.
         """
         if Path(path).is_file():
             return cls(Embedder.load(path))
@@ -70,7 +68,7 @@ class SpeakerModel:
             embedder = Embedder(parts | heard)
         except InputError as error:
             raise InputError(f"{Path(path) / model_dir.CONFIG}: {error}") from None
-        # Names of weights that are missing, their shapes, settings that no encoder can have.
+        # Weights are missing or have other shapes, or no encoder can have these settings.
         except (RuntimeError, TypeError, ValueError) as error:
             raise InputError(
                 f"{Path(path) / model_dir.WEIGHTS}: the weights do not fit the encoder in "
@@ -99,14 +97,18 @@ class SpeakerModel:
     ) -> np.ndarray:
         """Return the embedding (dim,) float32 of one recording; with ``crops`` (crops, dim).
 
-        ``waveform``: array or tensor, (samples,) or (channels, samples) or (samples, channels),
-        floating point in [-1, 1] or int16; channels are averaged unless ``channel`` chooses one,
-        from 0. ``sample_rate``: in Hz, of the waveform; another than the model's is resampled.
-        ``name``: what messages call it.
+        Parameters
+        ----------
+        waveform: array or tensor, (samples,) or (channels, samples) or (samples, channels),
+            floating point in [-1, 1] or int16. Channels are averaged unless ``channel`` chooses
+            one, counted from 0.
+        sample_rate: of the waveform, in Hz. If the model has another rate, the waveform is
+            resampled.
+        name: how messages call the recording.
 
         Raises:
-            InputError: shorter than ``MIN_SECONDS`` (0.1 s), digital silence, not finite, of
-                another scale, type or shape, or channels that cancel each other.
+            InputError: the waveform is shorter than ``MIN_SECONDS`` (0.1 s), digital silence, not
+                finite, or of another scale, type or shape, or its channels cancel each other.
         """
         samples = _one_channel(waveform, name, channel)
         rate = SAMPLE_RATE.check(sample_rate, f"the sample rate of {name}")
@@ -134,7 +136,7 @@ class SpeakerModel:
     def embed_file(
         self, path: str | Path, channel: int | None = None, crops: EvenCrops | None = None
     ) -> np.ndarray:
-        """Return what ``embed`` makes of an audio file; raises ``InputError`` as that does."""
+        """Return the embedding of an audio file, as ``embed`` does, with the same errors."""
         samples = read_audio(path, self.sample_rate, channel)
         return self.embed(samples, self.sample_rate, shown(path), crops=crops)
 
@@ -148,7 +150,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 def _one_channel(
     waveform: "np.ndarray | Tensor", name: str, channel: int | None = None
 ) -> np.ndarray:
-    """Return float32 (samples,), 16-bit full scale being 1.0."""
+    """Return float32 (samples,); the full scale of 16 bits is 1.0."""
     if isinstance(waveform, torch.Tensor):
         waveform = waveform.detach().cpu()
         waveform = (waveform.float() if waveform.is_floating_point() else waveform).numpy()

@@ -69,7 +69,7 @@ def test_a_model_that_does_not_separate(tmp_path):
     write_audio(mixture, np.full(16000, 0.1), 16000)
     model = model_of(tmp_path / "final.pt", sources=1)
     words = [str(mixture), "--model", str(model), "--out", str(tmp_path / "o")]
-    with pytest.raises(InputError, match="of one source: train one that separates"):
+    with pytest.raises(InputError, match="has one source: train one that separates"):
         program.main(words)
     assert not (tmp_path / "o").exists()
     write_audio(mixture, np.full(400, 0.1), 16000)

@@ -263,7 +263,7 @@ def test_channels_that_cancel_and_a_choice(folder, recordings, capsys):
 
 def test_a_missing_file_is_named(copy):
     (copy / "config.yaml").unlink()
-    with pytest.raises(InputError, match=r"not all of one: config\.yaml missing"):
+    with pytest.raises(InputError, match=r"not a complete model directory: config\.yaml missing"):
         sv.load(copy)
 
 
@@ -423,7 +423,7 @@ def test_package_refuses_what_it_cannot_use(exp, tmp_path):
         package.main([*command, "--embeddings", "x", "--trials", "y", "--calibration", "z"])
     with pytest.raises(InputError, match="no such folder"):
         package.main(["--exp", str(tmp_path / "none"), "--out", str(tmp_path / "m")])
-    with pytest.raises(InputError, match="no such file of calibration"):
+    with pytest.raises(InputError, match="no such calibration file"):
         package.main([*command, "--calibration", "none.json"])
     with pytest.raises(InputError, match=r"no report\.json"):
         package.main([*command, "--report", "none.json"])
