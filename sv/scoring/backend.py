@@ -1,8 +1,8 @@
-"""The common part of all back-ends: the scikit-learn style, and files that hold numbers only.
+"""The common part of all back-ends: the scikit-learn style, and files that hold only numbers.
 
 Constructors only store their arguments. ``fit`` learns, and the learned values are in attributes
-that end in ``_``. A file is safetensors, the format of the network's weights: one file with arrays
-and a JSON header, which cannot run anything (``npz`` would need a second file for the settings).
+that end in ``_``. A back-end is saved as safetensors, the format of the network's weights. Such a
+file has arrays and a JSON header, and reading it runs no code.
 """
 
 import inspect
@@ -22,17 +22,20 @@ Kind = TypeVar("Kind", bound="Backend")
 
 
 class Backend:
-    """Base of the back-ends that are learned from data."""
+    """Base class of the back-ends that are learned from data."""
 
     learned_from_: Mapping[str, str] = MappingProxyType({})
-    """What it was learned from, for a reader of the file; nothing where nobody has said so."""
+    """The sources of the training data, for a reader of the file; empty if nobody set them."""
 
     def settings(self) -> dict:
         """Return the constructor's arguments."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def save(self, path: str | Path) -> None:
-        """Write settings and learned state; never half a file."""
+        """Write settings and learned state, atomically.
+
+        Raises ``ValueError`` if the back-end is not fitted.
+        """
         from safetensors.numpy import save
 
         arrays, rest = {}, {}
@@ -48,7 +51,7 @@ class Backend:
 
     @classmethod
     def load(cls: type[Kind], path: str | Path) -> Kind:
-        """Read what ``save`` wrote. Raises ``InputError`` for other files and other back-ends."""
+        """Read a file of ``save``. Raises ``InputError`` for other files and other back-ends."""
         from safetensors import SafetensorError, safe_open
 
         if not Path(path).is_file():
@@ -58,7 +61,7 @@ class Backend:
                 header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 if not isinstance(header, dict):
-                    raise ValueError("its header is no JSON object")
+                    raise ValueError("its header is not a JSON object")
         except (SafetensorError, ValueError, RecursionError, TypeError) as error:
             raise InputError(f"{path} is not a file of a back-end (safetensors): {error}") from None
         if header.get("kind") != cls.__name__:
@@ -72,6 +75,6 @@ class Backend:
         except (KeyError, TypeError) as error:
             raise InputError(f"{path} does not fit this version ({error}); make it again") from None
         for name, value in learned.items():
-            if name.endswith("_") and not name.startswith("_"):  # never a method
+            if name.endswith("_") and not name.startswith("_"):  # never overwrite a method
                 setattr(backend, name, value)
         return backend

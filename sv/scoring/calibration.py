@@ -1,4 +1,4 @@
-"""From scores to log-likelihood ratios: logistic regression, of one score or of several (fusion).
+"""From scores to log-likelihood ratios by logistic regression on one score or several (fusion).
 
 llr = w_1 s_1 + ... + w_k s_k + b, where the s are scores of systems and measures of quality
 (``sv.scoring.fusion``). The weights minimise the prior-weighted cross-entropy
@@ -7,8 +7,8 @@ llr = w_1 s_1 + ... + w_k s_k + b, where the s are scores of systems and measure
     ln(1 + e^(llr + logit p))
 
 (Bruemmer et al., "Fusion of heterogeneous speaker recognition systems", 2007). So the numbers of
-targets and non-targets in the list have no effect, and the trials near the Bayes threshold of p
-count most.
+targets and non-targets in the list have no effect, and trials near the Bayes threshold of p count
+most.
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ from scipy.special import expit, logit
 from sv.errors import InputError
 from sv.scoring.backend import Backend
 
-# Keeps the weights finite where a list separates its classes perfectly; too small to be seen in
-# the result elsewhere (the columns are standardised).
+# It keeps the weights finite if the scores separate the classes perfectly. Otherwise it is too
+# small to change the result, because the columns are standardised.
 RIDGE = 1e-9
 STEPS = 100
 
@@ -26,8 +26,8 @@ STEPS = 100
 class Calibration(Backend):
     """Calibration and fusion by logistic regression.
 
-    ``p_target``: the prior at which the ratios should be best. Learned: ``weights_`` (k,),
-    ``intercept_``, ``names_``: what the columns are.
+    ``p_target``: the prior of a target at which the ratios should be best. Learned: ``weights_``
+    (k,), ``intercept_``, ``names_`` (of the columns).
     """
 
     def __init__(self, p_target: float = 0.05):
@@ -38,11 +38,13 @@ class Calibration(Backend):
     ) -> "Calibration":
         """Learn from ``columns`` (trials, k) or (trials,) and ``labels`` (trials,), 1 = target.
 
-        Raises ``InputError`` for columns that are not finite, and labels of one class.
+        Raises ``InputError`` for columns that are not finite, and for labels of only one class.
         """
         columns, labels = _as_columns(columns), np.asarray(labels).astype(bool)
         if labels.shape != (len(columns),):
-            raise InputError(f"{len(columns)} trials have {labels.size} labels; give one a trial")
+            raise InputError(
+                f"{len(columns)} trials have {labels.size} labels; give one label per trial"
+            )
         targets = int(np.count_nonzero(labels))
         if targets in (0, len(labels)):
             raise InputError(
@@ -50,10 +52,10 @@ class Calibration(Backend):
                 "calibration needs both"
             )
         if not 0.0 < self.p_target < 1.0:
-            raise InputError(f"--p-target {self.p_target}: a prior lies between 0 and 1")
+            raise InputError(f"--p-target {self.p_target}: a prior must be between 0 and 1")
         prior = np.where(labels, self.p_target, 1.0 - self.p_target)
         share = prior / np.where(labels, targets, len(labels) - targets)
-        # Standardised columns: Newton's method then takes the same few steps for any scale.
+        # Standardise the columns: Newton's method then needs the same few steps for any scale.
         mean = share @ columns
         std = np.sqrt(share @ (columns - mean) ** 2)
         std[std <= 1e-12 * np.abs(mean)] = np.inf  # a constant column says nothing: weight 0
@@ -67,12 +69,12 @@ class Calibration(Backend):
     def _remarks(self, llr: np.ndarray, labels: np.ndarray) -> list[str]:
         if llr.min() == llr.max():
             return [
-                "all trials get one and the same ratio: their scores are equal (or nearly, beside "
-                "their size), so they tell nothing; are the embeddings broken?"
+                "all trials get the same ratio: their scores are equal, or nearly equal relative "
+                "to their size, so they carry no information; are the embeddings broken?"
             ]
         if llr[labels].min() > llr[~labels].max():
             return [
-                "the scores separate these trials without an error, so they do not say how large a "
+                "the scores separate these trials without an error, so they do not show how large a "
                 "ratio should be: probabilities will be too near 0 and 1; learn from more trials, "
                 "or from harder ones"
             ]
@@ -80,12 +82,12 @@ class Calibration(Backend):
 
     @property
     def doubts(self) -> list[str]:
-        """Sentences about what makes the ratios doubtful."""
+        """Sentences on reasons to doubt the ratios."""
         return self.negative + getattr(self, "remarks_", [])
 
     @property
     def negative(self) -> list[str]:
-        """A sentence for each score (not measure of quality) whose weight is negative."""
+        """A sentence for each score with a negative weight; measures of quality are left out."""
         return [
             f"the weight of {name} is negative ({weight:.4f}): a higher score then counts as "
             "evidence for different speakers; are 1 and 0 exchanged in the trial list, or does "
@@ -97,7 +99,7 @@ class Calibration(Backend):
     def transform(self, columns: np.ndarray) -> np.ndarray:
         """Return log-likelihood ratios (trials,) float64 of ``columns`` (trials, k) or (trials,).
 
-        Natural logarithm; accept where llr >= ln[c_fa (1-p) / (c_miss p)].
+        The logarithm is natural. Accept a trial if llr >= ln[c_fa (1-p) / (c_miss p)].
         """
         columns = _as_columns(columns)
         if columns.shape[1] != len(self.weights_):
@@ -130,7 +132,7 @@ def _newton(
 ) -> np.ndarray:
     """Return the weights (k + 1,), intercept last, by Newton's method with step halving.
 
-    ``share`` (trials,): how much each trial counts; ``offset``: added to every ratio.
+    ``share`` (trials,): the weight of each trial. ``offset``: added to every ratio.
     """
     design = np.column_stack([columns, np.ones(len(columns))])
     sign = np.where(labels, 1.0, -1.0)
@@ -147,7 +149,7 @@ def _newton(
         p = expit(design @ weights + offset)
         gradient = design.T @ (share * (p - labels)) + ridge * weights
         hessian = (design * (share * p * (1.0 - p))[:, None]).T @ design + np.diag(ridge)
-        hessian.flat[:: len(hessian) + 1] += 1e-12  # two equal columns are no error
+        hessian.flat[:: len(hessian) + 1] += 1e-12  # so that two equal columns are allowed
         step = np.linalg.solve(hessian, gradient)
         size = 1.0
         while (new := loss(weights - size * step)) > value and size > 1e-10:

@@ -18,15 +18,15 @@ SHOWN = 5
 
 
 def unit_rows(ids: list[str], vectors: np.ndarray, mean: np.ndarray | None = None) -> np.ndarray:
-    """Return ``vectors`` (n, dim), less ``mean`` (dim,) if given, with rows of length one.
+    """Return ``vectors`` (n, dim) float32 with rows of length one; ``mean`` is subtracted first.
 
-    float32. Raises ``InputError`` that names the ids whose vector is zero, infinite or NaN.
+    Raises ``InputError`` that names the ids whose vector is zero, infinite or NaN.
     """
     return _to_unit_rows(ids, np.array(vectors, dtype=np.float32), mean)
 
 
 def _to_unit_rows(ids: list[str], vectors: np.ndarray, mean: np.ndarray | None) -> np.ndarray:
-    """As ``unit_rows``, in the place of ``vectors`` (float32)."""
+    """Do the work of ``unit_rows`` in place: ``vectors`` (float32) are overwritten."""
     if mean is not None:
         check_dimension(vectors, mean)
         vectors -= mean
@@ -45,8 +45,8 @@ def _to_unit_rows(ids: list[str], vectors: np.ndarray, mean: np.ndarray | None) 
 def _means_of_crops(ids: list[str], vectors: np.ndarray, mean: np.ndarray | None) -> np.ndarray:
     """Return the mean (n, dim) of the unit rows of each utterance's crops (n, crops, dim).
 
-    The inner product of two means is the mean of all inner products: of all cosines of a crop of
-    the one with a crop of the other.
+    The inner product of two such means is the mean cosine over all pairs of a crop of one utterance
+    and a crop of the other.
     """
     count, crops, dim = vectors.shape
     names = [f"crop {crop} of {name}" for name in ids for crop in range(1, crops + 1)]
@@ -57,8 +57,8 @@ def _means_of_crops(ids: list[str], vectors: np.ndarray, mean: np.ndarray | None
 class Cosine(Backend):
     """The cosine of two embeddings, or the mean of all cosines of their crops.
 
-    With ``center`` embeddings are less the mean of a training set.
-    ``fit`` needs no labels. Learned: ``mean_`` (dim,) float32, or None without ``center``.
+    With ``center``, the mean of a training set is subtracted first; ``fit`` computes it and needs
+    no labels. Learned: ``mean_`` (dim,) float32, or None without ``center``.
     """
 
     mean_: np.ndarray | None = None
@@ -67,20 +67,20 @@ class Cosine(Backend):
         self.center = center
 
     def fit(self, vectors: np.ndarray) -> "Cosine":
-        """Take the mean of ``vectors`` (n, dim); a training set, never the test set."""
-        # In float64: a float32 sum over a million vectors would round.
-        vectors = vectors.reshape(-1, vectors.shape[-1])  # of crops, too
+        """Compute the mean of ``vectors`` (n, dim), a training set, never the test set."""
+        # In float64, because a float32 sum over a million vectors would lose precision.
+        vectors = vectors.reshape(-1, vectors.shape[-1])  # vectors may be of crops
         mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
         self.mean_ = mean if self.center else None
         return self
 
     def transform(self, vectors: np.ndarray, ids: list[str] | None = None) -> np.ndarray:
-        """Return unit rows (n, dim) float32, whose inner products are the scores."""
+        """Return rows (n, dim) float32 of length one; their inner products are the scores."""
         ids = ids if ids is not None else [f"row {n}" for n in range(len(vectors))]
         return unit_rows(ids, vectors, self.mean_)
 
     def prepare(self, ids: list[str], vectors: np.ndarray) -> Prepared:
-        """As ``transform``, in the place of ``vectors``, and in the form that ``pairs`` scores."""
+        """Like ``transform``, but in place, and in the form that ``sv.scoring.pairs`` scores."""
         vectors = np.asarray(vectors, dtype=np.float32)
         if vectors.ndim == 2:
             return Prepared(_to_unit_rows(ids, vectors, self.mean_))
@@ -96,9 +96,10 @@ def score_trials(
 ) -> np.ndarray:
     """Return the cosine (trials,) float32 of every trial.
 
-    ``embeddings`` and ``enrol_embeddings``: (ids, array (n, dim)); without the second, both
-    sides come from the first. ``mean`` (dim,) is subtracted from every vector first. ``sources``
-    name the two sets in messages. Raises ``InputError`` for utterances without embedding.
+    ``embeddings`` and ``enrol_embeddings``: (ids, array (n, dim)). Without ``enrol_embeddings``,
+    both sides come from ``embeddings``. ``mean`` (dim,) is subtracted from every vector first.
+    ``sources``: names of the two sets in messages. Raises ``InputError`` for utterances without
+    embedding.
     """
     backend = Cosine(center=mean is not None)
     backend.mean_ = mean

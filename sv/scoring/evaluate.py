@@ -16,9 +16,9 @@ from sv.scoring.intervals import Interval, Resampled
 class SystemResult:
     """The figures of one system. Error rates are shares in [0, 1], not per cent.
 
-    ``min_dcf``: p_target -> cost; ``intervals``: "eer" or p_target -> interval; ``act_dcf``,
-    ``cllr`` and ``min_cllr`` only for calibrated scores; ``groups``: group -> EER, None where a
-    class is absent; ``few``: of how many speakers the trials are, if they are few.
+    ``min_dcf``: p_target -> cost. ``intervals``: "eer" or p_target -> interval. ``act_dcf``,
+    ``cllr`` and ``min_cllr`` exist only for calibrated scores. ``groups``: group -> EER, None if a
+    class has no trial. ``few``: the number of speakers in the trials, if there are few.
     """
 
     name: str
@@ -60,8 +60,8 @@ def evaluate(
 ) -> SystemResult:
     """Return all figures of one system.
 
-    ``groups``: what to resample for intervals (None: no intervals); ``llr``: the scores are
-    calibrated log-likelihood ratios; ``utt2group``: also give the EER within each group.
+    ``groups``: the groups that are resampled for intervals; None: no intervals. ``llr``: the scores
+    are calibrated log-likelihood ratios. ``utt2group``: compute also the EER within each group.
     """
     labels = trials.require_both_classes()
     classes = metrics.sort_classes(scores, labels)
@@ -97,7 +97,8 @@ def differences(
 ) -> dict[str | float, intervals.PairedDifference]:
     """Return ``result`` minus ``first``, draw by draw of the same speakers; {} without intervals.
 
-    An interval that holds 0 is a tie. Much sharper than to compare two separate intervals.
+    If the interval contains 0, it is a tie. This is much sharper than comparing two separate
+    intervals.
     """
     if result.resampled is None or first.resampled is None:
         return {}
@@ -107,7 +108,7 @@ def differences(
 def group_eers(
     scores: np.ndarray, trials: Trials, utt2group: Mapping[str, str]
 ) -> dict[str, float | None]:
-    """Return the EER of the trials inside each group; trials across groups count nowhere."""
+    """Return the EER of the trials inside each group; trials across groups are left out."""
     missing = sum(name not in utt2group for name in trials.names)
     if missing:
         warnings.warn(

@@ -1,7 +1,7 @@
 """The columns of calibration and fusion: scores of several systems and measures of quality.
 
 A measure of quality is a positive number for each utterance, such as its duration, or the length
-("magnitude") of its embedding before normalisation. It tells how reliable scores are (Thienpondt
+("magnitude") of its embedding before normalisation. It shows how reliable a score is (Thienpondt
 et al., "The IDLab VoxSRC-20 submission", 2021). Each measure gives two columns: the logarithms of
 the smaller and of the larger value of the trial. So enrolment and test may be exchanged.
 """
@@ -19,10 +19,11 @@ from sv.scoring.score_file import match_scores, read_scores
 
 
 def read_quality(source: str) -> tuple[dict[str, float], str]:
-    """Return utterance -> value of ``source``, and what to call it.
+    """Return utterance -> value of ``source``, and the name of this measure.
 
-    ``scp:E.scp`` and ``ark:E.ark`` give the magnitudes of the embeddings in them; another name is
-    a file of lines ``utterance value``, such as ``utt2dur``. Values are above 0.
+    For ``scp:E.scp`` and ``ark:E.ark``, values are the magnitudes of the embeddings. Any other
+    name is a file of lines ``utterance value``, such as ``utt2dur``. Raises ``InputError`` for
+    values that are not above 0.
     """
     if source.startswith(("scp:", "ark:")):
         ids, vectors = load_vectors(source)
@@ -54,10 +55,10 @@ def quality_columns(trials: Trials, values: dict[str, float], source: str) -> np
 def gather(
     trials: Trials, score_files: Sequence[str | Path], qualities: Sequence[str] = ()
 ) -> tuple[np.ndarray, list[str]]:
-    """Return the columns (trials, k) float64 of ``trials``, and the name of each.
+    """Return the columns (trials, k) float64 of ``trials``, and the name of each column.
 
-    Score files come first, in order, then two columns for each quality. Names say what a column
-    is, not which file it is from: those of the list to learn from and to apply to must agree.
+    Score files come first, in order, then two columns for each quality. A name does not contain
+    the file, because the columns for learning and for applying must have the same names.
     """
     columns = [match_scores(read_scores(path), trials) for path in score_files]
     names = [f"score {number + 1}" for number in range(len(columns))]

@@ -8,13 +8,16 @@ from sv.errors import InputError
 def nearest_impostors(
     vectors: np.ndarray, speakers: np.ndarray, groups: np.ndarray, enrol: np.ndarray
 ) -> np.ndarray:
-    """Return non-target pairs (T', 2), as many for each enrolment as ``enrol`` names it.
+    """Return non-target pairs (T', 2): for each entry of ``enrol``, one of its nearest impostors.
 
-    The impostors of an utterance are those of another speaker in its own group whose vectors have
-    the largest cosines with it; a pair stands once, whichever side it was found from. Fewer than T
-    pairs come out where a group has too few.
+    The impostors of an utterance are the utterances of other speakers in its group, those with the
+    largest cosines first. Each pair occurs only once, in either order. If a group has too few
+    impostors, there are fewer than T pairs.
 
-    vectors: (N, D), rows of length one. speakers, groups: (N,) numbers. enrol: (T,) places.
+    vectors: (N, D), rows of length one. speakers, groups: (N,) numbers. enrol: (T,) rows of
+        ``vectors``; a row may occur several times.
+
+    Raises ``InputError`` if there is no pair at all.
     """
     pairs: dict[tuple[int, int], None] = {}  # a set that keeps its order
     names, wanted = np.unique(enrol, return_counts=True)

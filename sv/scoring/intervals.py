@@ -1,10 +1,10 @@
 """Confidence intervals of error rates by resampling speakers.
 
 The trials of a list are not independent: 37,611 trials of VoxCeleb1-O come from 40 speakers, and
-one odd speaker moves hundreds of them together. So speakers are drawn with replacement, and a
-trial counts as often as its two speakers were drawn: w_e w_t for different speakers, w for the
-same one (the "pigeonhole" bootstrap, Owen 2007, for pairs). Resampling trials instead would give
-intervals that are several times too narrow.
+one unusual speaker changes hundreds of trials together. So speakers are drawn with replacement. If
+its speakers were drawn w_e and w_t times, a trial has the weight w_e w_t; if both sides are of one
+speaker, drawn w times, it has the weight w (the "pigeonhole" bootstrap, Owen 2007, for pairs). If
+trials were resampled instead, the intervals would be several times too narrow.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ from sv.scoring.metrics import cheapest_target, cost_weights, sort_classes
 RESAMPLES = 1000
 LEVEL = 0.95
 LEAST_SPEAKERS = 5
-"""Fewer give no interval and no p-value: of two speakers there are three different draws."""
+"""With fewer, there is no interval and no p-value: two speakers allow only three draws."""
 FEW_SPEAKERS = 10
-"""Fewer give intervals that are known to be too narrow, which is said beside them."""
+"""With fewer, intervals are known to be too narrow, and reports say so."""
 
 
 class Interval(NamedTuple):
@@ -34,7 +34,7 @@ class Interval(NamedTuple):
 class Resampled(NamedTuple):
     """The figures of each resample: ``eer`` (n,), ``min_dcf`` p_target -> (n,).
 
-    A resample without a target or without a non-target trial holds NaN, and so do all of them if
+    A figure is NaN if the resample has no target or no non-target trial. All figures are NaN if
     there are fewer than ``LEAST_SPEAKERS`` groups.
     """
 
@@ -43,9 +43,9 @@ class Resampled(NamedTuple):
 
 
 def taking_part(trials: Trials, groups: Groups) -> int:
-    """Return how many groups the target trials are of, or the non-target ones: the smaller number.
+    """Return the number of groups in the target or in the non-target trials, whichever is smaller.
 
-    Ninety speakers say nothing about misses if all target trials are of two of them.
+    For example, ninety speakers say nothing about misses if all target trials are of two speakers.
     """
     labels = trials.require_both_classes()
     sides = (groups.of_name[trials.enrol], groups.of_name[trials.test])
@@ -56,7 +56,7 @@ def taking_part(trials: Trials, groups: Groups) -> int:
 
 
 def caution(count: int, groups: Groups) -> str | None:
-    """Return what must be said beside figures of ``count`` groups (``taking_part``), or None."""
+    """Return a warning for figures of ``count`` groups (``taking_part``), or None if not needed."""
     if count >= FEW_SPEAKERS:
         return None
     of = f"The target or the non-target trials are of no more than {count} {groups.kind}"
@@ -72,12 +72,12 @@ def caution(count: int, groups: Groups) -> str | None:
 
 
 class _Class:
-    """The trials of one class in the order of their scores, ready to be weighted."""
+    """The trials of one class, sorted by score, ready to be weighted."""
 
     def __init__(self, scores: np.ndarray, enrol: np.ndarray, test: np.ndarray, groups: int):
         order = np.argsort(scores, kind="stable")
         self.scores = scores[order]
-        # A weight per pair of groups, then one look-up per trial: trials outnumber the pairs.
+        # Weights are computed per pair of groups and looked up per trial; there are fewer pairs.
         pairs, self.pair = np.unique((enrol * groups + test)[order], return_inverse=True)
         self.enrol, self.test = np.divmod(pairs, groups)
         self.same = self.enrol == self.test
@@ -99,18 +99,18 @@ def resample(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Resampled:
-    """Return EER and minDCF of ``resamples`` draws of the groups; the same seed, the same draws.
+    """Return EER and minDCF of ``resamples`` draws of the groups; ``scores``: (trials,).
 
-    Two systems scored on the same trials can be compared draw by draw, which is far sharper than
-    to compare their intervals. ``scores``: (trials,).
+    The same seed gives the same draws. So two systems on the same trials can be compared draw by
+    draw, which is much sharper than comparing their intervals.
     """
     labels = trials.require_both_classes()
-    sort_classes(scores, labels)  # its checks
+    sort_classes(scores, labels)  # only for its checks
     scores = np.asarray(scores)
     enrol, test = groups.of_name[trials.enrol], groups.of_name[trials.test]
     target = _Class(scores[labels], enrol[labels], test[labels], groups.count)
     nontarget = _Class(scores[~labels], enrol[~labels], test[~labels], groups.count)
-    # The thresholds do not depend on the weights: find the ranks of all of them once.
+    # The thresholds do not depend on the weights, so their ranks are computed once.
     thresholds = np.unique(scores)
     ranks = np.stack(
         [
@@ -171,12 +171,12 @@ def interval(values: np.ndarray, level: float = LEVEL) -> Interval:
 
 
 # ---------------------------------------------------------------- two systems on the same trials
-# Both systems are resampled with the same draws of speakers (`resample` with one seed), and the
-# difference of their figures is looked at draw by draw: what is hard for both cancels.
+# Both systems are resampled with the same draws of speakers (`resample` with one seed). Their
+# figures are subtracted draw by draw, so speakers that are hard for both systems cancel.
 
 
 class PairedDifference(NamedTuple):
-    """``interval`` of the difference, and a two-sided ``p_value`` for "there is none"."""
+    """``interval`` of the difference, and the two-sided ``p_value`` of "there is no difference"."""
 
     interval: Interval
     p_value: float
@@ -185,9 +185,10 @@ class PairedDifference(NamedTuple):
 def paired_difference(values: np.ndarray, base: np.ndarray) -> PairedDifference:
     """Compare one figure of two systems: ``values`` and ``base`` (draws,), of the same draws.
 
-    The p-value is that of the bootstrap interval: the level at which it just touches 0, twice the
-    share of draws on the other side of 0 (ties count half), never below 2 / (draws + 1). Draws
-    without a figure (NaN) are left out; with half of them or more gone, all is NaN.
+    The p-value belongs to the bootstrap interval: it is the level at which the interval just
+    touches 0. It equals twice the share of draws on the rarer side of 0 (ties count half), and is
+    never below 2 / (draws + 1). Draws without a figure (NaN) are left out. If these are half of all
+    draws or more, the results are NaN.
     """
     difference = values - base
     span = interval(difference)
@@ -202,7 +203,7 @@ def paired_difference(values: np.ndarray, base: np.ndarray) -> PairedDifference:
 def paired_differences(system: Resampled, base: Resampled) -> dict[str | float, PairedDifference]:
     """Return "eer" and each p_target of minDCF -> ``system`` minus ``base``.
 
-    Negative: ``system`` is better. An interval that holds 0 is a tie.
+    If a difference is negative, ``system`` is better. If its interval contains 0, it is a tie.
     """
     result = {"eer": paired_difference(system.eer, base.eer)}
     for p, costs in system.min_dcf.items():

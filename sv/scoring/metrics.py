@@ -5,8 +5,8 @@ the share of target trials that are rejected; P_fa is the share of non-target tr
 accepted. Equal scores share one threshold, so the order of tied trials never matters. Labels are 1
 (True) for target and 0 for non-target.
 
-Each class is sorted once, and the thresholds of one class are looked up in the other. So the cost
-is that of two sorts, and no array has more than one entry for each trial.
+Each class is sorted once, and the thresholds of one class are looked up in the other. So the time
+is about that of two sorts, and no array has more than one entry for each trial.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Classes(NamedTuple):
 
 
 class OperatingPoint(NamedTuple):
-    """A figure, the threshold that gives it, and the two error rates there."""
+    """A figure, its threshold, and the two error rates at this threshold."""
 
     value: float
     threshold: float
@@ -37,7 +37,7 @@ class OperatingPoint(NamedTuple):
 
 
 class DetCurve(NamedTuple):
-    """One point per distinct score, ascending, plus "reject everything" at threshold +inf."""
+    """One point for each distinct score, ascending, then "reject everything" at threshold +inf."""
 
     thresholds: np.ndarray
     p_miss: np.ndarray
@@ -48,15 +48,16 @@ def sort_classes(scores: np.ndarray, labels: np.ndarray) -> Classes:
     """Split ``scores`` (trials,) by ``labels`` (trials,) and sort each class.
 
     Raises ``InputError`` for arrays of different lengths, labels other than 0 and 1, a class
-    without trials, and NaN scores. float32 stays float32 (half the memory, faster to sort).
+    without trials, and NaN scores. float32 is kept, because it needs half the memory and sorts
+    faster.
     """
     scores, is_target = np.asarray(scores), _as_mask(labels)
     if scores.dtype not in (np.float32, np.float64):
         scores = scores.astype(np.float32 if scores.dtype == np.float16 else np.float64)
     if scores.ndim != 1 or scores.shape != is_target.shape:
         raise InputError(
-            f"scores of shape {scores.shape} and labels of shape {is_target.shape} do not go "
-            "together; give one score and one label per trial"
+            f"scores of shape {scores.shape} and labels of shape {is_target.shape} do not fit; "
+            "give one score and one label per trial"
         )
     target, nontarget = scores[is_target], scores[~is_target]
     if not len(target) or not len(nontarget):
@@ -66,7 +67,7 @@ def sort_classes(scores: np.ndarray, labels: np.ndarray) -> Classes:
         )
     target.sort()
     nontarget.sort()
-    # A sort puts NaN last, so looking at one end is enough.
+    # A sort puts NaN last, so checking the last score is enough.
     if np.isnan(target[-1]) or np.isnan(nontarget[-1]):
         raise InputError(
             f"{np.count_nonzero(np.isnan(scores))} of {len(scores)} scores are NaN; look for "
@@ -88,14 +89,14 @@ def _as_mask(labels: np.ndarray) -> np.ndarray:
 def eer(scores: np.ndarray, labels: np.ndarray) -> float:
     """Return the equal error rate in [0, 1], where the DET curve crosses P_miss = P_fa.
 
-    The curve is piecewise linear between the points of ``det_curve``; the crossing is
-    interpolated, so the value does not jump between neighbouring thresholds.
+    The curve is linear between the points of ``det_curve``. The crossing is interpolated, so the
+    value does not jump between neighbouring thresholds.
     """
     return eer_point(sort_classes(scores, labels)).value
 
 
 def eer_point(classes: Classes) -> OperatingPoint:
-    """As ``eer``, with the threshold at the crossing, by bisection of P_miss - P_fa."""
+    """Return the point of ``eer``, with its threshold, by bisection of P_miss - P_fa."""
     target, nontarget = classes
 
     def rates(threshold: float) -> tuple[float, float]:
@@ -114,7 +115,7 @@ def eer_point(classes: Classes) -> OperatingPoint:
             low, high = (low, middle) if miss >= false_alarm else (middle + 1, high)
         if low < len(ordered):
             upper = ordered[low] if upper is None else min(upper, ordered[low])
-    # The next smaller score has P_miss < P_fa. There is one: at the smallest score of all
+    # The next smaller score has P_miss < P_fa. It exists, because at the smallest score of all,
     # P_miss = 0 and P_fa = 1.
     ends = [len(x) if upper is None else np.searchsorted(x, upper) for x in classes]
     lower = max(x[end - 1] for x, end in zip(classes, ends, strict=True) if end)
@@ -124,7 +125,7 @@ def eer_point(classes: Classes) -> OperatingPoint:
     value = float(before[1] + share * (after[1] - before[1]))
     ends = float(lower), float(np.inf if upper is None else upper)
     threshold = ends[0] + share * (ends[1] - ends[0]) if np.isfinite(ends).all() else np.nan
-    if not np.isfinite(threshold):  # nothing lies between them, or only what no float can hold
+    if not np.isfinite(threshold):  # no finite number lies between the two ends
         threshold = ends[share >= 0.5 and upper is not None]
     return OperatingPoint(value, float(threshold), value, value)
 
@@ -139,7 +140,7 @@ def min_dcf(
     """Return the smallest normalised detection cost over all thresholds.
 
     min_t [c_miss p P_miss(t) + c_fa (1-p) P_fa(t)] / min(c_miss p, c_fa (1-p)), with p =
-    ``p_target``, the prior of a target trial. 1 is what accepting or rejecting everything costs.
+    ``p_target``, the prior of a target trial. Accepting or rejecting everything costs 1 or more.
     """
     return min_dcf_point(sort_classes(scores, labels), p_target, c_miss, c_fa).value
 
@@ -147,7 +148,7 @@ def min_dcf(
 def min_dcf_point(
     classes: Classes, p_target: float, c_miss: float = 1.0, c_fa: float = 1.0
 ) -> OperatingPoint:
-    """As ``min_dcf``, with the threshold and the error rates of the cheapest decision."""
+    """Return the point of ``min_dcf``: its threshold and error rates."""
     weight_miss, weight_fa = cost_weights(p_target, c_miss, c_fa)
     target, nontarget = classes
 
@@ -165,16 +166,16 @@ def min_dcf_point(
 def cheapest_target(
     count: int, p_miss: Rates, p_fa: Rates, weight_miss: float, weight_fa: float
 ) -> tuple[float, int]:
-    """Return the smallest cost and the target whose score, as threshold, gives it.
+    """Return the smallest cost, and the row of the target whose score is its threshold.
 
-    ``p_miss`` and ``p_fa`` give the error rates at the scores of the targets asked for, counted
-    from the lowest score. Row -1 means "reject everything", at the cost ``weight_miss``.
+    ``p_miss`` and ``p_fa`` map rows of targets, sorted by score, to the error rates at their
+    scores. Row -1 means "reject everything", at the cost ``weight_miss``.
 
-    Raising a threshold to the next target score rejects no target more and perhaps some
-    non-targets, so no other threshold can be better. Among tied targets the first has the right
-    P_miss, the others a larger one, which cannot win. Every step-th target is looked at first:
-    between two of them the cost is at least P_miss of the left with P_fa of the right, which
-    rules out nearly all of them.
+    Only target scores can be the best threshold: if a threshold rises to the next target score, no
+    more targets are rejected, but some non-targets may be. Among tied targets, the first has the
+    right P_miss; the others have a larger one, which cannot win. Every step-th target is tried
+    first. Between two of these, the cost is at least P_miss of the left one with P_fa of the right
+    one. This rules out nearly all other targets.
     """
 
     def cost(rows: np.ndarray) -> np.ndarray:
@@ -198,7 +199,7 @@ def cost_weights(p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -> tup
     if not (0.0 < p_target < 1.0 and 0.0 < c_miss < np.inf and 0.0 < c_fa < np.inf):
         raise InputError(
             f"p_target {p_target}, c_miss {c_miss}, c_fa {c_fa}: the prior must lie between 0 and "
-            "1 (0.01 and 0.05 are usual) and the costs above 0"
+            "1 (0.01 and 0.05 are usual), and the costs must be above 0"
         )
     miss, false_alarm = c_miss * p_target, c_fa * (1.0 - p_target)
     return miss / min(miss, false_alarm), false_alarm / min(miss, false_alarm)
@@ -211,10 +212,10 @@ def act_dcf(
     c_miss: float = 1.0,
     c_fa: float = 1.0,
 ) -> float:
-    """Return the normalised detection cost at the Bayes threshold, not at the best one.
+    """Return the normalised detection cost at the Bayes threshold, not at the best threshold.
 
-    ``llr``: calibrated log-likelihood ratios (natural logarithm); the threshold is
-    ln[c_fa (1-p) / (c_miss p)]. The distance to ``min_dcf`` is the price of poor calibration.
+    ``llr``: calibrated log-likelihood ratios (natural logarithm). The threshold is
+    ln[c_fa (1-p) / (c_miss p)]. ``act_dcf`` minus ``min_dcf`` is the cost of poor calibration.
     """
     weight_miss, weight_fa = cost_weights(p_target, c_miss, c_fa)
     target, nontarget = sort_classes(llr, labels)
@@ -227,8 +228,8 @@ def act_dcf(
 def cllr(llr: np.ndarray, labels: np.ndarray) -> float:
     """Return the log-likelihood-ratio cost in bits (Bruemmer and du Preez, 2006).
 
-    (1/2) [mean over targets of log2(1 + e^-llr) + mean over non-targets of log2(1 + e^llr)];
-    0 is perfect, 1 is a system that always says "no evidence" (llr = 0).
+    (1/2) [mean over targets of log2(1 + e^-llr) + mean over non-targets of log2(1 + e^llr)].
+    A perfect system has 0; a system that always says "no evidence" (llr = 0) has 1.
     """
     target, nontarget = sort_classes(llr, labels)
     miss = np.logaddexp(0.0, -target.astype(np.float64)).mean()
@@ -239,9 +240,9 @@ def cllr(llr: np.ndarray, labels: np.ndarray) -> float:
 def min_cllr(scores: np.ndarray, labels: np.ndarray) -> float:
     """Return the smallest ``cllr`` in bits that any increasing map of the scores can give.
 
-    The map is found by pool adjacent violators (PAV; Bruemmer and du Preez, 2006) on the distinct
-    scores: tied trials share one log-likelihood ratio. ``cllr`` minus this is what calibration
-    has lost; 0 for perfect separation, 1 for scores that say nothing.
+    Pool adjacent violators (PAV; Bruemmer and du Preez, 2006) finds the map on the distinct
+    scores: tied trials share one log-likelihood ratio. ``cllr`` minus ``min_cllr`` is the loss by
+    calibration. The value is 0 for perfect separation, and 1 for scores without information.
     """
     target, nontarget = sort_classes(scores, labels)
     thresholds = np.unique(np.concatenate([target, nontarget]))
@@ -251,7 +252,7 @@ def min_cllr(scores: np.ndarray, labels: np.ndarray) -> float:
     pools = isotonic_regression(targets / counts, weights=counts).blocks
     targets = np.add.reduceat(targets, pools[:-1]) / len(target)
     nontargets = np.add.reduceat(nontargets, pools[:-1]) / len(nontarget)
-    # The ratio of a pool is targets / nontargets; a pool of one class is certain and costs nothing.
+    # The ratio of a pool is targets / nontargets. A pool with only one class costs nothing.
     both = (targets > 0) & (nontargets > 0)
     targets, nontargets = targets[both], nontargets[both]
     bits = targets * np.log2(1.0 + nontargets / targets)
@@ -265,7 +266,7 @@ def det_curve(scores: np.ndarray, labels: np.ndarray) -> DetCurve:
 
 
 def det_points(classes: Classes) -> DetCurve:
-    """As ``det_curve``, from sorted classes."""
+    """Return ``det_curve`` from sorted classes."""
     target, nontarget = classes
     thresholds = np.unique(np.concatenate(classes))
     p_miss = np.searchsorted(target, thresholds) / len(target)

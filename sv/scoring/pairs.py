@@ -1,7 +1,7 @@
-"""Scores that are inner products of two rows plus a number for each row, a block at a time.
+"""Scores of the form "inner product of two rows plus a number for each row", block by block.
 
-The cosine and the log-likelihood ratio of PLDA both have this form. So code that needs many scores
-(trial lists, cohorts) is written once, here and in ``score_norm``.
+The cosine and the log-likelihood ratio of PLDA both have this form. So code that computes many
+scores (of trial lists, of cohorts) is written once, here and in ``score_norm``.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ import numpy as np
 from sv.data.trials import Trials
 from sv.errors import InputError
 
-# Two gathered blocks of 2,048 x 512 float32 are 8 MB: they stay in the cache they were made in.
+# Two gathered blocks of 2,048 x 512 float32 are 8 MB, so they stay in the cache.
 BLOCK = 2048
 
 Embeddings = tuple[list[str], np.ndarray]
@@ -21,7 +21,7 @@ Embeddings = tuple[list[str], np.ndarray]
 
 
 class Prepared(NamedTuple):
-    """Embeddings ready to be compared: score(x, y) = <rows[x], rows[y]> + bias[x] + bias[y].
+    """Embeddings that are ready to compare: score(x, y) = <rows[x], rows[y]> + bias[x] + bias[y].
 
     ``rows`` (n, k) float32; ``bias`` (n,) float32, or None for zeros.
     """
@@ -34,17 +34,17 @@ class PairBackend(Protocol):
     """A back-end that compares two embeddings, such as ``Cosine`` and ``PLDA``."""
 
     def prepare(self, ids: list[str], vectors: np.ndarray) -> Prepared:
-        """Return ``vectors`` (n, dim) ready to be compared; ``ids`` are for messages.
+        """Prepare ``vectors`` (n, dim) for comparison; ``ids`` are for messages.
 
-        ``vectors`` may be overwritten: of a hundred thousand a second copy takes as long as all
-        the arithmetic.
+        ``vectors`` may be overwritten, because copying a hundred thousand of them would take as
+        long as all the arithmetic.
         """
 
 
 class Sides(NamedTuple):
     """Both sides of the trials: prepared embeddings, and the rows (trials,) of each trial.
 
-    ``enrol`` and ``test`` are the same object where both sides come from one set.
+    ``enrol`` and ``test`` are the same object if both sides come from one set.
     """
 
     enrol: Prepared
@@ -56,14 +56,14 @@ class Sides(NamedTuple):
 def inner_products(
     enrol: np.ndarray, test: np.ndarray, enrol_rows: np.ndarray, test_rows: np.ndarray
 ) -> np.ndarray:
-    """Return the inner products (pairs,) float32 of ``enrol[enrol_rows]``, ``test[test_rows]``."""
+    """Return inner products (pairs,) of ``enrol[enrol_rows]`` and ``test[test_rows]``, float32."""
     scores = np.empty(len(enrol_rows), dtype=np.float32)
     left = np.empty((min(BLOCK, len(scores)), enrol.shape[1]), dtype=np.float32)
     right = np.empty_like(left)
     for start in range(0, len(scores), BLOCK):
         block = slice(start, start + BLOCK)
         size = len(scores[block])
-        # mode="clip" lets take write straight into its output; "raise" would make a copy first.
+        # With mode="clip", take writes directly into its output; "raise" would make a copy first.
         np.take(enrol, enrol_rows[block], axis=0, out=left[:size], mode="clip")
         np.take(test, test_rows[block], axis=0, out=right[:size], mode="clip")
         np.einsum("ij,ij->i", left[:size], right[:size], out=scores[block])
@@ -96,9 +96,9 @@ def prepare_sides(
     enrol_embeddings: Embeddings | None = None,
     sources: tuple[str, str] = ("the embeddings", "the enrolment embeddings"),
 ) -> Sides:
-    """Prepare what the trials use, and only that: a broken embedding nobody asks for is no error.
+    """Prepare only those embeddings that the trials use; a broken unused embedding is no error.
 
-    Without ``enrol_embeddings`` both sides come from ``embeddings``. ``sources`` name the two
+    Without ``enrol_embeddings``, both sides come from ``embeddings``. ``sources``: names of the two
     sets in messages. Raises ``InputError`` for utterances without embedding.
     """
     if enrol_embeddings is None:
@@ -138,6 +138,6 @@ def check_dimension(vectors: np.ndarray, mean: np.ndarray) -> None:
 
 
 def shown(names: Iterable[str], limit: int) -> str:
-    """Return the first ``limit`` names, with an ellipsis if there are more."""
+    """Return the first ``limit`` names as text, with an ellipsis if there are more."""
     names = list(names)
     return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")

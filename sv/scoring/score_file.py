@@ -16,25 +16,25 @@ LINES_PER_FORMAT = 4096
 
 # ---------------------------------------------------------------- the facts beside a score file
 # A small JSON file, ``<scores>.json``, says which back-end, cohort and calibration made the scores
-# and whether labels were used, so that a report can mark a result that is not self-supervised.
-# Deleting it loses only these marks.
+# and whether labels were used. So a report can mark a result that is not self-supervised. If the
+# file is deleted, only these marks are lost.
 
-# From nothing to everything: "clusters" are pseudo-labels, made without any true label.
+# In order of strength: "clusters" are pseudo-labels, made without any true label.
 LABELS = ("none", "clusters", "speakers")
 
 
 def info_path(scores: str | Path) -> Path:
-    """Return where the facts about the score file ``scores`` lie."""
+    """Return the path of the facts about the score file ``scores``."""
     return Path(f"{scores}.json")
 
 
 def strongest(*kinds: str) -> str:
-    """Return the kind of labels that says most: speakers before clusters before none."""
+    """Return the strongest kind of labels: speakers before clusters before none."""
     return max(kinds, key=LABELS.index, default="none")
 
 
 def read_info(scores: str | Path) -> dict:
-    """Return the facts about ``scores``; {} if there are none (another program's scores)."""
+    """Return the facts about ``scores``; {} if there are none, as for another program's scores."""
     path = info_path(scores)
     if not path.exists():
         return {}
@@ -45,13 +45,13 @@ def read_info(scores: str | Path) -> dict:
 
 
 def forget_info(scores: str | Path) -> None:
-    """Remove the facts before ``scores`` is replaced, so that old ones never describe new ones."""
+    """Remove the facts before ``scores`` is replaced, so that they never describe new scores."""
     if not is_stream(scores):
         info_path(scores).unlink(missing_ok=True)
 
 
 def write_info(scores: str | Path, info: dict) -> None:
-    """Write the facts about ``scores``, after the scores themselves; a stream has none."""
+    """Write the facts about ``scores``, after the scores themselves; do nothing for a stream."""
     if is_stream(scores):
         return
     with atomic_write(info_path(scores)) as handle:
@@ -69,22 +69,22 @@ class Scores(NamedTuple):
     values: np.ndarray
 
     def as_trials(self) -> Trials:
-        """Return its pairs as trials without labels."""
+        """Return the pairs as trials without labels."""
         return Trials(self.path, self.names, self.enrol, self.test, None)
 
 
 def write_scores(
     path: str | Path, trials: Trials, scores: np.ndarray, info: dict | None = None
 ) -> None:
-    """Write ``scores`` (trials,) beside the ids of ``trials``; never leaves half a file.
+    """Write the ids and ``scores`` (trials,) of ``trials``, atomically.
 
-    ``info`` says how they were made; see ``write_info``.
+    ``info``: facts about the scores for ``write_info``, such as the back-end.
     """
     names, values = trials.names, np.asarray(scores)
     if values.shape != (len(trials),):
         raise InputError(f"{path}: {values.shape} scores for {len(trials)} trials; score again")
     forget_info(path)
-    # One format of thousands of lines is about twice as fast as a format per line.
+    # Formatting thousands of lines at once is about twice as fast as formatting each line.
     with atomic_write(path) as handle:
         for start in range(0, len(values), LINES_PER_FORMAT):
             block = slice(start, start + LINES_PER_FORMAT)
@@ -134,9 +134,9 @@ def _refuse_value(path: Path, texts: list[bytes], rows_before: int) -> None:
 def match_scores(scores: Scores, trials: Trials) -> np.ndarray:
     """Return the score (trials,) of each trial, float64.
 
-    The files usually hold the same pairs in the same order; otherwise they are joined by pair.
-    Extra scores are ignored. Raises ``InputError`` for trials without a score, and for a pair
-    that was scored twice with different results.
+    Usually both files have the same pairs in the same order; otherwise they are joined by pair.
+    Extra scores are ignored. Raises ``InputError`` if a trial has no score, or if a pair has two
+    different scores.
     """
     position = {name: row for row, name in enumerate(trials.names)}
     rows = np.fromiter(

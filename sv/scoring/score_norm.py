@@ -7,8 +7,8 @@ deviation of these cohort scores:
 - Z-norm (Reynolds 1997): (s - mean_e) / std_e, from the enrolment side,
 - T-norm (Auckenthaler et al. 2000): (s - mean_t) / std_t, from the test side,
 - S-norm (Kenny 2010): half the sum of the two,
-- AS-norm (Karam et al. 2011; Matejka et al. 2017): as S-norm, from the ``top_n`` cohort scores of
-  each side only.
+- AS-norm (Karam et al. 2011; Matejka et al. 2017): like S-norm, but from only the ``top_n`` largest
+  cohort scores of each side.
 
 Standard deviations divide by the number of scores (numpy's default).
 """
@@ -23,10 +23,10 @@ from sv.scoring.pairs import Prepared, Sides, score_matrix
 
 Kind = Literal["z", "t", "s", "as"]
 
-# 512 rows against 20,000 cohort members are 40 MB. With 64 rows the product took 1.6 times as long:
-# BLAS lays out the cohort anew for each block.
+# 512 rows against 20,000 cohort members are 40 MB. With 64 rows the product took 1.6 times as long,
+# because BLAS packs the cohort again for each block.
 BLOCK_SCORES = 512 * 20_000
-# One cohort score in STRIDE is looked at first, see ``_largest``.
+# One cohort score in STRIDE is in the sample of ``_largest``.
 STRIDE = 16
 
 
@@ -35,10 +35,10 @@ def as_norm(
 ) -> np.ndarray:
     """Return AS-normalised scores (trials,) float64.
 
-    ``scores``: (trials,); ``enroll_cohort``, ``test_cohort``: (trials, cohort), the scores of the
-    enrolment and of the test side of each trial against the cohort. ``top_n`` at or above the
-    size of the cohort takes all of it: S-norm. From embeddings, ``ScoreNorm`` does the same
-    without these matrices, once an utterance instead of once a trial.
+    ``scores``: (trials,). ``enroll_cohort``, ``test_cohort``: (trials, cohort), the scores of the
+    enrolment and of the test side of each trial against the cohort. If ``top_n`` is the size of
+    the cohort or more, the whole cohort is used, as in S-norm. ``ScoreNorm`` does the same from
+    embeddings, without these matrices, and once per utterance instead of once per trial.
     """
     return _half_sum(
         scores, top_statistics(enroll_cohort, top_n), top_statistics(test_cohort, top_n)
@@ -65,8 +65,8 @@ def top_statistics(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation (n,) of the ``top_n`` largest of each row of (n, cohort).
 
-    float64. None takes all. Raises ``InputError`` for fewer than two scores and rows that are all
-    equal: they have no spread to divide by.
+    Results are float64. If ``top_n`` is None, all scores are used. Raises ``InputError`` for fewer
+    than two scores, and for a row of equal scores, whose deviation is 0.
     """
     cohort_scores = np.asarray(cohort_scores)
     size = cohort_scores.shape[1] if cohort_scores.ndim == 2 else 0
@@ -88,10 +88,10 @@ def top_statistics(
 def cohort_statistics(
     side: Prepared, cohort: Prepared, top_n: int | None = None, desc: str | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As ``top_statistics``, of the scores of ``side`` (n rows) against ``cohort``.
+    """Return ``top_statistics`` of the scores of ``side`` (n rows) against ``cohort``.
 
-    A block of rows at a time: beyond its input it needs one block of scores, 40 MB. With ``desc``
-    the progress is shown.
+    It works in blocks of rows, so beyond its input it needs only one block of scores, 40 MB. If
+    ``desc`` is given, progress is shown with this text.
     """
     size = len(cohort.rows)
     top_n = size if top_n is None else min(top_n, size)
@@ -111,27 +111,26 @@ def cohort_statistics(
 
 
 def _largest(scores: np.ndarray, top_n: int) -> np.ndarray:
-    """Return the ``top_n`` largest of each row of (n, cohort), in no order; exact.
+    """Return exactly the ``top_n`` largest of each row of (n, cohort), in any order.
 
-    ``np.partition`` of whole rows takes half as long as the product that made them. So a sample
-    of each row gives a threshold that a few more than ``top_n`` scores should reach, and only
-    those are partitioned; where fewer reach it, the whole row is.
+    A sample of each row gives a threshold that a few more than ``top_n`` scores should reach, and
+    only these scores are partitioned. If fewer reach it, the whole row is partitioned.
 
-    This way takes a quarter of the time of ``np.partition`` on whole rows (``python -m
-    benchmarks.run scoring``).
+    This takes a quarter of the time of ``np.partition`` on whole rows (``python -m benchmarks.run
+    scoring``), which would be half the time of the matrix product.
     """
     size = scores.shape[1]
     if top_n == size:
         return scores
     share = top_n / STRIDE
-    rank = int(share + 4.0 * np.sqrt(share)) + 4  # of the sample: falls short once in 30,000 rows
+    rank = int(share + 4.0 * np.sqrt(share)) + 4  # too few reach it in one of 30,000 rows
     if 2 * rank * STRIDE > size:
         return np.partition(scores, size - top_n, axis=1)[:, size - top_n :]
     sample = scores[:, ::STRIDE]
     thresholds = np.partition(sample, sample.shape[1] - rank, axis=1)[:, -rank]
     largest = np.empty((len(scores), top_n), dtype=scores.dtype)
     for row, threshold, out in zip(scores, thresholds, largest, strict=True):
-        candidates = row[~(row < threshold)]  # keeps NaN, which must not be overlooked
+        candidates = row[~(row < threshold)]  # this keeps NaN, which must be detected
         if len(candidates) < top_n:
             candidates = row
         cut = len(candidates) - top_n
@@ -140,7 +139,7 @@ def _largest(scores: np.ndarray, top_n: int) -> np.ndarray:
 
 
 def _moments(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of each row, in float64: a float32 sum would round."""
+    """Return mean and standard deviation of each row, in float64 for precision."""
     mean = scores.mean(axis=1, dtype=np.float64)
     deviations = scores - mean[:, None]
     return mean, np.sqrt(np.einsum("ij,ij->i", deviations, deviations) / scores.shape[1])
@@ -150,8 +149,8 @@ def _refuse_no_spread(std: np.ndarray) -> None:
     bad = np.count_nonzero(~(np.isfinite(std) & (std > 0)))
     if bad:
         raise InputError(
-            f"{bad} of {len(std)} utterances score alike against all of the cohort (or not a "
-            "number): give a larger cohort of different utterances"
+            f"{bad} of {len(std)} utterances have equal scores against all of the cohort, or a "
+            "score that is NaN: give a larger cohort of different utterances"
         )
 
 
@@ -172,8 +171,8 @@ def _half_sum(scores: np.ndarray, enrol: tuple, test: tuple) -> np.ndarray:
 class ScoreNorm:
     """Normalisation of the scores of a trial list by a cohort of embeddings.
 
-    ``kind``: z, t, s or as; ``top_n``: for ``as`` only. Learned: ``cohort_``. There is nothing to
-    save: a cohort is a set of embeddings and lies in its own file.
+    ``kind``: z, t, s or as. ``top_n``: for ``as`` only. Learned: ``cohort_``. There is nothing to
+    save, because a cohort is a set of embeddings, which has its own file.
     """
 
     kinds: tuple[str, ...] = get_args(Kind)
@@ -183,7 +182,7 @@ class ScoreNorm:
         self.top_n = top_n
 
     def fit(self, cohort: Prepared) -> "ScoreNorm":
-        """Take the cohort, prepared by the back-end that made the scores."""
+        """Store the cohort, prepared by the back-end that made the scores."""
         if self.kind not in self.kinds:
             known = ", ".join(self.kinds)
             raise InputError(f"score normalisation {self.kind!r} is unknown: {known}")

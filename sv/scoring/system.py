@@ -1,4 +1,4 @@
-"""A scoring system as the command line gives it: embeddings, back-end and cohort.
+"""A scoring system from command-line options: embeddings, back-end and cohort.
 
 ``sv.bin.score`` and ``sv.bin.normalize_scores`` share these options. So the same back-end scores
 the trials and the cohort.
@@ -20,7 +20,7 @@ from sv.scoring.two_covariance import group_sums
 
 
 def add_system_options(p: ArgumentParser) -> None:
-    """Add the options that say which embeddings are compared, and how."""
+    """Add the options that choose the embeddings and the back-end."""
     p.add_argument(
         "--embeddings",
         required=True,
@@ -30,21 +30,21 @@ def add_system_options(p: ArgumentParser) -> None:
     )
     p.add_argument(
         "--enrol-embeddings",
-        help="take the vectors of the enrolment side from here; without this option both "
-        "sides come from --embeddings",
+        help="vectors of the enrolment side; without this option both sides come from --embeddings",
     )
     p.add_argument(
         "--center-on",
         metavar="scp:TRAIN.scp",
         help="first subtract the mean of these embeddings from every vector. Take a "
         "training set, never the test set. Labels are not needed. It often helps if "
-        "training and test differ in channel or language. With --plda it replaces "
-        "the mean of the training set of PLDA",
+        "training and test differ in channel or language. With --plda, this mean "
+        "replaces the mean of PLDA's training set",
     )
     p.add_argument(
         "--plda",
         metavar="FILE",
-        help="score by this model of sv.bin.plda, as log-likelihood ratios, instead of the cosine",
+        help="score with this model from sv.bin.plda instead of the cosine; scores are then "
+        "log-likelihood ratios",
     )
 
 
@@ -67,7 +67,7 @@ def load_backend(args: Namespace) -> tuple[PairBackend, dict]:
 
 
 def load_sides(args: Namespace, backend: PairBackend, trials: Trials) -> Sides:
-    """Return both sides of the trials, prepared."""
+    """Return both sides of the trials, prepared for comparison."""
     load = load_embeddings if isinstance(backend, Cosine) else load_vectors
     return prepare_sides(
         trials,
@@ -82,35 +82,36 @@ def load_sides(args: Namespace, backend: PairBackend, trials: Trials) -> Sides:
 
 
 def add_cohort_options(p: ArgumentParser) -> None:
-    """Add the options that say which cohort scores are normalised by."""
+    """Add the options that choose the cohort for score normalisation."""
     p.add_argument(
         "--cohort",
         required=True,
         metavar="scp:TRAIN.scp",
-        help="embeddings of other people than those of the trials: a training set, never "
-        "the test set. By default each utterance is a member of the cohort, and no "
-        "label is used",
+        help="embeddings of people who are not in the trials: a training set, never the "
+        "test set. By default each utterance is a member of the cohort, and no label "
+        "is used",
     )
     p.add_argument(
         "--cohort-utt2cluster",
         metavar="FILE",
-        help="the members are the means of these clusters (of stage 4), still without "
-        "labels. For a large training set this gives a smaller and cleaner cohort",
+        help="the members of the cohort are the means of these clusters (from stage 4); no "
+        "labels are used. For a large training set this gives a smaller and cleaner "
+        "cohort",
     )
     p.add_argument(
         "--cohort-utt2spk",
         metavar="FILE",
-        help="the members are the means of true speakers. This is for supervised recipes "
-        "only, and the output is marked",
+        help="the members of the cohort are the means of true speakers. This is for "
+        "supervised recipes only, and the output is marked",
     )
     p.add_argument(
         "--cohort-size",
         type=NATURAL,
         default=20000,
-        help="number of utterances of --cohort, spread over the list, that are its "
-        "members; 0 for all. Time grows with it. With fewer than a few thousand "
-        "members the top 300 are no longer a selection. Clusters and speakers are "
-        "always all taken",
+        help="number of utterances of --cohort that are its members, spread over the list; "
+        "0 for all. Time grows in proportion. With fewer than a few thousand members, "
+        "the top 300 are no longer a selection. Clusters and speakers are always all "
+        "taken",
     )
 
 
@@ -119,8 +120,8 @@ def load_cohort(
 ) -> tuple[Prepared, dict[str, str | int]]:
     """Return the prepared cohort and the facts about it.
 
-    Raises ``InputError`` if the trials use an utterance of it: the score of a trial would be
-    compared with itself.
+    Raises ``InputError`` if the trials use an utterance of the cohort, because such a trial would
+    be normalised by its own score.
     """
     if args.cohort_utt2cluster and args.cohort_utt2spk:
         raise InputError("give one of --cohort-utt2cluster and --cohort-utt2spk, not both")
@@ -146,14 +147,14 @@ def load_cohort(
 
 
 def labels_of(ids: list[str], path: str, source: str) -> np.ndarray:
-    """Return the label (n,) of each of ``ids`` by the file ``path``: utt2spk or utt2cluster."""
+    """Return the label (n,) of each of ``ids`` from the file ``path``, utt2spk or utt2cluster."""
     table = read_label_file(path)
     refuse_gaps(path, table, ids, source)
     return np.array([table[name] for name in ids])
 
 
 def group_means(vectors: np.ndarray, groups: np.ndarray) -> Embeddings:
-    """Return the names of the groups and the mean of the vectors of each: (groups, dim) float32."""
+    """Return the names of the groups and the means of their vectors, (groups, dim) float32."""
     names, rows, counts = np.unique(groups, return_inverse=True, return_counts=True)
     means = group_sums(vectors, rows, len(names)) / counts[:, None]
     return names.tolist(), means.astype(np.float32)

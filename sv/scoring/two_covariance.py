@@ -5,9 +5,9 @@ and de Villiers, "The speaker partitioning problem", Odyssey 2010. The model is 
 with full rank.
 
 Every step works in the basis V in which V'WV = I and V'BV = diag(psi) (simultaneous
-diagonalisation). Take n utterances of a centre whose deviations from the mean sum to f. In this
-basis the posterior of the centre has variance psi/(1 + n psi) and mean psi/(1 + n psi) f,
-dimension by dimension. So no matrix is inverted for a speaker.
+diagonalisation). Let a centre have n utterances whose deviations from the mean sum to f. In this
+basis, the posterior of the centre has variance psi/(1 + n psi) and mean psi/(1 + n psi) f in each
+dimension. So no matrix has to be inverted for a speaker.
 """
 
 from typing import NamedTuple
@@ -22,8 +22,10 @@ BLOCK = 1 << 16
 
 
 class TwoCovariance(NamedTuple):
-    """``mean`` (dim,), ``between`` B and ``within`` W (dim, dim), float64; ``log_likelihoods``:
-    per utterance, before each iteration; they never fall."""
+    """The model, float64: ``mean`` (dim,), ``between`` B and ``within`` W, both (dim, dim).
+
+    ``log_likelihoods``: per utterance, before each iteration. They never fall.
+    """
 
     mean: np.ndarray
     between: np.ndarray
@@ -32,9 +34,9 @@ class TwoCovariance(NamedTuple):
 
 
 class Groups(NamedTuple):
-    """Statistics of labelled vectors, about their common ``mean`` (dim,).
+    """Statistics of labelled vectors after subtracting their common ``mean`` (dim,).
 
-    ``counts`` (speakers,), ``sums`` (speakers, dim), ``scatter`` (dim, dim): sum of x x'.
+    ``counts``: (speakers,). ``sums``: (speakers, dim). ``scatter``: (dim, dim), the sum of x x'.
     """
 
     mean: np.ndarray
@@ -57,7 +59,7 @@ class Groups(NamedTuple):
 def group(vectors: np.ndarray, labels: np.ndarray) -> Groups:
     """Gather statistics of ``vectors`` (n, dim) by ``labels`` (n,), in float64.
 
-    Raises ``InputError`` if the labels are too few or too many to tell within from between.
+    Raises ``InputError`` for fewer than two speakers, or if every speaker has one utterance.
     """
     _, rows, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(counts) < 2 or len(vectors) == len(counts):
@@ -68,7 +70,7 @@ def group(vectors: np.ndarray, labels: np.ndarray) -> Groups:
     mean = vectors.mean(axis=0, dtype=np.float64)
     dim = len(mean)
     sums, scatter = np.zeros((len(counts), dim)), np.zeros((dim, dim))
-    # In blocks: a million embeddings in float64, with a centred copy, would be 9 GB.
+    # In blocks, because a million embeddings in float64 with a centred copy would be 9 GB.
     for start in range(0, len(vectors), BLOCK):
         block = slice(start, start + BLOCK)
         centred = vectors[block] - mean
@@ -78,16 +80,20 @@ def group(vectors: np.ndarray, labels: np.ndarray) -> Groups:
 
 
 def group_sums(vectors: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
-    """Return (count, dim), of the type of ``vectors`` (n, dim): the sum of those of each group.
+    """Return the sum of the vectors of each group, (count, dim), of the type of ``vectors``.
 
-    ``rows`` (n,): the group of each vector. A sparse product: neither a loop nor a sorted copy.
+    ``vectors``: (n, dim). ``rows``: (n,), the group of each vector. A sparse product needs neither
+    a loop nor a sorted copy.
     """
     ones = np.ones(len(rows), dtype=vectors.dtype)
     return csr_matrix((ones, (rows, np.arange(len(rows)))), shape=(count, len(rows))) @ vectors
 
 
 def diagonalise(between: np.ndarray, within: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return V (dim, dim) and psi (dim,), descending, with V'WV = I and V'BV = diag(psi)."""
+    """Return V (dim, dim) and psi (dim,), descending, with V'WV = I and V'BV = diag(psi).
+
+    Raises ``InputError`` if ``within`` W is singular.
+    """
     try:
         psi, basis = eigh(between, within)
     except LinAlgError:
@@ -99,7 +105,7 @@ def diagonalise(between: np.ndarray, within: np.ndarray) -> tuple[np.ndarray, np
 
 
 def fit_two_covariance(groups: Groups, iterations: int = 20) -> TwoCovariance:
-    """Return the model after ``iterations`` of EM that start from the moments."""
+    """Return the model after ``iterations`` of EM, started from the moments."""
     counts, sums = groups.counts.astype(np.float64)[:, None], groups.sums
     total, speakers = counts.sum(), len(counts)
     mean, between, within = np.zeros(sums.shape[1]), groups.between, groups.within
@@ -124,7 +130,7 @@ def fit_two_covariance(groups: Groups, iterations: int = 20) -> TwoCovariance:
 
 
 def _log_likelihood(counts, psi, deviations, scatter, basis) -> float:
-    """Return the logarithm of the density of all vectors; the centres are integrated out."""
+    """Return the log density of all vectors; the centres are integrated out."""
     total, dim = counts.sum(), len(psi)
     explained = (psi / (1.0 + counts * psi) * deviations**2).sum()
     volume = np.log1p(counts * psi).sum() + total * dim * np.log(2.0 * np.pi)
