@@ -1,1 +1,1 @@
-"""What people read: tables, pictures, the page, model cards."""
+"""Reports for people: tables, pictures, the page, model cards."""

@@ -1,4 +1,4 @@
-"""The result card: how a figure was made, and reasons to doubt it."""
+"""The result card: how a figure was obtained, and reasons to doubt it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ TRAINING = {
     "train_utterances": "training utterances",
     "train_hours": "hours of speech",
 }
-"""Key of train.json -> its name on the card. A program may leave any of them out."""
+"""Key of train.json -> its name on the card. Every key is optional."""
 
 KNOWN_LISTS = {
     37720: "VoxCeleb1-O (original)",
@@ -36,17 +36,17 @@ KNOWN_LISTS = {
     552536: "VoxCeleb1-H (original)",
     550894: "VoxCeleb1-H (cleaned)",
 }
-"""Number of trials -> list, as its authors publish them (VoxCeleb's web page)."""
+"""Number of trials -> name of the list (VoxCeleb's web page)."""
 ALL_SPEAKERS, TEST_SPEAKERS = (10001, 11251), (10270, 10309)
-"""First and last number of the speakers of VoxCeleb1, and of those of its test set."""
+"""First and last number of the speakers of VoxCeleb1, and of the speakers of its test set."""
 
 
 @dataclass
 class System:
-    """A system in the report: where its scores and its training are, if there was one.
+    """A system in the report, with its score file and, if known, its experiment folder.
 
-    ``info``: what the back-end noted beside the scores (``sv.scoring.score_file``);
-    ``train_data``: the directory that it was trained on.
+    ``info``: the facts that the back-end wrote beside the scores (``sv.scoring.score_file``).
+    ``train_data``: the data directory of the training.
     """
 
     name: str
@@ -59,7 +59,7 @@ class System:
     def of(
         cls, name: str, scores: Path, exp: Path | None = None, train_data: Path | None = None
     ) -> "System":
-        """Find what belongs to ``scores``: beside them, or where the back-end says."""
+        """Find the facts and the experiment of ``scores``, beside them or by their embeddings."""
         info = read_info(scores)
         embeddings = _path_of(info)
         exp = exp or experiment_folder(scores) or (embeddings and experiment_folder(embeddings))
@@ -67,14 +67,14 @@ class System:
 
     @property
     def embeddings(self) -> Path | None:
-        """The embeddings that the scores were made of, if they can be found."""
+        """The scp of the embeddings behind the scores, or None if it is not found."""
         folder = self.scores.absolute().parent.parent / "embeddings"
         path = _path_of(self.info) or folder / f"{self.scores.name}.scp"
         return path if path.exists() else None
 
     @property
     def log(self) -> Path | None:
-        """The log of the training, one JSON object a line."""
+        """The log of the training, one JSON object per line."""
         path = self.exp / "train.jsonl" if self.exp else None
         return path if path and path.exists() else None
 
@@ -86,21 +86,21 @@ class System:
 
 
 def _path_of(info: Mapping) -> Path | None:
-    """Return the scp of embeddings that a back-end noted, if it did."""
+    """Return the scp of embeddings in the facts of a back-end, or None."""
     return Path(info["embeddings"].removeprefix("scp:")) if info.get("embeddings") else None
 
 
 def experiment_folder(file: Path) -> Path | None:
-    """Return the experiment that a file of scores or embeddings lies in, if it looks like one."""
+    """Return the experiment folder of a file of scores or embeddings, or None."""
     folder = file.absolute().parent.parent
     known = (folder / "train.json").exists() or (folder / "config.yaml").exists()
     return folder if known else None
 
 
 def training_card(exp: Path | None, train_data: Path | None = None) -> dict[str, str]:
-    """Return what is known about a training: a name for readers -> text, ``-`` for unknown.
+    """Return the facts about a training: name for readers -> text, ``-`` for unknown.
 
-    ``train_data``: its data directory, for its size where ``train.json`` does not say it.
+    ``train_data``: its data directory, whose size is used if ``train.json`` does not contain it.
     """
     if exp is None:
         return dict.fromkeys(TRAINING.values(), UNKNOWN)
@@ -118,7 +118,7 @@ def _training_set(data: Path | None) -> dict[str, object]:
 
 
 def card_rows(systems: Sequence[System]) -> list[list[str]]:
-    """Return what is known about each system, header first: a row per fact, a column each."""
+    """Return the facts about all systems, header first: one row per fact, one column per system."""
     columns = [
         training_card(system.exp, system.train_data) | _scoring(system.info) for system in systems
     ]
@@ -157,8 +157,8 @@ def _scoring(info: Mapping) -> dict[str, str]:
 def list_version(trials: Trials) -> str:
     """Return the name of a published trial list, original or cleaned, or ``-``.
 
-    Recognised by the number of its trials, if the ids are those of VoxCeleb1 (id10001 to id11251),
-    and for VoxCeleb1-O if they are those of its 40 test speakers (id10270 to id10309).
+    A list is recognised by its number of trials, if all ids are of VoxCeleb1 (id10001 to id11251).
+    For VoxCeleb1-O, all ids must be of its 40 test speakers (id10270 to id10309).
     """
     known = KNOWN_LISTS.get(len(trials), UNKNOWN)
     first, last = TEST_SPEAKERS if known.startswith("VoxCeleb1-O") else ALL_SPEAKERS
@@ -166,16 +166,16 @@ def list_version(trials: Trials) -> str:
     return known if all(s and first <= int(s[1]) <= last for s in speakers) else UNKNOWN
 
 
-# ---------------------------------------------------------------- what makes a result doubtful
+# ---------------------------------------------------------------- reasons to doubt a result
 
 
 def checks(
     systems: Sequence[System], trials: Trials, utt2spk: Mapping[str, str] | None
 ) -> list[Check]:
-    """Return what was looked at: contamination, labels, test list seen, state of the code.
+    """Return the checks of contamination, labels, use of the test list, and state of the code.
 
-    Training and test sets are compared for the first system, whose ``train_data`` counts; true
-    speakers are read from ``labels/<name>`` beside it, where there are any.
+    Training and test sets are compared only for the first system, by its ``train_data``. True
+    speakers are read from ``labels/<name>`` beside it, if it exists.
     """
     return [
         *_contamination(trials, utt2spk, systems[0].train_data),
@@ -189,19 +189,19 @@ def doubtful(
     groups: Groups,
     utt2spk: Mapping[str, str] | None,
 ) -> list[Check]:
-    """Return what is odd about the trial list, the number of its speakers, and the figures."""
+    """Return warnings about the trial list, the number of its speakers, and the figures."""
     found = [Check("Trial list", "warning", f"{text}.") for text in doubts(trials, utt2spk)]
     for result in results:
         if result.constant:
             text = (
-                f"All scores of {result.name} are equal, so they tell no trial from another: are "
+                f"All scores of {result.name} are equal, so they cannot separate any trials: are "
                 "the embeddings broken, or is the score file a template?"
             )
             found.append(Check("Scores", "warning", text))
         if result.eer.value > 0.5:
             text = (
                 f"The EER of {result.name} is {100 * result.eer.value:.2f} %, worse than chance: "
-                "are 1 and 0 exchanged in the trial list, or are low scores the similar ones?"
+                "are 1 and 0 exchanged in the trial list, or do low scores mean similar?"
             )
             found.append(Check("Error rate", "warning", text))
     few = caution(taking_part(trials, groups), groups)
@@ -220,7 +220,7 @@ def _contamination(
     recordings = set(read_scp(train_data / "utt2spk")).intersection(trials.names)
     found = []
     if recordings:
-        text = f"{len(recordings):,} recordings of the trials are in {train_data}, too"
+        text = f"{len(recordings):,} recordings of the trials are also in {train_data}"
         found.append(Check(what, "warning", f"{text} ({min(recordings)}, ...): seen in training."))
     labels = train_data.absolute().parent / "labels" / train_data.name / "utt2spk"
     if utt2spk is None or not labels.exists():
@@ -231,15 +231,13 @@ def _contamination(
     test = {name: utt2spk[name] for name in trials.names}
     shared = check_disjoint(labels, test, allow=True)
     if shared:
-        text = (
-            f"{len(shared):,} speakers are in both ({shared[0]}, ...): the figures are flattered."
-        )
+        text = f"{len(shared):,} speakers are in both ({shared[0]}, ...): the figures are too good."
         found.append(Check(what, "warning", text))
     return found or [Check(what, "fine", "They share no recording and no speaker.")]
 
 
 def _marks(system: System, several: bool) -> list[Check]:
-    """Return what the training and the back-end say about themselves."""
+    """Return the checks that follow from the facts of the training and of the back-end."""
     training = {} if system.exp is None else read_training(system.exp)
     info, found = system.info, []
     prefix = f"{system.name}: " if several else ""
@@ -259,14 +257,18 @@ def _marks(system: System, several: bool) -> list[Check]:
     elif info.get("labels"):
         add("Labels in scoring", "fine", f"Labels used in scoring: {info['labels']}.")
     if training.get("test_list_seen"):
-        add("Test list", "warning", "The test list had a say in the training or its checkpoint.")
+        text = "The test list was used in the training or in choosing its checkpoint."
+        add("Test list", "warning", text)
     if (info.get("calibration") or {}).get("negative_weight"):
-        text = "A weight of the calibration is negative: higher scores count as other speakers."
+        text = (
+            "A weight of the calibration is negative: a higher score counts as evidence for "
+            "different speakers."
+        )
         add("Calibration", "warning", text)
     if (info.get("calibration") or {}).get("learned_on_test"):
-        text = "Calibrated on these very trials: actDCF and Cllr are better than anybody will have."
+        text = "Calibrated on these same trials: actDCF and Cllr are better than on other trials."
         add("Test list", "warning", text)
     if "dirty" in str(training.get("git_commit", "")):
-        text = f"The code had changes that are in no commit ({training['git_commit']})."
+        text = f"The code had uncommitted changes ({training['git_commit']})."
         add("Code", "warning", text)
     return found

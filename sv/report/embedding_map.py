@@ -1,4 +1,4 @@
-"""A map of embeddings in two dimensions: shows which embeddings are close, coloured by labels."""
+"""A map of embeddings in two dimensions. It shows which are close, and is coloured by labels."""
 
 import colorsys
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from sv.report.plots import COLOURS, GRID, MUTED, styled
 from sv.scoring.system import evenly_spaced
 
 TSNE_LIMIT = 2000
-"""t-SNE of more vectors takes minutes; beyond, the first two principal components are drawn."""
+"""With more vectors, t-SNE takes minutes, so the first two principal components are drawn."""
 SHOWN = 3000
 SPEAKERS_IN_COLOUR = 24
 
@@ -27,10 +27,11 @@ class EmbeddingMap(NamedTuple):
 
 
 def embedding_map(ids: Sequence[str], vectors: np.ndarray, seed: int = 0) -> EmbeddingMap | None:
-    """Place embeddings (n, dim) on a plane; None for fewer than 4 of them.
+    """Place embeddings (n, dim) on a plane; return None for fewer than 4.
 
-    By their directions, as a cosine compares them. Up to ``TSNE_LIMIT``: t-SNE (van der Maaten and
-    Hinton, 2008), which keeps neighbours together; distances between groups mean nothing.
+    Only their directions count, as in a cosine. Up to ``TSNE_LIMIT`` vectors, the method is t-SNE
+    (van der Maaten and Hinton, 2008). It keeps neighbours together, but distances between groups
+    mean nothing.
     """
     rows = evenly_spaced(list(range(len(ids))), SHOWN)
     vectors = np.asarray(vectors[rows], dtype=np.float64)
@@ -56,7 +57,7 @@ def map_figure(
     utt2spk: Mapping[str, str] | None = None,
     utt2session: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw the map once per kind of label that is known: by speaker, by session; or plain."""
+    """Draw the map coloured by speaker and by session, if these are known; otherwise plain."""
     return maps_figure({"": found}, utt2spk, utt2session)
 
 
@@ -66,7 +67,7 @@ def maps_figure(
     utt2spk: Mapping[str, str] | None = None,
     utt2session: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw a row for each named map, such as before and after, as ``map_figure`` draws one."""
+    """Draw several named maps, such as before and after, one ``map_figure`` per row."""
     rows = [(name, found, _panels(found.ids, utt2spk, utt2session)) for name, found in maps.items()]
     columns = len(rows[0][2])
     figure = Figure(figsize=(4.5 * columns, 4.8 * len(rows)), layout="constrained")
@@ -78,7 +79,7 @@ def maps_figure(
 
 
 class _Panel(NamedTuple):
-    """How one panel is coloured; ``groups`` of rows are joined to their middle by lines."""
+    """The colours of a panel. Lines join each of the ``groups`` of rows to its middle."""
 
     title: str
     colours: list
@@ -114,7 +115,7 @@ def _draw(axes: Axes, found: EmbeddingMap, name: str, panel: _Panel) -> None:
 
 
 def _speaker_colours(ids: Sequence[str], utt2spk: Mapping[str, str]) -> tuple[list, str]:
-    """Return a colour per utterance: one each for the speakers with the most, grey for others."""
+    """Return a colour per utterance, and a note; only the largest speakers have colours."""
     speakers, of_id, counts = np.unique(
         [utt2spk.get(name, "") for name in ids], return_inverse=True, return_counts=True
     )
@@ -127,7 +128,7 @@ def _speaker_colours(ids: Sequence[str], utt2spk: Mapping[str, str]) -> tuple[li
 
 
 def _hue(share: float, number: int) -> str:
-    """Return a colour of the wheel as #rrggbb; neighbours differ in lightness, too."""
+    """Return a colour of the wheel as #rrggbb; neighbours differ also in lightness."""
     light, strong = ((0.42, 0.55), (0.62, 0.55), (0.52, 0.42))[number % 3]
     return "#" + "".join(f"{round(255 * c):02x}" for c in colorsys.hls_to_rgb(share, light, strong))
 
@@ -137,7 +138,7 @@ def _session_colours(
 ) -> tuple[list, str, list[list[int]]]:
     """Return a colour per utterance, a note, and the rows of each session.
 
-    The sessions of one speaker have different colours, from the same few for every speaker.
+    The sessions of one speaker have different colours. All speakers share the same few colours.
     """
     rows_of: dict[str, list[int]] = {}
     for row, name in enumerate(ids):
@@ -153,5 +154,5 @@ def _session_colours(
             colours[row] = COLOURS[number % len(COLOURS)]
     note = f"{len(rows_of):,} sessions; lines lead to the middle of each"
     if unknown:
-        note += f"; {len(unknown)} utterances of none in grey"
+        note += f"; {len(unknown)} utterances without a session in grey"
     return colours, note, list(rows_of.values())

@@ -1,4 +1,4 @@
-"""What is known about a training: the facts of ``train.json``, as text for readers."""
+"""The facts about a training, from ``train.json``, as text for readers."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,10 @@ FACTS = {
 
 
 def read_training(exp: Path) -> dict[str, object]:
-    """Return the content of ``train.json`` of an experiment; {} if there is none."""
+    """Return the content of ``train.json`` of an experiment; {} if the file does not exist.
+
+    Raises ``InputError`` if the file is not a JSON object.
+    """
     path = exp / "train.json"
     if not path.exists():
         return {}
@@ -37,10 +40,10 @@ def read_training(exp: Path) -> dict[str, object]:
 
 
 def training_facts(exp: Path | None) -> dict[str, str]:
-    """Return what is known about a training, as text; ``-`` for what is not.
+    """Return the facts about a training as text; ``-`` for unknown.
 
-    Reads ``train.json`` and ``config.yaml`` of the experiment folder, if they are there. Without
-    a training the commit is that of the code now.
+    They come from ``train.json`` and ``config.yaml`` of the experiment folder, if these exist. If
+    there is no training, the commit is that of the present code.
     """
     facts = {} if exp is None else read_training(exp)
     if exp is not None and "config_hash" not in facts and (exp / "config.yaml").exists():
@@ -52,7 +55,7 @@ def training_facts(exp: Path | None) -> dict[str, str]:
 
 
 def duration(seconds: float) -> str:
-    """Return ``2:05:09`` (hours) or ``5:09`` (minutes)."""
+    """Return ``2:05:09`` (with hours) or ``5:09`` (minutes and seconds)."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,4 +1,4 @@
-"""The files of a report: figures as JSON, pictures, and a page that holds them all."""
+"""The files of a report: figures as JSON, pictures, and a page with all of them."""
 
 import datetime
 import html
@@ -34,9 +34,10 @@ FILES = {"det": "det", "histogram": "scores", "map": "map", "curves": "curves"}
 
 @dataclass
 class Outputs:
-    """Where each file goes; None: it is not written.
+    """The paths of the files; a file with path None is not written.
 
-    ``pictures``: key of ``HEADINGS`` -> files (PNG, PDF); other pictures are for the page alone.
+    ``pictures``: key of ``HEADINGS`` -> files (PNG, PDF). Pictures without files are only on the
+    page.
     """
 
     json: Path | None = None
@@ -46,11 +47,11 @@ class Outputs:
 
 @dataclass
 class Report:
-    """All that a report is made of.
+    """The contents of a report.
 
-    ``tables``: (heading, rows with the header first); ``facts``: of the first training, by the keys
-    of ``facts.FACTS``; ``intervals``: what was resampled, in words; ``speakers``: how many
-    the trials have, if known; ``utt2spk``, ``utt2session``: true labels for the map;
+    ``tables``: (heading, rows with the header first). ``facts``: of the first training, by the keys
+    of ``facts.FACTS``. ``intervals``: a description of the resampling. ``speakers``: number of
+    speakers in the trials, if known. ``utt2spk``, ``utt2session``: true labels for the map.
     ``embeddings``: of the first system.
     """
 
@@ -70,7 +71,7 @@ class Report:
 
 
 def write_files(outputs: Outputs, report: Report) -> None:
-    """Write what ``outputs`` asks for; each file appears whole or not at all."""
+    """Write the files in ``outputs``, each of them atomically."""
     pictures = _draw(outputs, report) if outputs.html or outputs.pictures else []
     trials = report.trials.path
     digest, commit = sha256(trials), git_commit()
@@ -145,7 +146,7 @@ def _tiles(first: SystemResult) -> list[tuple[str, str, str]]:
 
 
 def _draw(outputs: Outputs, report: Report) -> list[Picture]:
-    """Draw the pictures, write the files asked for, and return what the page shows."""
+    """Draw the pictures, write their files, and return the pictures for the page."""
     from sv.report import plots  # slow to load, so only for pictures
     from sv.report.plots import inline_svg
 
@@ -161,7 +162,7 @@ def _draw(outputs: Outputs, report: Report) -> list[Picture]:
 
 
 def _figures(outputs: Outputs, report: Report) -> dict:
-    """Return key -> (figure, caption) of the pictures that the page or a file needs."""
+    """Return key -> (figure, caption) for the pictures that the page or a file needs."""
     from sv.report import plots
 
     wanted = set(HEADINGS) if outputs.html else set(outputs.pictures)
@@ -169,12 +170,13 @@ def _figures(outputs: Outputs, report: Report) -> dict:
     systems = {result.name: result.classes for result in report.results}
     if "det" in wanted:
         caption = (
-            "DET curves: the share of true pairs rejected against that of false ones accepted."
+            "DET curves: the share of target trials that are rejected, against the share of "
+            "non-target trials that are accepted."
         )
         figures["det"] = plots.det_figure(systems, list(first.min_dcf)), caption
     if "histogram" in wanted:
         caption = (
-            "Where target and non-target scores lie; they are told apart where they are apart."
+            "The scores of target and non-target trials; the less they overlap, the fewer errors."
         )
         figures["histogram"] = plots.histogram_figure(systems), caption
     if "map" in wanted and report.embeddings is not None:
@@ -208,14 +210,14 @@ def _map(report: Report):
         f"Recordings of the trials by {report.results[0].name}, one dot each ({found.method})."
     )
     if found.method == "t-SNE":
-        caption += " Near means alike; far apart does not say how far."
+        caption += " Neighbours are similar; long distances have no meaning."
     return map_figure(found, report.utt2spk, report.utt2session), caption
 
 
 def read_log(path: Path) -> list[dict]:
-    """Return the epochs of a ``train.jsonl``; [] if there is none.
+    """Return the epochs of a ``train.jsonl``; [] if the file does not exist.
 
-    A damaged line costs the picture one epoch, not the report.
+    Damaged lines are skipped, so that the picture lacks an epoch but the report is written.
     """
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:

@@ -1,4 +1,4 @@
-"""The README.md of a model directory: what the model is, what was measured, and its limits."""
+"""The README.md of a model directory: the model, its measured figures, and its limits."""
 
 from collections.abc import Mapping
 
@@ -17,17 +17,17 @@ def model_card(
 ) -> str:
     """Return the card as Markdown.
 
-    ``facts``: of the training (``card.training_card``); ``dim``: of an embedding;
-    ``weights``: how many numbers the encoder has; ``figures``: the content of a ``report.json``
-    in which ``name`` is the first system.
+    ``facts``: of the training (``card.training_card``). ``dim``: length of an embedding.
+    ``weights``: number of weights of the encoder. ``figures``: the content of a ``report.json``
+    whose first system is ``name``.
     """
     known = (f"| {key} | {value} |" for key, value in facts.items() if value != UNKNOWN)
     table = "\n".join(known) or "| unknown | |"
     return f"""# {name}: a speaker encoder
 
-Maps a recording of speech to {dim} numbers; recordings of one speaker point in like directions.
-Encoder with {weights:,} weights; audio at {features.sample_rate} Hz, {features.mel_bins} mel bands
-(filterbank: {features.preset}).
+This model maps a recording of speech to {dim} numbers. Recordings of one speaker have vectors of
+similar direction. The encoder has {weights:,} weights. It takes audio at {features.sample_rate} Hz
+and {features.mel_bins} mel bands (filterbank: {features.preset}).
 
 ```python
 import sv
@@ -55,22 +55,22 @@ sv verify alice.wav unknown.wav --model "this folder"
 
 ## Limits
 
-- The figures hold for recordings like those of the trials. Other languages, channels, noise, or
-  recordings of a second or two give more errors, and another calibration.
-- The trials hold no attack: synthetic, converted or replayed voices were not tried.
-- Not to be the only ground for a decision about a person.
+- The figures are valid for recordings like those of the trials. Other languages, channels or
+  noise, and recordings of only a second or two, give more errors and need another calibration.
+- The trials contain no attacks: synthetic, converted or replayed voices were not tested.
+- Do not base a decision about a person on this model alone.
 
 ## Files
 
 `model.safetensors` (weights), `config.yaml` (encoder and features){
         ", `calibration.json`" if calibration else ""
-    }. None of them is code.
+    }. None of them contains code.
 """
 
 
 def _figures(figures: Mapping | None) -> str:
     if figures is None:
-        return "Nothing: there was no report when this folder was written."
+        return "Nothing was measured: there was no report when this folder was written."
     system = figures["systems"][0]
     trials = figures["trials"]
     span = system["intervals"].get("eer")
@@ -91,7 +91,8 @@ def _figures(figures: Mapping | None) -> str:
 def _calibration(calibration: CosineCalibration | None, figures: Mapping | None) -> str:
     if calibration is None:
         return (
-            "None: this folder gives cosines only. Pick a threshold on labelled trials of your own."
+            "There is no calibration: this folder gives only cosines. Choose a threshold on "
+            "labelled trials of your own."
         )
     text = (
         f"log-likelihood ratio = {calibration.scale:.4f} × cosine + ({calibration.offset:.4f}), "
@@ -99,7 +100,7 @@ def _calibration(calibration: CosineCalibration | None, figures: Mapping | None)
     )
     if figures is not None and figures["trials"]["sha256"] in calibration.made_on:
         text += (
-            " These are the trials of the table above: its figures do not depend on the "
-            "calibration, and how good the probabilities are was not measured."
+            " These are the trials of the table above. Its figures do not depend on the "
+            "calibration. The quality of the probabilities was not measured."
         )
     return text

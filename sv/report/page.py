@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs no other file: no script, no font, no address."""
+"""The report as one HTML page without scripts. It loads nothing: no file, no font, no address."""
 
 import html
 import re
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sv.report.style import STYLE
 from sv.report.summary import Check
 
-# The browser itself then refuses whatever the page might load from elsewhere.
+# With this policy, the browser refuses to load anything from elsewhere.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 FIGURE = re.compile(r"-?\d[\d.,]*(?: %)?")
 WITH_INTERVAL = re.compile(r"(-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]")
@@ -16,7 +16,7 @@ WITH_INTERVAL = re.compile(r"(-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]")
 
 @dataclass
 class Picture:
-    """A picture: the ``svg`` element, what it shows, and the files that hold it, too."""
+    """A picture: its ``svg`` element, its caption, and the files that also contain it."""
 
     heading: str
     svg: str
@@ -26,10 +26,10 @@ class Picture:
 
 @dataclass
 class Page:
-    """What the page says, from top to bottom; texts are plain, not HTML.
+    """The contents of the page, from top to bottom. Texts are plain, not HTML.
 
-    ``tiles``: (what, figure, interval); ``tables``: (heading, rows with the header first), the
-    first row being that of the system under test; ``card`` and ``evaluation``: rows of facts;
+    ``tiles``: (name, figure, interval). ``tables``: (heading, rows with the header first); the
+    first system is the one under test. ``card`` and ``evaluation``: rows of facts.
     ``configurations``: name -> text of the settings.
     """
 
@@ -47,7 +47,7 @@ class Page:
 
 
 def page(content: Page) -> str:
-    """Return the page."""
+    """Return the page as HTML."""
     c = content
     parts = [f'<p class="over">{_(c.over)}</p><h1>{_(c.title)}</h1>', _summary(c.summary)]
     parts.append(_tiles(c.tiles))
@@ -116,7 +116,7 @@ def _card(c: Page) -> str:
 
 
 def details(heading: str, inside: str, open_: bool = False) -> str:
-    """Return something that a click opens and closes; ``inside`` is HTML, ``heading`` text."""
+    """Return a section that a click opens and closes; ``inside`` is HTML, ``heading`` is text."""
     return f"<details{' open' if open_ else ''}><summary>{_(heading)}</summary>{inside}</details>"
 
 
@@ -129,9 +129,9 @@ def _picture(picture: Picture) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], style: str = "") -> str:
-    """Return a table; the first row is the header, figures stand to the right.
+    """Return a table as HTML; the first row is the header, and figures are aligned right.
 
-    ``style`` "first" makes the first row bold; "lines" is for texts, not for figures.
+    With "first" in ``style``, the first row below the header is bold. "lines" is for texts.
     """
     style, first = style.replace(" first", ""), "first" in style
     body = rows[1:]
@@ -158,7 +158,7 @@ def _is_figure(text: str) -> bool:
 
 
 def _cell(text: str) -> str:
-    """Set the interval of a figure apart from it."""
+    """Return the HTML of a cell; an interval has a style of its own."""
     found = WITH_INTERVAL.fullmatch(text)
     if not found:
         return "–" if text == "-" else _(text).replace(" - ", " − ")

@@ -1,6 +1,6 @@
 """Pictures of scores and of training: DET curves, histograms, curves. They need no display.
 
-All colours come from ``PALETTE``: a page replaces them by its own, light or dark (``inline_svg``).
+All colours come from ``PALETTE``. A page replaces them by its own colours (``inline_svg``).
 """
 
 import io
@@ -64,9 +64,9 @@ def styled(function):
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write ``figure`` as PNG or PDF, by the ending of ``path``, whole or not at all."""
+    """Write ``figure`` atomically, as PDF if ``path`` ends in ``.pdf``, otherwise as PNG."""
     form = "pdf" if str(path).endswith(".pdf") else "png"
-    # No versions and dates: equal runs give equal files.
+    # Without versions and dates, equal runs write equal files.
     nothing = {"Creator": None, "Producer": None, "CreationDate": None}
     with atomic_write(path, "wb") as handle:
         figure.savefig(
@@ -75,7 +75,7 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def series(number: int) -> dict[str, str]:
-    """Return colour and line style of the ``number``-th system, all different up to 18."""
+    """Return colour and line style of system ``number``, from 0; 18 systems all differ."""
     return {
         "color": COLOURS[number % len(COLOURS)],
         "ls": STYLES[number // len(COLOURS) % len(STYLES)],
@@ -85,8 +85,8 @@ def series(number: int) -> dict[str, str]:
 def thin(curve: DetCurve, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
     """Return (P_fa, P_miss) of about ``points`` points, evenly spread along the drawn curve.
 
-    A million trials give as many points, most of them on top of each other; the corners (rare
-    errors) have few, and all those are kept.
+    A million trials would give a million points, most of them on top of each other. At the ends
+    of the curve, where errors are rare, all points are kept.
     """
     if len(curve.thresholds) <= points:
         return curve.p_fa, curve.p_miss
@@ -97,7 +97,7 @@ def thin(curve: DetCurve, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]
 
 
 def _limits(points: list[OperatingPoint]) -> tuple[float, float]:
-    """Return the smallest and largest rate to show on both axes: all marks, and some air."""
+    """Return the smallest and largest rate on both axes: room for all marks and a margin."""
     rates = [rate for point in points for rate in (point.p_miss, point.p_fa) if 0.0 < rate < 1.0]
     return max(1e-6, min([1e-3, *(r / 2 for r in rates)])), min(0.98, 1.2 * max([0.4, *rates]))
 
@@ -106,8 +106,8 @@ def _limits(points: list[OperatingPoint]) -> tuple[float, float]:
 def det_figure(systems: Mapping[str, Classes], p_targets: Sequence[float] = (0.01, 0.05)) -> Figure:
     """Draw a DET curve per system (name -> sorted classes) on normal-deviate axes.
 
-    A circle marks each EER, a mark per prior the operating point of minDCF. Marks beyond
-    the axes (rates of 0 among them) are drawn on the rim.
+    A circle marks the EER; for each prior, another mark shows the operating point of minDCF. Marks
+    outside the axes, such as a rate of 0, are drawn at the edge.
     """
     marks = ("o", *MARKS[: len(p_targets)])
     points = {
@@ -127,7 +127,7 @@ def det_figure(systems: Mapping[str, Classes], p_targets: Sequence[float] = (0.0
         look = series(number)
         p_fa, p_miss = thin(det_points(classes))
         label = f"{name}: EER {100 * points[name][0].value:.2f} %"
-        # Beyond the axes, so that a curve leaves the picture and does not follow its rim.
+        # Rates beyond the axes are kept, so that a curve leaves the picture at its edge.
         x, y = (norm.ppf(np.clip(rate, low / 10, 1 - 1e-9)) for rate in (p_fa, p_miss))
         axes.plot(x, y, lw=2, label=label, zorder=3, **look)
         style = {"ms": 7, "mfc": PAPER, "mec": look["color"], "mew": 1.6, "zorder": 4}
@@ -151,7 +151,7 @@ def det_figure(systems: Mapping[str, Classes], p_targets: Sequence[float] = (0.0
 def histogram_figure(systems: Mapping[str, Classes], bins: int = 80) -> Figure:
     """Draw the densities of target and non-target scores with the threshold of the EER.
 
-    One panel per system (name -> sorted classes), each on its own scale of scores.
+    There is one panel per system (name -> sorted classes), each with its own scale of scores.
     """
     figure = Figure(figsize=(9.0, 2.7 * len(systems)), layout="constrained")
     for place, (name, classes) in enumerate(systems.items(), start=1):
@@ -219,7 +219,7 @@ def curves_figure(logs: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
 
 
 def sizes_figure(sizes: np.ndarray, bins: int = 40) -> Figure:
-    """Draw how many clusters have how many members; ``sizes`` (clusters,), not all zero."""
+    """Draw a histogram of cluster sizes; ``sizes``: (clusters,), not all zero."""
     figure = Figure(figsize=(8.0, 4.0), layout="constrained")
     axes = figure.add_subplot()
     top = int(sizes.max())
@@ -245,12 +245,12 @@ def sizes_figure(sizes: np.ndarray, bins: int = 40) -> Figure:
 def inline_svg(figure: Figure, name: str) -> str:
     """Return the ``<svg>`` element of ``figure``, described as ``name`` (already escaped).
 
-    Colours of ``plots.PALETTE`` become CSS variables (``var(--ink)``), so one picture serves a
-    light and a dark page. Text stays text. Nothing refers to anything outside: the XML namespaces
-    that an HTML page does not need are taken out.
+    Colours of ``PALETTE`` become CSS variables (``var(--ink)``), so the same picture fits a light
+    and a dark page. Text stays text. XML namespaces are removed, because an HTML page does not need
+    them and should contain no address.
     """
     buffer = io.StringIO()
-    # Ids of markers and clips come from a hash; the salt keeps those of two pictures apart.
+    # Ids of markers and clips come from a hash; the salt makes them differ between pictures.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
@@ -258,10 +258,10 @@ def inline_svg(figure: Figure, name: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text).replace("xlink:href", "href")
-    text = re.sub(r'<g id="[^"]*"', "<g", text)  # the same in every picture, and unused
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # unused, and equal in all pictures
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    # Inline fonts would win over those of the page; sizes and anchors stay.
+    # Inline fonts would override the page's fonts; sizes and anchors stay.
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
     for variable, colour in PALETTE.items():
         text = text.replace(colour, f"var(--{variable})")

@@ -1,4 +1,4 @@
-"""One row of RESULTS.md: a figure, and everything that is needed to obtain it again."""
+"""A row of RESULTS.md: a figure, and everything that is needed to reproduce it."""
 
 import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from sv.scoring.evaluate import SystemResult
 
 
 def columns(p_targets: list[float]) -> list[str]:
-    """Return the header. A prior is part of its column's name: costs of two are never mixed."""
+    """Return the header. Column names contain the prior, so costs of two priors never mix."""
     return [
         "date",
         "system",
@@ -38,11 +38,11 @@ def row(
 
 
 def append_row(path: str | Path, header: list[str], cells: list[str]) -> bool:
-    """Add a row below the last one of the table with this ``header``.
+    """Add a row below the last row of the table with this ``header``; return whether it was added.
 
-    A table is begun, at the end of the file, when there is none with the same columns (a file
-    that is new, or one with other priors). The rest of the file stays as it is. A row that is
-    there already, from a report made twice, is not added again. Returns whether it was added.
+    If there is no table with the same columns, a new table is started at the end of the file. The
+    rest of the file stays unchanged. A row that exists already, for example because the report was
+    made twice, is not added again.
     """
     path = Path(path)
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else ["# Results"]

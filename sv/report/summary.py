@@ -1,4 +1,4 @@
-"""The summary of a report in plain sentences: figures, differences, and which checks were made."""
+"""The summary of a report in plain sentences: the figures, and the differences of systems."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from sv.scoring.evaluate import SystemResult, differences
 
 
 class Check(NamedTuple):
-    """Something that makes a result doubtful. ``state``: "fine", "warning" or "unknown"."""
+    """The outcome of a check on a result. ``state``: "fine", "warning" or "unknown"."""
 
     what: str
     state: str
@@ -20,7 +20,7 @@ class Check(NamedTuple):
 def summary(results: Sequence[SystemResult], trials: Trials, speakers: int | None) -> list[str]:
     """Return one sentence per fact, the most important first.
 
-    ``speakers``: how many the trials have, None where that is not known.
+    ``speakers``: number of speakers in the trials, or None if it is not known.
     """
     first = results[0]
     eer = 100 * first.eer.value
@@ -33,8 +33,9 @@ def summary(results: Sequence[SystemResult], trials: Trials, speakers: int | Non
     ]
     if eer > 0:
         sentences.append(
-            f"That is: where it rejects as large a share of the true pairs as it accepts of the "
-            f"false ones, about one decision in {_one_in(first.eer.value)} is wrong."
+            "That is: at the threshold that rejects as large a share of the true pairs as it "
+            f"accepts of the false pairs, about one decision in {_one_in(first.eer.value)} is "
+            "wrong."
         )
     else:
         sentences.append("That is: one threshold separates the two kinds of pairs without error.")
@@ -53,7 +54,7 @@ def _span(span, unit: str = " %") -> str:
 
 
 def _comparison(result: SystemResult, first: SystemResult) -> str:
-    """Return how another system compares with the first, and whether that can be chance."""
+    """Return a sentence that compares a system with the first, and says if it may be chance."""
     gap = 100 * (result.eer.value - first.eer.value)
     more = "more" if gap >= 0 else "less"
     text = f"{result.name} has {100 * result.eer.value:.2f} %, {abs(gap):.2f} points {more}"
@@ -63,7 +64,7 @@ def _comparison(result: SystemResult, first: SystemResult) -> str:
     low, high = (100 * end for end in found.interval)
     text += f"; the interval of the difference is {low:.2f} to {high:.2f}"
     if low <= 0 <= high:
-        return f"{text}: a tie, these trials cannot tell the two apart."
+        return f"{text}: a tie, these trials cannot show which system is better."
     return (
         f"{text}: {'worse' if gap > 0 else 'better'}, by more than the choice of speakers explains."
     )

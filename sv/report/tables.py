@@ -1,6 +1,6 @@
 """Figures of one or more systems on one trial list, as a table and as JSON.
 
-The first system is the one under test. The others are there for comparison.
+The first system is the system under test. The others are for comparison.
 """
 
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from sv.scoring.intervals import Interval
 
 
 def percent(value: float | None, span: Interval | None = None) -> str:
-    """``9.53 [8.10, 10.92]``: a share in per cent, with its interval."""
+    """Return a share in per cent with its interval, such as ``9.53 [8.10, 10.92]``."""
     return _figure(value, span, 100.0, 2)
 
 
 def cost(value: float | None, span: Interval | None = None) -> str:
-    """``0.6168 [0.5710, 0.6634]``: a normalised cost, with its interval."""
+    """Return a normalised cost with its interval, such as ``0.6168 [0.5710, 0.6634]``."""
     return _figure(value, span, 1.0, 4)
 
 
 def in_digits(value: float) -> str:
-    """Return a threshold so that some of its digits are seen, whatever the scale of scores is."""
+    """Return a threshold as text that shows some of its digits at any scale of scores."""
     plain = value == 0 or 1e-3 <= abs(value) < 1e6
     return f"{value:.4f}" if plain else f"{value:.4g}"
 
@@ -57,7 +57,7 @@ def figure_rows(results: Sequence[SystemResult]) -> list[list[str]]:
 
 
 def difference_rows(results: Sequence[SystemResult]) -> list[list[str]]:
-    """Return how the other systems differ from the first, header first; [] without intervals."""
+    """Return the table of differences from the first system, header first; [] without intervals."""
     first, rows = results[0], []
     for result in results[1:]:
         found = differences(result, first)
@@ -77,7 +77,7 @@ def difference_rows(results: Sequence[SystemResult]) -> list[list[str]]:
 
 
 def group_rows(results: Sequence[SystemResult]) -> list[list[str]]:
-    """Return the EER per group, header first: one row per group, then their mean; or []."""
+    """Return the EER per group, header first; one row per group, then their mean; [] if none."""
     if not results[0].groups:
         return []
     rows = [["EER % within", *(result.name for result in results)]]
@@ -87,7 +87,7 @@ def group_rows(results: Sequence[SystemResult]) -> list[list[str]]:
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Align the columns of a table with blanks."""
+    """Return the table as text; blanks align its columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -99,7 +99,7 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def as_dict(results: Sequence[SystemResult]) -> dict:
-    """Return plain types. ``eer`` and ``min_dcf`` at the top are those of the first system."""
+    """Return the figures as plain types; ``eer`` and ``min_dcf`` are of the first system."""
     systems = [_system_dict(result) for result in results]
     record = {
         "eer": systems[0]["eer"],
@@ -120,7 +120,7 @@ def as_dict(results: Sequence[SystemResult]) -> dict:
 
 
 def _plain(value):
-    """Return ``value`` with what JSON has no number for: infinity as "inf", NaN as null."""
+    """Return ``value`` with infinity as "inf" and NaN as null, because JSON has no such numbers."""
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, list):
@@ -149,7 +149,10 @@ def _system_dict(result: SystemResult) -> dict:
 
 
 def _finite(value: float) -> float | None:
-    """Rejecting everything has no threshold, few draws no p-value, and JSON neither inf nor NaN."""
+    """Return ``value``, or None if it is not finite, because JSON has neither inf nor NaN.
+
+    If everything is rejected, the threshold is infinite. With few draws, the p-value is NaN.
+    """
     return value if np.isfinite(value) else None
 
 

@@ -417,7 +417,7 @@ def test_maps_before_and_after(tmp_path):
 def test_options_for_the_map_and_pictures(world, tmp_path, capsys):
     with pytest.raises(InputError, match="no such file"):
         program.main(command(world, "good", out=tmp_path / "r", embeddings="none.scp"))
-    with pytest.raises(InputError, match="pictures are .png or .pdf"):
+    with pytest.raises(InputError, match="must end in .png or .pdf"):
         program.main(command(world, "good", det=tmp_path / "det.svg"))
     assert not (tmp_path / "r").exists()
     program.main(command(world, "good", html=tmp_path / "r.html", embeddings="none"))
