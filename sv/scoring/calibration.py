@@ -74,9 +74,9 @@ class Calibration(Backend):
             ]
         if llr[labels].min() > llr[~labels].max():
             return [
-                "the scores separate these trials without an error, so they do not show how large a "
-                "ratio should be: probabilities will be too near 0 and 1; learn from more trials, "
-                "or from harder ones"
+                "the scores separate these trials without an error, so they do not show how large "
+                "a ratio should be: probabilities will be too near 0 and 1; learn from more "
+                "trials, or from harder ones"
             ]
         return []
 

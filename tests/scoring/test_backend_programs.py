@@ -189,7 +189,7 @@ def test_calibration_and_fusion(place, capsys):
         calibrate.main([*model, *apply])
     capsys.readouterr()
     calibrate.main([*model, *learn, "--scores", *names["dev"], "--output", "out/cheat"])
-    assert "learned from these very trials" in capsys.readouterr().err
+    assert "learned from these same trials" in capsys.readouterr().err
     assert read_info("out/cheat")["calibration"]["learned_on_test"]
 
 

@@ -201,7 +201,7 @@ def test_quality_helps_where_noise_depends_on_duration():
 @pytest.mark.parametrize(
     ("scores", "words"),
     [
-        ([0.5, 0.5, 0.5, 0.5], ["one and the same ratio"]),
+        ([0.5, 0.5, 0.5, 0.5], ["get the same ratio"]),
         ([0.0, 0.1, 0.8, 0.9], ["separate these trials without an error"]),
         ([0.0, 0.8, 0.1, 0.9], []),
     ],
