@@ -1,1 +1,1 @@
-"""One thin program per stage: ``python -m sv.bin.<name> --help``."""
+"""One thin program for each stage: ``python -m sv.bin.<name> --help``."""

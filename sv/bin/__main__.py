@@ -1,4 +1,4 @@
-"""The command ``sv``: every program of ``sv.bin`` under one name, ``sv train --help``."""
+"""The command ``sv``: every program of ``sv.bin`` under one name, such as ``sv train --help``."""
 
 import ast
 import importlib
@@ -10,7 +10,7 @@ from sv.errors import InputError
 
 
 def programs() -> dict[str, str]:
-    """Return the programs at hand: name → first line of what they say of themselves."""
+    """Return all programs: name → first line of the program's description."""
     found = {}
     for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
@@ -19,7 +19,7 @@ def programs() -> dict[str, str]:
 
 
 def main(argv: list[str] | None = None) -> int | None:
-    """Hand the command line to one program."""
+    """Run the program that the command line names, with the rest of the command line."""
     words = sys.argv[1:] if argv is None else argv
     known = programs()
     if not words or words[0] in ("-h", "--help"):

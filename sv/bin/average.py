@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     p = parser(__doc__)
     p.add_argument("--exp", type=Path, required=True, help="experiment folder of stage 3")
     p.add_argument(
-        "--last", type=COUNT, default=10, help="number of last epochs to average, at most"
+        "--last", type=COUNT, default=10, help="largest number of last epochs to average"
     )
     p.add_argument("--out", type=Path, required=True, help="model file to write")
     args = p.parse_args(argv)
@@ -33,8 +33,8 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"{args.exp}: no epoch has been trained: run stage 3 first")
     if len(epochs) < min(args.last, epochs[-1]):
         raise InputError(
-            f"{args.exp}: of {epochs[-1]} epochs {len(epochs)} are kept, --last {args.last} asks "
-            "for more: lower --last, or train with a higher train.keep"
+            f"{args.exp}: of {epochs[-1]} epochs {len(epochs)} are kept, but --last {args.last} "
+            "needs more: lower --last, or train with a higher train.keep"
         )
     checkpoint.save(
         args.out, checkpoint.average(checkpoint.epoch_path(args.exp, epoch) for epoch in epochs)
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _note_rule(path: Path, rule: str) -> None:
-    """Add the rule to the summary of the training, where reports find it."""
+    """Add the rule to the summary of the training, which reports read."""
     summary = json.loads(path.read_text()) if path.exists() else {}
     with atomic_write(path) as handle:
         json.dump({**summary, "checkpoint_rule": rule}, handle, indent=1, ensure_ascii=False)

@@ -1,13 +1,13 @@
-"""Stage 7: calibrate scores to log-likelihood ratios, or fuse those of several systems.
+"""Stage 7: calibrate scores to log-likelihood ratios, or fuse the scores of several systems.
 
-Logistic regression learns from a labelled list of development trials how much each system's score,
-and each measure of quality, should count. The result is a log-likelihood ratio (natural
-logarithm). Accept a trial from ln[c_fa (1-p) / (c_miss p)] on, where p is the prior of your
+Logistic regression learns, from a labelled list of development trials, a weight for each system's
+score and for each measure of quality. The result is a log-likelihood ratio (natural logarithm).
+Accept a trial if the ratio is at least ln[c_fa (1-p) / (c_miss p)]; p is the prior of your
 application.
 
 The development trials must come from other speakers than the test, for example from training
-speakers. If the calibration learns on the test list itself, the figures are better than anybody can
-reach in practice, and the result is marked.
+speakers. If the calibration learns on the test list itself, the figures are too good, and the
+result is marked.
 
 Examples:
   python -m sv.bin.calibrate --dev-trials data/dev/trials --dev-scores exp/a/scores/dev \\
@@ -43,7 +43,7 @@ def options() -> ArgumentParser:
         metavar="FILE.safetensors",
         help="the calibration file: written with --dev-trials, read without it",
     )
-    group = p.add_argument_group("learn (leave out to apply a model that exists)")
+    group = p.add_argument_group("learn (leave out these options to apply an existing model)")
     group.add_argument("--dev-trials", type=Path, metavar="FILE", help="labelled trials")
     group.add_argument(
         "--dev-scores",
@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def learn(args: Namespace) -> Calibration:
-    """Fit, save, and print the weights and what they gain."""
+    """Fit, save, and print the weights and Cllr."""
     trials = read_trials(args.dev_trials)
     labels = trials.require_both_classes()
     columns, names = gather(trials, args.dev_scores, args.dev_quality)
@@ -126,7 +126,7 @@ def apply(args: Namespace, model: Calibration) -> None:
     columns, names = gather(trials, args.scores, args.quality)
     if names != model.names_:
         raise InputError(
-            f"{args.model} was learned from {', '.join(model.names_)}; given are "
+            f"{args.model} was learned from {', '.join(model.names_)}; the columns here are "
             f"{', '.join(names)}; give the same score files and measures, in the same order"
         )
     llr = model.transform(columns)
@@ -135,13 +135,13 @@ def apply(args: Namespace, model: Calibration) -> None:
 
 
 def facts(args: Namespace, model: Calibration, trials: Trials) -> dict:
-    """Return what the report should know; scores of one system keep the facts they had."""
+    """Return the facts for the report; the scores of a single system keep their earlier facts."""
     before = [read_info(path) for path in args.scores]
     learned = model.learned_from_
     on_test = learned.get("pairs") == trials.digest()
     if on_test:
         print(
-            f"warning: {args.model} was learned from these very trials; its figures on them are "
+            f"warning: {args.model} was learned from these same trials; its figures on them are "
             "too good",
             file=sys.stderr,
         )

@@ -4,14 +4,14 @@ The program runs spherical k-means over all embeddings. With --merge it then mer
 about the expected number of speakers. It writes to --out:
 
   utt2cluster               "<utterance> <cluster>", the pseudo-labels
-  centroids.ark, .scp       a vector of length one for each cluster; the same form as embeddings,
-                            so that they serve as a cohort for score normalisation
+  centroids.ark, .scp       a vector of length one for each cluster; the form is that of embeddings,
+                            so they can be a cohort for score normalisation
   sizes                     "<cluster> <utterances>"
   sizes.png                 histogram of the sizes, also printed
   kmeans2cluster            with --merge: "<k-means cluster> <cluster>"
   cluster.json              settings, objective, empty clusters, agreement with true speakers
 
-True speakers are read only if --labels names them, and only to be compared with the result.
+True speakers are read only if --labels names them, and only for comparison with the result.
 
 Several processes (started by torchrun, or by utils/processes as in local/cluster.sh --ngpu) each
 read their part of the embeddings; the first one merges and writes. The clusters are those of one
@@ -36,7 +36,7 @@ from sv.numbers import COUNT, SEED
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line, cluster, write."""
     args = arguments(argv)
-    # After the options have been read: --help should not wait for torch.
+    # Imported after the options are read, so that --help does not wait for torch.
     from sv import distributed
 
     device = distributed.start(args.device, args.process_timeout)
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def cluster(args: argparse.Namespace, device) -> None:
-    """Cluster in as many processes as there are; the first one writes."""
+    """Cluster in all processes together; the first process writes."""
     import torch
 
     from sv import distributed
@@ -67,15 +67,15 @@ def cluster(args: argparse.Namespace, device) -> None:
         k, silhouettes = choose(vectors, args, options)
     if args.merge is not None and args.merge >= k:
         raise InputError(
-            f"--merge {args.merge} is not below --k {k}: k-means makes many small clusters, which "
-            "merging joins; choose a larger --k or a smaller --merge"
+            f"--merge {args.merge} is not below --k {k}: merging joins the many small clusters of "
+            "k-means; choose a larger --k or a smaller --merge"
         )
-    # The clusters that were found best were found from this start.
+    # --k auto compares clusters from k-means++, so the chosen K is run from the same start.
     start = args.start if silhouettes is None else "k-means++"
     options["converge"] = args.converge == "true"
     found = best_of_starts(vectors, k, starts=args.starts, init=start, **options)
     assignments = distributed.to_first(torch.from_numpy(found.assignments))
-    distributed.stop()  # the rest is work for one
+    distributed.stop()  # one process does the rest
     if not first:
         return
     found = dataclasses.replace(found, assignments=assignments.numpy())
@@ -89,7 +89,7 @@ def cluster(args: argparse.Namespace, device) -> None:
 
 
 def choose(vectors, args: argparse.Namespace, options: dict) -> tuple[int, dict[int, float]]:
-    """Return the number of clusters that held-out utterances ask for, and all silhouettes."""
+    """Return the number of clusters with the best silhouette, and all silhouettes."""
     from sv.cluster import choose_k
     from sv.distributed import is_first
 
@@ -99,12 +99,12 @@ def choose(vectors, args: argparse.Namespace, options: dict) -> tuple[int, dict[
     report = report if is_first() else None
     k, silhouettes = choose_k(vectors, args.k_candidates, report=report, **options)
     if is_first():
-        print(f"K = {k:,} has the best one", flush=True)
+        print(f"K = {k:,} has the best silhouette", flush=True)
     return k, silhouettes
 
 
 def settings(args: argparse.Namespace, k: int, silhouettes: dict[int, float] | None) -> dict:
-    """Return what ``cluster.json`` says of how the clusters were made."""
+    """Return the settings for ``cluster.json``."""
     made = {"embeddings": args.embeddings, "k": k, "iterations": args.iterations}
     made |= {"seed": args.seed, "start": args.start if silhouettes is None else "k-means++"}
     made |= {"starts": args.starts, "converge": args.converge == "true"}
@@ -128,49 +128,53 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         type=number_or_auto,
         required=True,
         metavar="K|auto",
-        help="number of k-means clusters. Too few mix speakers. Too many split a speaker "
-        "by recording; --merge, or SSPS sampling from the nearest cluster, repairs "
-        "that. Use 25,000 for the million utterances of VoxCeleb2: 4 times its "
-        "speakers, 44 utterances each. auto tries a grid and takes the best "
-        "silhouette of held-out utterances",
+        help="number of k-means clusters. Too few clusters mix speakers. Too many split a "
+        "speaker by recording; --merge, or SSPS sampling from the nearest cluster, "
+        "repairs that. Use 25,000 for the million utterances of VoxCeleb2: 4 times "
+        "its speakers, 44 utterances per cluster. auto tries a grid and takes the "
+        "best silhouette of held-out utterances",
     )
     p.add_argument(
         "--k-candidates",
         type=numbers,
         metavar="K,K,...",
-        help="numbers that --k auto tries; default: from sqrt(N)/4 upwards by a factor "
-        "of 1.41, until the result gets worse",
+        help="numbers of clusters that --k auto tries; default: from sqrt(N)/4 upwards by "
+        "a factor of 1.41, until the result gets worse",
     )
     p.add_argument(
         "--merge",
         type=COUNT,
-        help="merge the clusters until this number is left: about the number of speakers "
-        "that you expect. For training on pseudo-labels too many clusters are "
-        "better than too few",
+        help="merge the clusters until this number is left; give about the number of "
+        "speakers that you expect. For training on pseudo-labels, too many clusters "
+        "are better than too few",
     )
     p.add_argument(
         "--linkage",
         choices=("average", "ward"),
         default="average",
         help="how clusters are compared for merging. average: by the average cosine of "
-        "their utterances, so outliers stay alone; ward: keeps sizes even",
+        "their utterances, so outliers stay alone; ward: in a way that keeps sizes "
+        "even",
     )
     p.add_argument(
-        "--iterations", type=COUNT, default=10, help="passes of k-means over all utterances"
+        "--iterations",
+        type=COUNT,
+        default=10,
+        help="number of passes of k-means over all utterances",
     )
     p.add_argument(
         "--converge",
         choices=("true", "false"),
         default="false",
-        help="stop before --iterations as soon as no centroid moves; then give a large "
-        "--iterations",
+        help="true: stop before --iterations as soon as no centroid moves; then give a "
+        "large --iterations",
     )
     p.add_argument(
         "--starts",
         type=COUNT,
         default=1,
-        help="runs of k-means from different first centroids; the best run counts. The "
-        "time grows with their number",
+        help="number of runs of k-means from different first centroids; the best run "
+        "counts. Time grows in proportion",
     )
     p.add_argument(
         "--start",
@@ -185,21 +189,21 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         "--precision",
         choices=("auto", "float32", "bfloat16"),
         default="auto",
-        help="precision of the products during the iterations; the last assignment is "
-        "float32 in any case",
+        help="precision of the matrix products during the iterations; the last "
+        "assignment is always float32",
     )
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add_process_timeout(p)
     p.add_argument(
         "--labels",
         type=Path,
-        help="utt2spk with true speakers: adds oracle figures to cluster.json and "
-        "changes no cluster",
+        help="utt2spk with true speakers; it adds oracle figures to cluster.json and does "
+        "not change the clusters",
     )
     p.add_argument("--out", type=Path, required=True, help="output folder")
     args = p.parse_args(argv)
     if args.k_candidates is not None and args.k is not None:
-        p.error("--k-candidates goes with --k auto")
+        p.error("--k-candidates needs --k auto")
     return args
 
 

@@ -1,7 +1,7 @@
 """Print the resolved settings of a file, with the source of each value.
 
 A setting comes from --set, the file, the file's base (`base: FILE`), that file's base, or the
-default. The output is a file of settings itself.
+default. The output is itself a valid file of settings.
 
 Example:
   sv config conf/simclr.yaml --set optim.lr=0.0005
@@ -13,7 +13,7 @@ from sv.cli import add_settings, parser, run
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Print the settings, or the files they are read from."""
+    """Print the settings, or the files that they are read from."""
     p = parser(__doc__)
     p.add_argument("file", type=Path, help="YAML settings, as for `sv train --config`")
     add_settings(p)

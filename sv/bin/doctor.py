@@ -1,11 +1,11 @@
-"""Check every audio file of a corpus before hours of work, and list the files to leave out.
+"""Check every audio file of a corpus before long work starts, and list the files to leave out.
 
 DIR is a data directory (with wav.scp) or any folder of audio. The program first estimates its time,
 then decodes every file once, in parallel jobs. It finds
 
 - files that are missing, unreadable, truncated, silent, clipped, too short or too long, at another
-  rate, or in formats that are not read (m4a, sph, wma ...),
-- duplicates of another file (the same samples, whatever the file format),
+  rate, or in formats that cannot be read (m4a, sph, wma ...),
+- duplicates of another file (the same samples, in any file format),
 - files whose header, name or utt2dur is wrong, and files whose channels cancel each other or
   differ.
 
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
         choices=list(checkup.KINDS),
         default=[kind for kind in checkup.KINDS if kind not in checkup.HARMLESS],
         metavar="KIND",
-        help="which findings put a file on the list: "
+        help="the findings that put a file on the list: "
         + "; ".join(f"{kind} ({text})" for kind, text in checkup.KINDS.items()).replace("%", "%%"),
     )
     p.add_argument(
@@ -49,21 +49,21 @@ def main(argv: list[str] | None = None) -> None:
         "--min-seconds",
         type=NOT_NEGATIVE,
         default=0.5,
-        help="shorter files are too short. Training repeats an utterance that is shorter "
-        "than a crop; half a second or less holds little of a voice",
+        help="shorter files count as too short. Training repeats an utterance that is "
+        "shorter than a crop; half a second or less contains little of a voice",
     )
     p.add_argument(
         "--max-seconds",
         type=SECONDS,
         default=3600.0,
-        help="longer files are too long, according to the header. They are not decoded, "
-        "so this option also limits the memory: 4 bytes a sample for each job, 230 "
-        "MB for an hour",
+        help="files that are longer by their header count as too long. They are not "
+        "decoded, so this option also limits the memory: 4 bytes per sample for each "
+        "job, 230 MB for an hour",
     )
     add_channel(p)
     p.add_argument("--jobs", type=JOBS, default=os.cpu_count() or 1, help="number of processes")
     p.add_argument(
-        "--estimate-only", action="store_true", help="print how long the check takes, then end"
+        "--estimate-only", action="store_true", help="print the estimated time, then end"
     )
     args = p.parse_args(argv)
 

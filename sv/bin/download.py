@@ -1,9 +1,9 @@
 """Download one file over https: continue after an interruption, and check the file.
 
 The bytes that have arrived are kept beside the target as .<name>.part. The file gets the name of
-the target only if its checksum is right. Without --checksum a part is downloaded again from the
-start, because nothing could tell whether two parts fit together. A file that exists already is
-kept.
+the target only if its checksum is right. Without --checksum an interrupted download starts again
+from the first byte, because one could not check that two parts fit together. A file that exists
+already is kept.
 
 Example:
   python -m sv.bin.download --out corpus/musan.tar.gz \\
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     options.add_argument("--checksum", help="<algorithm>:<hexadecimal digits> of the complete file")
     args = options.parse_args(argv)
     fetched = download(args.url, args.out, args.checksum)
-    print(f"{args.out}: {'fetched' if fetched else 'is there'}, sha256 {digest(args.out)}")
+    print(f"{args.out}: {'downloaded' if fetched else 'exists already'}, sha256 {digest(args.out)}")
 
 
 if __name__ == "__main__":

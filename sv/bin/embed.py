@@ -7,12 +7,13 @@ scp. The id of an audio file is its path as given, with "_" for blanks. If some 
 embedded, the program names them, writes the others and ends with status 2.
 
 Several processes (started by torchrun, or by utils/processes as in local/embed.sh --ngpu) each
-embed their share of --data; the first one writes exactly the numbers of one process. --job and
---num-jobs also divide the work, for jobs that do not communicate.
+embed their share of --data. The first process writes, and the numbers are exactly those of one
+process. --job and --num-jobs also divide the work, for jobs that do not communicate.
 
-With --crops 10 an utterance is heard as the papers evaluate: in 10 evenly spaced crops of 3.5 s
-(--crop-seconds), repeated if it is shorter. Its entry is then a matrix, one embedding a crop, and
-the score of a trial by sv.bin.score the mean of the 10 x 10 cosines.
+With --crops 10 each utterance is embedded as the papers evaluate: in 10 evenly spaced crops of
+3.5 s (--crop-seconds). An utterance that is shorter than a crop is repeated. An entry is then a
+matrix with one embedding for each crop, and sv.bin.score takes the mean of the 10 x 10 cosines as
+the score of a trial.
 
 Examples:
   python -m sv.bin.embed --model exp/simclr/final.pt --data data/test \\
@@ -139,7 +140,7 @@ def _embed_data(model, args, out: str, device, crops) -> int:
 def _embed_files(
     model, files: list[Path], out: str, channel: int | None, bad: list[str], crops
 ) -> int:
-    """Write what can be embedded; append to ``bad`` what is wrong with the others."""
+    """Write the embeddings; append to ``bad`` a message for each file that cannot be embedded."""
     from sv.files import shown
     from sv.kaldi.arks import ArkWriter
     from sv.progress import progress

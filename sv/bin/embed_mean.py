@@ -1,8 +1,8 @@
 """Stage 6, baseline: the mean filterbank of each utterance as its embedding.
 
 This baseline has no network and no training. A system that is not better has learned nothing. The
-mean of a training set is subtracted: all mean spectra point in the same direction, so without this
-all cosines would be near 1.
+mean of a training set is subtracted. Otherwise all cosines would be near 1, because all mean
+spectra point in about the same direction.
 
 Example:
   python -m sv.bin.embed_mean --data data/test --center-on data/train \\
@@ -33,8 +33,9 @@ def main(argv: list[str] | None = None) -> None:
         "--center-utterances",
         type=NATURAL,
         default=2000,
-        help="number of its utterances, spread over the list, that make the mean; 0 for "
-        "all. Thousands change nothing measurable; a hundred may be too few",
+        help="number of utterances of --center-on that are averaged, spread over the list; "
+        "0 for all. A hundred may be too few; more than thousands change nothing "
+        "measurable",
     )
     p.add_argument("--out", required=True, help="path without ending: writes OUT.ark and OUT.scp")
     args = p.parse_args(argv)

@@ -1,8 +1,8 @@
 """Write a trained model as one ONNX or TorchScript file, from waveform to embedding.
 
 The file needs neither this toolkit nor its features. Its input is "waveform" (batch, samples),
-float32 in [-1, 1], of any length from 25 ms on. Its output is "embedding" (batch, dim). The
-metadata of the file hold the sample rate, and the calibration if there is one. Before the file is
+float32 in [-1, 1], at least 25 ms long. Its output is "embedding" (batch, dim). The metadata of the
+file contain the sample rate, and the calibration if there is one. Before the file is
 written, the graph is run at several lengths and compared with the model (ONNX: only if onnxruntime
 is installed).
 
@@ -29,20 +29,19 @@ def main(argv: list[str] | None = None) -> None:
         choices=["onnx", "torchscript"],
         default="onnx",
         help="onnx: runs in onnxruntime and most other engines, without torch; "
-        "torchscript: runs in libtorch (C++), but its makers have stopped its "
-        "development",
+        "torchscript: runs in libtorch (C++), but the format is no longer developed",
     )
     p.add_argument("--out", type=Path, required=True, help="file to write")
     p.add_argument(
         "--opset",
         type=whole(1, 100),
-        help="opset of ONNX: the default 18 runs in onnxruntime from 1.15 on, 19 from "
-        "1.16, 20 from 1.17, 21 from 1.18. Choose a higher one only if a tool asks "
-        "for it",
+        help="opset of ONNX. The default, 18, runs in onnxruntime from 1.15 on, 19 from "
+        "1.16, 20 from 1.17, 21 from 1.18. Choose a higher one only if a tool "
+        "needs it",
     )
     args = p.parse_args(argv)
     if args.opset is not None and args.format != "onnx":
-        raise InputError("--opset belongs to --format onnx; leave it out")
+        raise InputError("--opset is only for --format onnx; leave it out")
 
     from sv.inference.export import OPSET, OPSETS, export
     from sv.inference.speaker_model import SpeakerModel

@@ -1,16 +1,15 @@
 """Stage 1, one job: log mel filterbanks of the utterances in a piece of wav.scp.
 
 The features are Kaldi's (25 ms windows every 10 ms, dither 0), or those of a published system
-(--preset). Audio is averaged over its channels (or --channel takes one of them) and resampled if
-necessary; the log mentions each once. Bad files (missing, unreadable, cut off, empty, silent,
-shorter than a frame, channels that cancel) are listed and left out. sv.bin.merge_features decides
-whether they are too many.
+(--preset). Audio is averaged over its channels, or --channel takes one of them. It is resampled if
+necessary. The log mentions each of these once. Bad files (missing, unreadable, cut off, empty,
+silent, shorter than a frame, or with channels that cancel) are listed and left out.
+sv.bin.merge_features decides whether there are too many of them.
 
 The program writes OUT/raw_fbank.NAME.ark and .scp, OUT/utt2num_frames.NAME and
 OUT/bad_utterances.NAME. With --wave true it also writes OUT/raw_wave.NAME.ark and .scp (16-bit
-waveforms) and OUT/utt2num_samples.NAME. The files appear only when the piece is complete. If a
-piece is complete for the same audio (by size and time of change) and the same options, it is
-skipped.
+waveforms) and OUT/utt2num_samples.NAME. The files appear only when the piece is complete. A piece
+is skipped if it is complete for the same audio (by size and time of change) and the same options.
 
 Example:
   python -m sv.bin.extract_features --scp split2/wav.1.scp --out fbank/train --name 1

@@ -1,9 +1,10 @@
 """Make a hard trial list: the target trials of a list, and the nearest impostors of its enrolments.
 
-For each target trial the list gets one impostor of the enrolment utterance. The impostor is from
-another speaker, equal in every table of --same (sex, corpus, language), and nearest by the
-embeddings. Take the embeddings from a model that is NOT among those to be compared, and that was
-not trained on the test speakers: a list is hardest for the model that chose it.
+For each target trial the list gets one impostor of the enrolment utterance. The impostor is an
+utterance of another speaker with the same values in all tables of --same (sex, corpus, language),
+and it is the nearest by the embeddings. Take the embeddings from a model that is NOT among the
+models to compare, and that was not trained on the test speakers. The reason: a list is hardest for
+the model that chose it.
 
 The program writes a trial list of "1|0 enrol test" lines.
 
@@ -68,8 +69,8 @@ def _parse(argv: list[str] | None):
         default=[],
         metavar="FILE",
         help="table '<utterance> <value>', such as sex or corpus; an impostor must have "
-        "the same value as the enrolment. Repeatable. Without a table of corpora "
-        "the microphones of another corpus reveal an impostor",
+        "the same value as the enrolment. The option can be repeated. Without a "
+        "table of corpora, the microphones of another corpus reveal an impostor",
     )
     p.add_argument("--out", type=Path, required=True, help="the trial list to write")
     return p.parse_args(argv)

@@ -4,10 +4,10 @@ Noises become log-mel features (banks/noise/: feats.scp, utt2num_frames, utt2kin
 energy decays of 0.5 s (--room-seconds) in 10 ms steps and mel bands (banks/rooms/feats.scp). With
 --wave true both are also kept as 16-bit waveforms (wav_ark.scp, utt2num_samples), for data.domain:
 wave. They come from folders of audio, or they are generated: coloured noise, chords and synthetic
-rooms. Generated ones need no download, but they replace recorded ones poorly.
+rooms. Generated banks need no download, but they are a poor replacement for recordings.
 
-A noise's kind is the name of a folder above it, as in MUSAN: "music", "speech", else "noise".
-Each kind has its own range of SNR (augment.*_snr).
+The kind of a noise is "music" or "speech" if a folder above it has this name, as in MUSAN, and
+otherwise "noise". Each kind has its own range of SNR (augment.*_snr).
 
 Examples:
   python -m sv.bin.make_banks --noise musan --rir RIRS_NOISES/real_rirs --out banks
@@ -44,7 +44,7 @@ GENERATED_NOISE_SECONDS = 6.0
 GENERATED_ROOMS = 120
 SAMPLE_RATE = 16000
 SHORTEST_NOISE = 100
-"""Frames; shorter noises would only repeat themselves within a crop."""
+"""In frames. A shorter noise would be repeated many times in a crop."""
 
 Clip = tuple[str, str, np.ndarray]
 """(id, kind, samples)."""
@@ -73,14 +73,15 @@ def arguments() -> ArgumentParser:
         "--wave",
         choices=["true", "false"],
         default="false",
-        help="true: also keep waveforms, 115 MB an hour of noise and 16 kB a room",
+        help="true: also keep waveforms: 115 MB per hour of noise and 16 kB per room",
     )
     p.add_argument(
         "--room-seconds",
         type=NOT_NEGATIVE,
         default=ROOM_SECONDS,
-        help="length kept of each room response, from its direct sound on; 0: the whole response "
-        "as it is. The longest response sets the cost of the convolution for all crops",
+        help="length of each room response that is kept, from its direct sound on; 0: the whole "
+        "response unchanged. The longest response determines the cost of the convolution for all "
+        "crops",
     )
     p.add_argument("--max-bad", type=SHARE, default=MAX_BAD, help="tolerated share of bad files")
     p.add_argument("--seed", type=SEED, default=0, help="seed of generated noises and rooms")
@@ -97,7 +98,7 @@ def main(argv: list[str] | None = None) -> None:
     parts = {"noise": (args.noise, write_noises), "rooms": (args.rir, rooms)}
     for name, (source, write) in parts.items():
         if source == "none":
-            shutil.rmtree(args.out / name, ignore_errors=True)  # one of an earlier run
+            shutil.rmtree(args.out / name, ignore_errors=True)  # the bank of an earlier run
         elif source == "generated":
             write(_generated(args.seed, name), args.out, **how)
         else:
@@ -108,12 +109,15 @@ def main(argv: list[str] | None = None) -> None:
 def write_noises(
     clips: Iterable[Clip], out: Path, mel_bins: int, wave: bool = False, preset: str = "kaldi"
 ) -> None:
-    """Write ``out/noise``: the log-mel features and kinds of ``clips``; with ``wave`` also them."""
+    """Write ``out/noise``: the log-mel features and kinds of ``clips``.
+
+    With ``wave``, the waveforms are written too. Raises ``InputError`` if all noises are too short.
+    """
     folder = out / "noise"
     frames: dict[str, int] = {}
     samples: dict[str, int] = {}
     kinds: dict[str, str] = {}
-    (folder / "utt2kind").unlink(missing_ok=True)  # no bank until it is whole
+    (folder / "utt2kind").unlink(missing_ok=True)  # without it, an incomplete bank is not used
     with _writers(folder, "CM2", wave) as (writer, waves):
         for name, kind, clip in clips:
             features = np.asarray(fbank(clip, num_mel_bins=mel_bins, preset=preset))
@@ -124,7 +128,7 @@ def write_noises(
                 waves.write_waveform(name, clip, SAMPLE_RATE)
             frames[name], samples[name], kinds[name] = len(features), len(clip), kind
         if not frames:
-            raise InputError("no noise is as long as 1 s: give a folder with longer ones")
+            raise InputError("no noise is as long as 1 s: give a folder with longer noises")
     write_table(folder / "utt2num_frames", frames.items(), in_order=True)
     if wave:
         write_table(folder / "utt2num_samples", samples.items(), in_order=True)
@@ -144,7 +148,7 @@ def write_rooms(
 ) -> None:
     """Write ``out/rooms``: the energy decays of the room responses ``clips``.
 
-    With ``wave`` also the responses themselves, peak at full scale. ``seconds``: as in
+    With ``wave``, the responses are written too, with the peak at full scale. ``seconds``: as in
     ``sv.crops.banks.cut_response``.
     """
     folder = out / "rooms"
@@ -164,7 +168,7 @@ def write_rooms(
 
 @contextlib.contextmanager
 def _writers(folder: Path, compression: str | None, wave: bool) -> Iterator[tuple]:
-    """Open the writer of features, and of waveforms or None; old waveforms go first."""
+    """Delete old waveforms; open the writer of features, and that of waveforms if ``wave``."""
     for name in ("wav_ark.scp", "utt2num_samples", "wav.ark"):
         (folder / name).unlink(missing_ok=True)
     with contextlib.ExitStack() as stack:
@@ -176,7 +180,7 @@ def _writers(folder: Path, compression: str | None, wave: bool) -> Iterator[tupl
 def _recorded(root: Path, name: str, listed: Path, max_bad: float) -> Iterator[Clip]:
     """Read every audio file of a prepared folder (``wav.scp``, ``utt2kind``), or below ``root``.
 
-    Without a list, ids are relative paths without blanks, and folders tell the kind.
+    Without such lists, ids are relative paths without blanks, and folders determine the kind.
     """
     clips, bad = read_clips(root), []
     if clips is None:
@@ -195,7 +199,7 @@ def _recorded(root: Path, name: str, listed: Path, max_bad: float) -> Iterator[C
 
 
 def _clips_below(root: Path) -> tuple[list[tuple[str, str, Path]], list[Bad]]:
-    """Return (id, kind, path) of the audio files in a folder without a list, and useless names."""
+    """Return (id, kind, path) of the audio files below ``root``, and the files with bad names."""
     found = find_files(root)
     named = {name: name_problem(name) for name in found.audio}
     bad = [Bad(shown(name), shown(root / name), p) for name, p in named.items() if p]

@@ -1,7 +1,8 @@
 """Stage 6, last part: join the pieces that jobs of sv.bin.embed wrote into one ark and scp.
 
 The program reads PIECES/1.scp, PIECES/2.scp, ... and writes OUT.ark and OUT.scp in the same order,
-which is that of the data directory. All pieces must exist, and all vectors must have one length.
+which is the order of the data directory. All pieces must exist, and all vectors must be equally
+long.
 
 Example:
   python -m sv.bin.merge_embeddings --pieces exp/simclr/embeddings/test.pieces --num 4 \\
@@ -18,7 +19,7 @@ from sv.numbers import COUNT
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and merge."""
     p = parser(__doc__)
-    p.add_argument("--pieces", type=Path, required=True, help="folder that holds the pieces")
+    p.add_argument("--pieces", type=Path, required=True, help="folder of the pieces")
     p.add_argument(
         "--num", type=COUNT, required=True, help="number of pieces; their names are 1 to NUM"
     )

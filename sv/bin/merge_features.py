@@ -2,9 +2,9 @@
 
 The program writes DATA/feats.scp, DATA/utt2num_frames, DATA/bad_utterances (id, path, reason;
 separated by tabs) and DATA/feats_preset (the filterbank, sv.bin.extract_features --preset). With
---wave true it also writes DATA/wav_ark.scp and DATA/utt2num_samples. All are sorted. Every
+--wave true it also writes DATA/wav_ark.scp and DATA/utt2num_samples. All files are sorted. Every
 utterance of DATA/wav.scp must have features or be listed as bad. If DATA/trials exists, it must
-name no bad utterance. The other files of DATA stay as they are.
+not name a bad utterance. The other files of DATA stay unchanged.
 
 Example:
   python -m sv.bin.merge_features --data data/train --pieces fbank/train --num 2
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and merge."""
     p = parser(__doc__)
     p.add_argument("--data", type=Path, required=True, help="data directory with wav.scp")
-    p.add_argument("--pieces", type=Path, required=True, help="folder that holds the pieces")
+    p.add_argument("--pieces", type=Path, required=True, help="folder of the pieces")
     p.add_argument(
         "--num", type=COUNT, required=True, help="number of pieces; their names are 1 to NUM"
     )
@@ -28,14 +28,14 @@ def main(argv: list[str] | None = None) -> None:
         "--max-bad",
         type=SHARE,
         default=0.01,
-        help="tolerated share of bad utterances, which are left out. A higher share "
-        "hides a broken copy of the corpus; 0 stops at the first bad utterance",
+        help="tolerated share of bad utterances, which are left out. A higher share may "
+        "hide a broken copy of the corpus; 0 stops at the first bad utterance",
     )
     p.add_argument(
         "--wave",
         choices=["true", "false"],
         default="false",
-        help="the value that the jobs got; false removes the list of an earlier run's waveforms",
+        help="the same value as for the jobs; false removes the list of an earlier run's waveforms",
     )
     p.add_argument(
         "--exclude",

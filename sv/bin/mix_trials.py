@@ -1,10 +1,10 @@
-"""Stage 2: make adverse trials, the trials of a test set with another person speaking over them.
+"""Stage 2: make adverse trials: the trials of a test set, with another person speaking over them.
 
 The program writes a data directory with the same trials, in which the test side (or both sides) is
 mixed with an utterance of somebody else at --snr dB. It also writes the audio of the mixtures, and
 their true speakers for intervals. An interferer is never one of the trial's speakers, so the true
-speakers of the test set are read. Trials are scoring data; training sees nothing of them. The list
-and the seed determine everything, so lists at several levels differ in the level only.
+speakers of the test set are read. Trials are scoring data and are never used in training. The list
+and the seed determine everything, so lists at several levels differ only in the level.
 
 Example:
   python -m sv.bin.mix_trials --data data/test --labels data/labels/test --snr 5 \\
@@ -24,18 +24,18 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument(
         "--labels", type=Path, required=True, help="folder with the true utt2spk of the test set"
     )
-    p.add_argument("--trials", type=Path, help="trial list; default: that of the data directory")
+    p.add_argument("--trials", type=Path, help="trial list; default: DATA/trials")
     p.add_argument(
         "--snr",
         type=DECIBELS,
         required=True,
-        help="level of the speaker relative to the other one, dB",
+        help="level of the speaker relative to the interferer, in dB",
     )
     p.add_argument(
         "--sides",
         choices=["test", "both"],
         default="test",
-        help="which sides are mixed. both is harder: two different people interfere",
+        help="sides of the trials that are mixed. both is harder: two different people interfere",
     )
     p.add_argument("--seed", type=SEED, default=0, help="another seed draws other interferers")
     p.add_argument("--audio", type=Path, required=True, help="output folder for the mixtures, FLAC")

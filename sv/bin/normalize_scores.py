@@ -5,7 +5,7 @@ standardised by the mean and the deviation of these cohort scores. This makes th
 difficult recordings comparable. It usually lowers minDCF more than the EER. A cohort needs no
 labels: it may be training utterances, or means of clusters.
 
-Give the same --embeddings, --center-on and --plda that made the scores. The program re-scores some
+Give the same --embeddings, --center-on and --plda as for the scores. The program re-scores some
 trials as a check.
 
 Example:
@@ -52,8 +52,8 @@ def main(argv: list[str] | None = None) -> None:
         "--top-n",
         type=COUNT,
         default=300,
-        help="for as: number of highest cohort scores that count. With too few the mean "
-        "is noisy; with too many the result is S-norm. 200 to 400 is usual; take "
+        help="for as: number of highest cohort scores that count. With too few, the mean "
+        "is noisy; with too many, the result is S-norm. 200 to 400 is usual; take "
         "far fewer if the cohort is small",
     )
     add_system_options(p)
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--output", type=Path, required=True, help="the score file to write")
     args = p.parse_args(argv)
     if args.output.resolve() == args.scores.resolve():
-        raise InputError("--output is the file of --scores; give another, to keep the plain scores")
+        raise InputError("--output is the file of --scores; give another, to keep those scores")
 
     scores = read_scores(args.scores)
     backend, info = load_backend(args)
@@ -72,8 +72,8 @@ def main(argv: list[str] | None = None) -> None:
     size = cohort_info["size"]
     if args.kind == "as" and args.top_n >= size:
         print(
-            f"note: --top-n {args.top_n} takes all of a cohort of {size}: this is S-norm. A tenth "
-            "of the cohort or less makes it adaptive",
+            f"note: --top-n {args.top_n} takes all of a cohort of {size}: this is S-norm. Take a "
+            "tenth of the cohort or less for AS-norm",
             file=sys.stderr,
         )
     norm = NORMS[args.kind](args.kind, args.top_n).fit(cohort)
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def facts(args: Namespace, info: dict, cohort_info: dict) -> dict:
-    """Return what the report should know."""
+    """Return the facts for the report."""
     before = read_info(args.scores)
     cohort_info = {"kind": args.kind, **cohort_info}
     if args.kind == "as":
@@ -98,7 +98,7 @@ def facts(args: Namespace, info: dict, cohort_info: dict) -> dict:
 
 
 def refuse_other_system(scores: Scores, sides: Sides) -> None:
-    """Raise ``InputError`` if some trials, scored again, do not have the scores of the file."""
+    """Score some trials again; raise ``InputError`` if the file has other scores."""
     rows = np.unique(np.linspace(0, len(scores.values) - 1, CHECKED).round().astype(np.int64))
     part = sides._replace(enrol_rows=sides.enrol_rows[rows], test_rows=sides.test_rows[rows])
     again, given = score_sides(part), scores.values[rows]

@@ -1,7 +1,7 @@
-"""Make a model directory from a trained experiment: everything that recognising speakers needs.
+"""Make a model directory, with everything that is needed to recognise speakers, from an experiment.
 
 The program writes DIR/model.safetensors (weights), config.yaml (encoder and features) and README.md
-(the model card: how the model was trained, what was measured, limits). With labelled trials or a
+(the model card: training, measured figures, limits). With labelled trials or a
 fitted calibration it also writes calibration.json, which turns a cosine into a log-likelihood
 ratio. You can copy the folder anywhere; sv.load, `sv verify`, `sv embed` and `sv export` read it.
 
@@ -40,7 +40,7 @@ def options() -> ArgumentParser:
         "--sample-rate",
         type=SAMPLE_RATE,
         default=16000,
-        help="Hz of the audio from which the features were made; a wrong rate ruins every score",
+        help="sample rate in Hz of the features' audio; a wrong rate ruins every score",
     )
     group = p.add_argument_group("calibration")
     group.add_argument(
@@ -56,13 +56,13 @@ def options() -> ArgumentParser:
         "--p-target",
         type=PRIOR,
         default=0.05,
-        help="prior at which the fit should be best; with a small prior high scores matter more",
+        help="prior at which the fit should be best; with a small prior, high scores count more",
     )
     group.add_argument(
         "--calibration",
         type=Path,
-        help="use this calibration instead: a calibration.json, or what sv.bin.calibrate "
-        "learned from plain cosines",
+        help="use this calibration instead: a calibration.json, or a file that "
+        "sv.bin.calibrate learned from plain cosines",
     )
     return p
 
@@ -145,7 +145,9 @@ def _figures(given: Path | None, default: Path) -> dict | None:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise InputError(f"{path} is no report.json: run stage 8 again, or give --report") from None
+        raise InputError(
+            f"{path} is not a report.json: run stage 8 again, or give --report"
+        ) from None
 
 
 if __name__ == "__main__":

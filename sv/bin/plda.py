@@ -1,10 +1,11 @@
 """Stage 7, before scoring: train LDA and PLDA on the embeddings of a training set.
 
 The mean is subtracted, LDA keeps the directions that separate speakers, rows are scaled to one
-length, and EM fits a two-covariance model. sv.bin.score --plda then scores log-likelihood ratios.
+length, and EM fits a two-covariance model. sv.bin.score --plda then gives log-likelihood ratios.
 
-PLDA needs labels. Pseudo-labels (the clusters of stage 4) keep a recipe self-supervised; true
-speakers do not. The model records which labels it had, and every score file made with it is marked.
+PLDA needs labels. With pseudo-labels (the clusters of stage 4) a recipe stays self-supervised; with
+true speakers it does not. The model records the kind of its labels, and every score file made with
+it is marked.
 
 Example:
   python -m sv.bin.plda --embeddings scp:exp/dino/embeddings/train.scp \\
@@ -36,15 +37,15 @@ def main(argv: list[str] | None = None) -> None:
         type=COUNT,
         default=150,
         help="number of dimensions to keep; below the number of speakers and of "
-        "embedding dimensions. Fewer lose speaker information, more need more "
-        "training data; a third of the dimensions is a usual start",
+        "embedding dimensions. With fewer, speaker information is lost; with more, "
+        "more training data are needed. A third of the dimensions is a usual start",
     )
     p.add_argument(
         "--iterations",
         type=COUNT,
         default=20,
-        help="iterations of EM, which starts near the end: 10 are usually enough, and "
-        "more do no harm",
+        help="number of iterations of EM. It starts near the optimum: 10 are usually "
+        "enough, and more do no harm",
     )
     p.add_argument("--out", type=Path, required=True, help="model file to write (.safetensors)")
     args = p.parse_args(argv)
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     plda.fit(vectors, labels_of(ids, path, args.embeddings), kind).save(args.out)
     history = plda.log_likelihoods_
     if history:
-        print(f"log-likelihood of an utterance: {history[0]:.4f} at first, {history[-1]:.4f} last")
+        print(f"log-likelihood per utterance: first {history[0]:.4f}, last {history[-1]:.4f}")
     print(f"PLDA of {len(ids):,} utterances, labelled by {kind}, in {args.out}")
 
 

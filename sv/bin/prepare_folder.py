@@ -64,23 +64,24 @@ def _parser():
     )
     options.add_argument(
         "--train-list",
-        help="train only on the files in this list, one on each line; default: all files "
-        "that are not of a test speaker",
+        help="train only on the files in this list, one per line; default: all files "
+        "except those of test speakers",
     )
     options.add_argument(
         "--layout",
         default="auto",
         choices=["auto", *LAYOUTS],
         help="meaning of the last parts of a path; flat ignores folders. auto decides by "
-        "the depth of the files, which must then be the same for all (from 3 parts "
-        "on, the upper ones are sub-corpora)",
+        "the depth of the files, which must then be the same for all. If a path has "
+        "more parts than speaker, session and utterance, the upper parts are "
+        "sub-corpora",
     )
     options.add_argument(
         "--group-speakers",
         action="store_true",
-        help="the same speaker name in two sub-corpora means two people. Do not use it "
-        "if both can be one person (VoxCeleb's dev and test): the check for shared "
-        "speakers of training and test would find nothing",
+        help="the same speaker name in two sub-corpora means two people. Do not use this "
+        "option if they can be one person (VoxCeleb's dev and test): the check for "
+        "speakers that training and test share would find nothing",
     )
     options.add_argument(
         "--max-bad",
@@ -88,7 +89,7 @@ def _parser():
         default=0.01,
         help="tolerated share of unreadable files. With a higher share you may train on "
         "the rest of a damaged copy; 0 stops at the first bad file. Audio in "
-        "formats that are not read (m4a, sph, wma ...) counts as unreadable",
+        "formats that cannot be read (m4a, sph, wma ...) counts as unreadable",
     )
     add_channel(options)
     return options

@@ -1,8 +1,8 @@
 """List the room responses of RIRS_NOISES for augmentation (part of stage 2), by lhotse.
 
 The program writes OUT/wav.scp, OUT/utt2kind (the part), OUT/utt2dur and lhotse's manifests.
-sv.bin.make_banks --rir OUT makes a bank from them. A missing folder is an error; lhotse alone would
-accept it as an empty one.
+sv.bin.make_banks --rir OUT makes a bank from them. A missing folder is an error here; lhotse alone
+would treat it as an empty folder.
 
 Example:
   python -m sv.bin.prepare_rirs --corpus /data/RIRS_NOISES --out data/rirs --max-rooms 10000
@@ -16,7 +16,7 @@ from sv.numbers import NATURAL
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Parse, fetch if asked, write, print a summary."""
+    """Parse, download if asked, write, print a summary."""
     options = parser(__doc__)
     options.add_argument("--corpus", type=Path, required=True, help="the folder RIRS_NOISES")
     options.add_argument(
@@ -27,21 +27,21 @@ def main(argv: list[str] | None = None) -> None:
         nargs="+",
         default=["sim_rir"],
         metavar="PART",
-        help=f"of {', '.join(RIR_PARTS)}: the 60,000 simulated responses, as in the published "
-        "systems, or the 325 measured ones, which are truer and too few to be alone",
+        help=f"one or more of {', '.join(RIR_PARTS)}: the 60,000 simulated responses, as in the "
+        "published systems, or the 325 measured ones, which are more realistic, but too few alone",
     )
     options.add_argument(
         "--max-rooms",
         type=NATURAL,
         default=0,
-        help="number of rooms to take, spread evenly over all of them. The bank is held "
-        "in memory (8 kB a room at 40 mel bands, 16 kB at 80). 0: all",
+        help="number of rooms to take, spread evenly over all of them; 0: all. The bank is "
+        "held in memory (8 kB per room at 40 mel bands, 16 kB at 80)",
     )
     options.add_argument(
         "--download",
         choices=["true", "false"],
         default="false",
-        help=f"fetch {RIRS.url} ({RIRS.size}) if there is no --corpus",
+        help=f"true: download {RIRS.url} ({RIRS.size}) if the folder --corpus does not exist",
     )
     args = options.parse_args(argv)
     if args.download == "true":

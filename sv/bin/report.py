@@ -1,8 +1,8 @@
 """Stage 8: error rates of scores, with confidence intervals, curves and a report page.
 
 The program prints a table with EER and minDCF of one or more systems on the same trials. The first
-one is the system under test; the others are there for comparison. Scores are matched to the trials
-by pair, so a score file of another list is refused.
+system is the system under test; the others are for comparison. Scores are matched to the trials by
+pair, so a score file of another list is refused.
 
 Examples:
   python -m sv.bin.report --scores exp/simclr/scores/test --trials data/test/trials
@@ -46,7 +46,7 @@ def options() -> ArgumentParser:
         type=PRIOR,
         nargs="+",
         default=[0.01, 0.05],
-        help="priors for minDCF; a small prior asks for few false alarms. Figures with "
+        help="priors for minDCF; with a small prior, false alarms count more. Figures with "
         "different priors cannot be compared",
     )
     p.add_argument(
@@ -59,13 +59,13 @@ def options() -> ArgumentParser:
     group.add_argument(
         "--utt2spk",
         type=Path,
-        help="true speakers, for the intervals; without this file groups are guessed "
+        help="true speakers, for the intervals; without this file, groups are guessed "
         "from the trials",
     )
     group.add_argument(
         "--utt2group",
         type=Path,
-        help="a part (corpus, language) for each utterance: the report then adds the EER "
+        help="the part (corpus, language) of each utterance; the report then adds the EER "
         "inside each part",
     )
     group.add_argument(
@@ -116,7 +116,7 @@ def options() -> ArgumentParser:
         "--html",
         type=Path,
         metavar="FILE",
-        help="write one page with everything in it to this file",
+        help="write one page with all results to this file",
     )
     group.add_argument(
         "--results", type=Path, metavar="RESULTS.md", help="append a row to this file"
@@ -131,7 +131,7 @@ def options() -> ArgumentParser:
     group.add_argument(
         "--embeddings",
         help="embeddings of the first system, for the map: a Kaldi scp, or none. "
-        "Default: the place beside scores/ where recipes put them",
+        "Default: the folder embeddings/ beside scores/, as in the recipes",
     )
     return p
 
@@ -166,14 +166,14 @@ def main(argv: list[str] | None = None) -> None:
     if args.results:
         cells = row(report.results[0], args.trials, report.facts)
         added = append_row(args.results, columns(_priors(args)), cells)
-        print(f"{'one row more' if added else 'the row is there already'} in {args.results}")
+        print(f"{'one row more' if added else 'the row exists already'} in {args.results}")
 
 
 def _check(args: Namespace, names: list[str]) -> None:
-    """Raise ``InputError`` for options that cannot be met, before anything is measured."""
+    """Raise ``InputError`` for impossible options, before anything is measured."""
     for option, path in {"det": args.det, "histogram": args.histogram}.items():
         if path is not None and path.suffix not in (".png", ".pdf"):
-            raise InputError(f"--{option} {path}: pictures are .png or .pdf; choose one of them")
+            raise InputError(f"--{option} {path}: a picture must end in .png or .pdf")
     if len(set(names)) < len(names):
         raise InputError(f"--scores: two systems have the same name ({names}); give NAME=FILE")
     if args.exp is not None and not args.exp.is_dir():
@@ -181,12 +181,12 @@ def _check(args: Namespace, names: list[str]) -> None:
 
 
 def _priors(args: Namespace) -> list[float]:
-    """Return the priors of --p-target, each once."""
+    """Return the priors of --p-target without duplicates."""
     return list(dict.fromkeys(args.p_target))
 
 
 def _measure(args: Namespace, systems: list[tuple[str, Path]]) -> Report:
-    """Return the figures of all systems and what is known of them, still without tables."""
+    """Return the figures of all systems and the facts about them, without tables."""
     trials = read_trials(args.trials)
     trials.require_both_classes()
     scores = [match_scores(read_scores(path), trials) for _, path in systems]
@@ -223,7 +223,7 @@ def _measure(args: Namespace, systems: list[tuple[str, Path]]) -> Report:
 
 
 def _tables(report: Report) -> list[tuple[str, list[list[str]]]]:
-    """Return (heading, rows with the header first) of the tables that have something in them."""
+    """Return (heading, rows with the header first) of all tables that are not empty."""
     trials, results = report.trials, report.results
     targets = int(trials.labels.sum())
     tables = [
@@ -238,7 +238,7 @@ def _tables(report: Report) -> list[tuple[str, list[list[str]]]]:
 
 
 def _intervals(args, groups: Groups, results: list[SystemResult]) -> str:
-    """Return what was resampled, in words."""
+    """Return a description of the resampling."""
     if not any(math.isfinite(span.low) for r in results for span in r.intervals.values()):
         return f"none, of {groups.count} {groups.kind}"
     return f"95 %, {args.resamples} draws of {groups.count} {groups.kind}, seed {args.seed}"
@@ -259,13 +259,13 @@ def _notes(args, trials: Trials, groups: Groups, results: list[SystemResult]) ->
         span = result.intervals.get("eer")
         if span is not None and span.low == span.high and not result.constant:
             notes.append(
-                f"All draws give the same EER of {result.name}: so few errors say nothing about "
-                "how sure it is."
+                f"All draws give the same EER of {result.name}: there are too few errors to "
+                "estimate its uncertainty."
             )
         if result.cllr is not None and math.isinf(result.cllr):
             notes.append(
                 f"Cllr of {result.name} is inf (infinite): a trial has an infinite log-likelihood "
-                "ratio on the wrong side, which no number of right ones makes good."
+                "ratio on the wrong side, and no number of right ones can compensate that."
             )
     if trials.duplicates:
         notes.append(f"{trials.duplicates} trials repeat an earlier pair and count each time.")
@@ -284,7 +284,7 @@ def _embeddings(args, first: System) -> Path | None:
 
 
 def _outputs(args) -> Outputs:
-    """Return where each file goes: where its own option says, else under --out."""
+    """Return the path of each file: that of its own option, otherwise a path under --out."""
     outputs = Outputs(json=args.json, html=args.html)
     if args.out is not None:
         outputs.json = args.json or args.out / "report.json"

@@ -1,10 +1,10 @@
 """Read the headers of listed audio files, after converting some of them (part of stage 0).
 
 The list has lines "<id> <path>". ffmpeg converts the files that libsndfile cannot read (m4a, aac,
-mp4, ...) to 16 kHz, one channel, 16 bit. It writes them below --converted, where each file keeps
-its path from --root. A converted file that exists is complete, and is not made again. The program
-writes a table with everything that a data directory needs to know about each file, and with the bad
-files and their reasons.
+mp4, ...) to 16 kHz, one channel, 16 bit. It writes them below --converted; each file keeps its path
+relative to --root. A converted file that exists is complete and is not made again. The program
+writes a table with all facts about each file that a data directory needs, and with the bad files
+and their reasons.
 
 Example:
   python -m sv.bin.scan_audio --scp lists/voxceleb2-dev.1.scp --root voxceleb2/dev/aac \\
@@ -36,14 +36,14 @@ def main(argv: list[str] | None = None) -> None:
         "--format",
         default="flac",
         choices=FORMATS,
-        help="format of converted files; the samples are the same. For read speech flac "
+        help="format of converted files; the samples are the same. For read speech, flac "
         "took 0.7 times the space of wav, but writing and reading take longer",
     )
     options.add_argument(
         "--force",
         choices=["true", "false"],
         default="false",
-        help="read all headers again; converted files are kept",
+        help="true: read all headers again; converted files are kept",
     )
     args = options.parse_args(argv)
     found = scan_piece(
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     if found is None:
         print(f"{args.out}: complete")
     else:
-        print(f"{args.out}: {len(found.good):,} files, and {len(found.bad):,} that are bad")
+        print(f"{args.out}: {len(found.good):,} files, and {len(found.bad):,} bad files")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Stage 7: score a list of trials by the cosine of two embeddings, or by PLDA.
 
 Trials are lines "1 enrol test" or "0 enrol test" (VoxCeleb), "enrol test target|nontarget"
-(Kaldi), or "enrol test". The output has a line "<enrol> <test> <score>" for each, in the same
-order; a higher score means more alike. Labels are not used. OUTPUT.json says how the scores were
+(Kaldi), or "enrol test". The output has a line "<enrol> <test> <score>" for each trial, in the same
+order; a higher score means more similar. Labels are not used. OUTPUT.json says how the scores were
 made.
 
 Example:
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     if trials.duplicates:
         print(
             f"note: {trials.duplicates} of {len(trials):,} trials in {args.trials} repeat an "
-            "earlier pair; they are scored, and count, each time",
+            "earlier pair; they are scored and count each time",
             file=sys.stderr,
         )
     backend, info = load_backend(args)

@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
         type=SHARE,
         default=0.1,
         help="a source with at least this share of the energy counts as a speaker. If "
-        "the share is too low, rests of the separation are compared too, and "
+        "the share is too low, remainders of the separation are compared too, and "
         "non-targets score higher. 1: only the dominant source",
     )
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")

@@ -2,12 +2,12 @@
 
 The model must have a separative encoder (recipe v4). The program writes to --out, loudest source
 first:
-  source1.wav, source2.wav, ...   what the masks leave of the mixture, with the mixture's phase
+  source1.wav, source2.wav, ...   the masked mixtures, with the mixture's phase
   embeddings.ark, embeddings.scp  one vector for each source, under the names source1, ...
   separation.png                  spectra of the mixture and of the sources
 
-The masks have only about 80 mel bands. So the sounds show what the network hears; they have no
-studio quality. A source with a few percent of the energy is a rest of the separation, not a person.
+The masks have only about 80 mel bands. So the sounds show what the network hears, but their quality
+is low. A source with a few percent of the energy is a remainder of the separation, not a person.
 
 Example:
   python -m sv.bin.separate mixture.wav --model exp/csc/model --out separated

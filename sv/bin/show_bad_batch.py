@@ -1,9 +1,9 @@
-"""Show the batch that made a loss that is not finite.
+"""Show the batch of a loss that is not finite.
 
 Training stops at such a loss and saves the batch in the experiment folder: the crops as they were
-read (<group>/signal), what was drawn to augment them (<group>/noise, snr, room ...) and what the
-network got (<group>/input). This program prints the shape and the range of each, the items that
-hold a number which is not finite, and the ids of the utterances. If every number is finite, the
+read (<group>/signal), the draws for their augmentation (<group>/noise, snr, room ...) and the input
+of the network (<group>/input). This program prints the shape and the range of each array, the items
+with a number that is not finite, and the ids of the utterances. If every number is finite, the
 cause is in the network.
 
 Example:

@@ -1,14 +1,14 @@
 """Show what the network received in one step of a training: pictures, a table, sounds.
 
-The batch of a step follows from the seed, the epoch and the step, so this program makes the batch
-again, with the code that training uses. --out receives
+The seed, the epoch and the step determine a batch, so this program makes the batch again, with the
+code that training uses. It writes to --out
   views.png   spectra of all views of the first items, augmented and normalised;
-  draws.txt   a line for each of these views: utterance, where the crop starts, speed, room, noise,
-              hidden frames and bands, interfering speakers (printed as well);
+  draws.txt   a line for each of these views: utterance, start of the crop, speed, room, noise,
+              hidden frames and bands, interfering speakers (also printed);
   *.wav       with --sound true: each view as a listener would hear it, before masks.
 
 --exp reads the settings of an experiment folder. If the folder has a checkpoint, the data and banks
-are compared with those of the training. --config shows a training that has not begun yet.
+are compared with those of the training. --config shows a training that has not started yet.
 
 Example:
   python -m sv.bin.show_batch --exp exp/simclr --data data/train --banks banks \\
@@ -24,7 +24,7 @@ from sv.errors import InputError
 from sv.numbers import COUNT, whole
 
 MOST_ITEMS = 32
-"""A picture of more rows is too large to look at."""
+"""A picture with more rows would be too large."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.sound == "true" and settings.data.domain != "wave":
         raise InputError(
             "--sound true: the crops are features (data.domain: fbank), which have no sound: leave "
-            "--sound out"
+            "out --sound"
         )
     trainer = open_training(
         settings,
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _panels(inputs, rows):
-    """Return for each item its views as (title, (frames, mel)); a row of the table is a view."""
+    """Return the views of each item as (title, (frames, mel)); each row of the table is a view."""
     views = [view for group in inputs.values() for view in group]
     titles = [f"{row['item']} {row['view']}: {row['utterance']}" for row in rows]
     count = len(views)
@@ -87,7 +87,7 @@ def _panels(inputs, rows):
 
 
 def _write_sounds(trainer, batch, items: int, out: Path) -> None:
-    """Write a WAV file for each view; a view that is too loud for the format is turned down."""
+    """Write a WAV file for each view; a view that is too loud for the format is scaled down."""
     from sv.audio.files import write_audio
     from sv.crops.shown import view_name
 
@@ -109,7 +109,7 @@ def _parse(argv: list[str] | None):
     p.add_argument(
         "--banks",
         type=Path,
-        help="folder that stage 2 made (default: ./banks); not read if augmentation is off",
+        help="folder made by stage 2 (default: ./banks); not read if augmentation is off",
     )
     p.add_argument(
         "--labels", type=Path, metavar="FILE", help="utt2spk, if the method needs true speakers"
@@ -127,7 +127,7 @@ def _parse(argv: list[str] | None):
         required=True,
         help="step of the epoch, from 1, as in the message of a loss that is not finite",
     )
-    p.add_argument("--items", type=whole(1, MOST_ITEMS), default=4, help="how many items are shown")
+    p.add_argument("--items", type=whole(1, MOST_ITEMS), default=4, help="number of items to show")
     p.add_argument(
         "--sound",
         choices=["true", "false"],

@@ -1,10 +1,10 @@
 """Give every utterance of a folder of audio a recording condition of its own (before stage 0).
 
-The program writes a tree of the same layout as FLAC, conditions.JOB.tsv, and the trials with the
-new endings. The path of an utterance and the seed determine its condition: a room response, band
-limits (one in four a telephone line with 8-bit coding) and a noise at 10 to 25 dB. If the program
-is started again, it makes only the missing files. Use it to study positives from other recordings,
-if a corpus has one session for each speaker. Say with every result that the conditions are
+The program writes FLAC files in the same layout, conditions.JOB.tsv, and the trials with the new
+endings. The path of an utterance and the seed determine its condition: a room response, band limits
+(one in four is a telephone line with 8-bit coding) and a noise at 10 to 25 dB. If the program is
+started again, it makes only the missing files. Use it to study positives from other recordings if a
+corpus has only one session for each speaker. State with every result that the conditions are
 simulated.
 
 Example:
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     from sv.progress import progress
 
     if args.out.resolve() == args.corpus.resolve():
-        raise InputError(f"{args.out}: is the corpus itself; choose another --out")
+        raise InputError(f"{args.out} is the corpus itself; choose another --out")
     recorded = channels.Recorded.load(args.noise, args.rir)
     found, foreign = find_files(args.corpus)
     named = [name for name in found if name_problem(name) is None]
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     found = named
     stems = {str(Path(name).with_suffix("")) for name in found}
     if len(stems) < len(found):
-        raise InputError(f"{args.corpus}: some files differ in their ending only; rename them")
+        raise InputError(f"{args.corpus}: some files differ only in their ending; rename them")
     args.out.mkdir(parents=True, exist_ok=True)
     with (args.out / f"conditions.{args.job}.tsv").open("a", encoding="utf-8") as table:
         for name in progress(found[args.job - 1 :: args.num_jobs], desc="channels", unit="file"):

@@ -2,8 +2,8 @@
 
 The program writes <out>/<train|test>/<speaker>/<session>/<utterance>.wav (16 kHz, 16 bit, mono),
 the tables speakers.tsv, sessions.tsv and utterances.tsv, and trials. The same seed and sizes give
-the same files, bit for bit, in one job or many. Existing files are kept, so an interrupted job can
-simply be started again. The program needs praat-parselmouth (the extra [mini]).
+the same files, bit for bit, in one job or many. Existing files are kept, so you can start an
+interrupted job again. The program needs praat-parselmouth (the extra [mini]).
 
 Example, half of the corpus:
   python -m sv.bin.synthesize --out corpus --job 1 --num-jobs 2
@@ -55,29 +55,29 @@ def _parser():
         "--train-speakers",
         type=COUNT,
         default=Settings.train_speakers,
-        help="an even number; with fewer than about 40 speakers a model has too little "
-        "to learn from",
+        help="number of training speakers, even; with fewer than about 40, a model has too "
+        "little to learn from",
     )
     options.add_argument(
         "--test-speakers",
         type=COUNT,
         default=Settings.test_speakers,
-        help="an even number, at least 4; with fewer than about 20 the error rate "
-        "depends on who they are",
+        help="number of test speakers, even and at least 4; with fewer than about 20, the "
+        "error rate depends on who they are",
     )
     options.add_argument(
         "--sessions",
         type=COUNT,
         default=Settings.sessions,
-        help="sessions of each speaker, each with its own channel; at least 2, because "
-        "trials compare sessions",
+        help="number of sessions of each speaker, each with its own channel; at least 2, "
+        "because trials compare sessions",
     )
     options.add_argument(
         "--utterances",
         type=COUNT,
         default=Settings.utterances,
-        help="utterances of each session, 2.5 to 6 seconds each; time and disk space "
-        "grow in proportion",
+        help="number of utterances of each session, 2.5 to 6 seconds each; time and disk "
+        "space grow in proportion",
     )
     options.add_argument("--job", type=COUNT, default=1, help="number of the share to make, from 1")
     options.add_argument("--num-jobs", type=COUNT, default=1, help="number of shares")
@@ -85,7 +85,7 @@ def _parser():
         "--force",
         choices=["true", "false"],
         default="false",
-        help="true: make existing files again; a corpus of other settings is removed first",
+        help="true: make existing files again; a corpus with other settings is removed first",
     )
     return options
 

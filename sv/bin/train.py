@@ -6,14 +6,14 @@ from true speakers (supcon, h_scl, aam) need --labels; no other method opens tha
 writes to the experiment folder: config.yaml (every setting, defaults included), checkpoints/,
 train.jsonl (a line for each epoch), tensorboard/, train.json (a summary).
 
-If the program is started again, it resumes and ends with the same bits. SIGTERM or SIGUSR1 (a
-scheduler's warning) makes it write a checkpoint and end with status 99, so that a queue can start
-it again.
+If the program is started again, it resumes, and the result is bit-identical to that of an
+uninterrupted run. After SIGTERM or SIGUSR1 (a scheduler's warning) it writes a checkpoint and ends
+with status 99, so that a queue can start it again.
 
 Several processes (started by torchrun, or by utils/processes as in local/train.sh --ngpu) each take
-their share of every batch. train.batch_size counts the items of all processes. If it is no multiple
-of their number, some processes get one item more. The result equals that of one process up to
-rounding.
+their share of every batch. train.batch_size counts the items of all processes. If it is not a
+multiple of the number of processes, some processes get one item more. The result equals that of one
+process up to rounding.
 
 Example:
   python -m sv.bin.train --config conf/simclr.yaml --data data/train --out exp/simclr \\
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _memory_remedies(settings) -> tuple[str, str]:
-    """Return what to do if the memory of the machine, or of a GPU, is too small."""
+    """Return remedies for too little memory of the machine, and of a GPU."""
     groups = {"data": settings.data, "method": settings.method, "ssps": settings.ssps}
     if not settings.ssps.enabled:
         del groups["ssps"]
@@ -86,7 +86,7 @@ def _memory_remedies(settings) -> tuple[str, str]:
     ]
     lower = (
         f"train.batch_size ({settings.train.batch_size}) or the length of crops, "
-        f"{', '.join(crops)}, in a training of its own (another --out)"
+        f"{', '.join(crops)}, in a new training (another --out)"
     )
     return (
         f"lower train.workers ({settings.train.workers}) and start the same training again, which "
@@ -97,7 +97,7 @@ def _memory_remedies(settings) -> tuple[str, str]:
 
 
 def _describe(trainer, index, device, supervised) -> None:
-    """Print what is going to be trained on what."""
+    """Print a description of the training and of its data."""
     from sv.distributed import world_size
 
     settings, augmented = trainer.settings, trainer.settings.augment
@@ -144,7 +144,7 @@ def _describe(trainer, index, device, supervised) -> None:
 
 
 def _forget(exp: Path) -> None:
-    """Remove what an earlier training left, once it is certain that the new one can begin."""
+    """Remove the files of an earlier training. Call this only when the new training can begin."""
     if (exp / "checkpoints").exists():
         shutil.rmtree(exp / "checkpoints")
     (exp / "train.json").unlink(missing_ok=True)
@@ -155,7 +155,7 @@ def _parse(argv: list[str] | None):
     p.add_argument(
         "--config",
         type=Path,
-        help="YAML settings; settings that the file leaves out have their defaults",
+        help="YAML settings; settings that are not in the file have their defaults",
     )
     p.add_argument("--data", type=Path, help="data directory with feats.scp and utt2num_frames")
     p.add_argument("--out", type=Path, help="experiment folder, made if it does not exist")
@@ -177,7 +177,7 @@ def _parse(argv: list[str] | None):
         type=Path,
         metavar="DIR",
         help="clusters of the speakers (stage 4), for batches.hard_ratio above 0. With a "
-        "ratio of 0 the log only tells how many negatives share the anchor's "
+        "ratio of 0, the log only shows how many negatives share the anchor's "
         "cluster",
     )
     p.add_argument(
@@ -191,8 +191,8 @@ def _parse(argv: list[str] | None):
         "--oracle-labels",
         type=Path,
         metavar="DIR",
-        help="folder with utt2spk (and utt2session): the log then tells how many sampled "
-        "positives are right. This changes figures in the log only, not the weights",
+        help="folder with utt2spk (and utt2session); the log then shows how many sampled "
+        "positives are right. This changes only figures in the log, not the weights",
     )
     p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add_process_timeout(p)
@@ -200,7 +200,7 @@ def _parse(argv: list[str] | None):
         "--restart",
         choices=["true", "false"],
         default="false",
-        help="delete the checkpoints in --out and start over, instead of resuming",
+        help="true: delete the checkpoints in --out and start over, instead of resuming",
     )
     p.add_argument(
         "--help-settings",

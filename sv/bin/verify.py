@@ -1,9 +1,10 @@
 """Do two recordings come from the same speaker? Prints the cosine of their embeddings.
 
-The cosine is between -1 and 1; a higher cosine means more alike. If the model directory has a
-calibration, the program also prints the probability of the same speaker, and it decides. It says
-"same speaker" if this costs less, on average, than saying "different speakers". The costs depend on
-how often the two are the same person in your application (--prior), and on the cost of each error.
+The cosine is between -1 and 1; a higher cosine means more similar voices. If the model directory
+has a calibration, the program also prints the probability of the same speaker, and it decides. It
+says "same speaker" if this costs less, on average, than saying "different speakers". The costs
+depend on how often the two are the same person in your application (--prior), and on the cost of
+each error (--c-miss, --c-fa).
 
 Without calibration, or with a final.pt, the program decides only if you give --threshold. Take the
 threshold at the EER from the report of stage 8, made on trials like yours.
@@ -33,7 +34,7 @@ def options() -> ArgumentParser:
     p.add_argument(
         "--threshold",
         type=COSINE,
-        help='say "same speaker" if the cosine is at least this, whatever the calibration says',
+        help='say "same speaker" if the cosine is at least this value; the calibration is ignored',
     )
     p.add_argument(
         "--prior",
@@ -69,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.threshold is not None:
         result["same_speaker"] = score >= args.threshold
     elif model.calibration is not None:
-        # Accept when the expected cost of a miss is at least that of a false alarm.
+        # Accept if the expected cost of a miss is at least that of a false alarm.
         bar = math.log(args.c_fa * (1.0 - args.prior) / (args.c_miss * args.prior))
         result["same_speaker"] = result["llr"] >= bar
     print(json.dumps(result) if args.json else _in_words(result))

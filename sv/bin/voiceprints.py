@@ -1,9 +1,9 @@
-"""Stage 4 of v3: a voiceprint of each training speaker, to cluster speakers by.
+"""Stage 4 of v3: compute a voiceprint of each training speaker, for clustering speakers.
 
-For each speaker up to --utterances random utterances are taken. A crop of --seconds of each one is
+For each speaker, up to --utterances random utterances are taken. A crop of --seconds of each one is
 embedded; the embeddings are averaged and scaled to length one. The program reads the features of a
-data directory and the file of true speakers. It writes OUT.ark and OUT.scp, with a vector for each
-speaker; sv.bin.cluster clusters them.
+data directory and the file of true speakers. It writes OUT.ark and OUT.scp with a vector for each
+speaker. sv.bin.cluster then clusters these vectors.
 
 Example:
   python -m sv.bin.voiceprints --model exp/supcon/final.pt --data data/train \\
@@ -61,8 +61,8 @@ def _parse(argv: list[str] | None):
         "--utterances",
         type=COUNT,
         default=10,
-        help="utterances of each speaker, at most; 10 as published. More take more time "
-        "and change few clusters",
+        help="largest number of utterances of each speaker; 10 as published. More take "
+        "more time and change few clusters",
     )
     p.add_argument(
         "--seconds", type=SECONDS, default=3.0, help="length of the crop of each utterance"

@@ -91,7 +91,7 @@ def test_k_auto(embeddings, capsys):
     made = json.loads((out / "cluster.json").read_text())
     assert made["k"] == made["clusters"] == 15 and made["start"] == "k-means++"
     assert set(made["silhouettes"]) <= {"8", "15", "30", "60"}
-    assert "K = 15 has the best one" in capsys.readouterr().out
+    assert "K = 15 has the best silhouette" in capsys.readouterr().out
     assert not (out / "kmeans2cluster").exists()
 
 
@@ -106,7 +106,7 @@ def test_two_processes_find_and_write_what_one_does(root, embeddings, monkeypatc
     alone, together = made
     log = (out / "log" / "cluster.log").read_text()
     assert "processes 2 -m sv.bin.cluster" in log.splitlines()[0]
-    assert log.count("has the best one") == log.count("300 utterances in 8 clusters") == 1
+    assert log.count("has the best silhouette") == log.count("300 utterances in 8 clusters") == 1
     for name in ("utt2cluster", "sizes", "kmeans2cluster", "centroids.scp", "sizes.png"):
         assert alone[name] == together[name], name
     one, other = (json.loads(files["cluster.json"]) for files in made)

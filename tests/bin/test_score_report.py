@@ -90,7 +90,7 @@ def test_several_systems_and_the_same_command_twice(world, capsys):
         outputs.append((capsys.readouterr().out, (world / "r.json").read_text()))
     first, again = (text.splitlines() for text, _ in outputs)
     assert first[:-1] == again[:-1] and outputs[0][1] == outputs[1][1]
-    assert first[-1].startswith("one row more") and again[-1].startswith("the row is there already")
+    assert first[-1].startswith("one row more") and again[-1].startswith("the row exists already")
     assert "chance - trained" in outputs[0][0] and "worse" in outputs[0][0]
     assert "--utt2spk" in outputs[0][0]
     rows = [line for line in (world / "R.md").read_text().splitlines() if "trained" in line]
@@ -332,7 +332,7 @@ def test_equal_scores_are_said(tmp_path, capsys):
     rows = [line.rsplit(" ", 1)[0] for line in (tmp_path / "scores").read_text().splitlines()]
     (tmp_path / "scores").write_text("".join(f"{row} 0.5\n" for row in rows))
     printed, record, page = run_report(tmp_path, options, capsys, ["scores"])
-    assert "All scores of scores are equal" in printed and "so few errors" not in printed
+    assert "All scores of scores are equal" in printed and "too few errors" not in printed
     assert "All scores of scores are equal" in page
     assert any("are equal" in check["text"] for check in record["checks"])
 

@@ -113,7 +113,7 @@ def test_opsets_that_cannot_be_had(model, tmp_path):
     command = ["--model", str(model[0]), "--out", str(tmp_path / "m")]
     with pytest.raises(InputError, match="--opset 12: can be 18, 19, 20, 21"):
         program.main([*command, "--opset", "12"])
-    with pytest.raises(InputError, match="--opset belongs to --format onnx"):
+    with pytest.raises(InputError, match="--opset is only for --format onnx"):
         program.main([*command, "--opset", "18", "--format", "torchscript"])
     assert list(tmp_path.iterdir()) == []
 

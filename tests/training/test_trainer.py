@@ -237,7 +237,7 @@ def test_average_of_the_last_epochs(trained, tmp_path):
     average.main(["--exp", str(trained), "--last", "9", "--out", str(out)])  # at most
     assert checkpoint.load(out)["epochs"] == [1, 2, 3, 4, 5, 6]
     checkpoint.epoch_path(trained, 4).rename(tmp_path / "kept elsewhere")
-    with pytest.raises(InputError, match="of 6 epochs 5 are kept, --last 9 asks for more"):
+    with pytest.raises(InputError, match="of 6 epochs 5 are kept, but --last 9 needs more"):
         average.main(["--exp", str(trained), "--last", "9", "--out", str(out)])
     (tmp_path / "kept elsewhere").rename(checkpoint.epoch_path(trained, 4))
     with pytest.raises(InputError, match="no epoch has been trained"):
