@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument(
         "--opset",
         type=whole(1, 100),
-        help="opset of ONNX. The default, 18, runs in onnxruntime from 1.15 on, 19 from "
+        help="opset of ONNX: the default 18 runs in onnxruntime from 1.15 on, 19 from "
         "1.16, 20 from 1.17, 21 from 1.18. Choose a higher one only if a tool "
         "needs it",
     )

@@ -132,8 +132,9 @@ class MoCo(Method):
         parts = max(1, self.config.key_batches // world_size())
         if parts > 1 and len(crops) < 2 * parts:
             raise InputError(
-                f"method.key_batches is {self.config.key_batches}, and {len(crops)} keys are too "
-                "few for so many batches of two or more: lower it, or raise train.batch_size"
+                f"method.key_batches is {self.config.key_batches}, but {len(crops)} keys are too "
+                "few for that number of batches of two or more: lower method.key_batches, or raise "
+                "train.batch_size"
             )
         shuffled = world_size() > 1 or parts > 1
         seed = int(self.queue.position) if shuffled else 0

@@ -84,7 +84,7 @@ def save_bad_batch(
             handle.write(safetensors.torch.save(whole, notes))
     except OSError as error:
         return f"{told}. The batch could not be saved ({describe_os_error(error)})"
-    return f"{told}. 'python -m sv.bin.show_bad_batch {path}' shows the batch that made it"
+    return f"{told}. 'python -m sv.bin.show_bad_batch {path}' shows the batch"
 
 
 def load_bad_batch(

@@ -131,7 +131,7 @@ def test_keys_are_made_in_batches_of_permuted_crops(encoder, make_views):
     seen.clear()
     method.keys(crops)
     assert not torch.equal(torch.cat(seen), crops[order])
-    with pytest.raises(InputError, match="key_batches is 5, and 8 keys are too few"):
+    with pytest.raises(InputError, match="key_batches is 5, but 8 keys are too few"):
         MoCo(encoder, settings(key_batches=5)).train().keys(crops)
 
 
