@@ -174,8 +174,8 @@ def chance_level(
 ) -> Tensor:
     """Return the InfoNCE loss of embeddings that are all equal: log(1 + negatives), or more.
 
-    It is log(1 + negatives · e^{(1 − m(1))/τ}), with m(1) the positive's cosine after the margin. The
-    result is a float64 scalar on the device of the tensors among the arguments: nothing is read
+    It is log(1 + negatives · e^{(1 − m(1))/τ}), with m(1) the positive's cosine after the margin.
+    The result is a float64 scalar on the device of the tensors among the arguments; nothing is read
     from the device.
 
     norm: the length of the embeddings, on which some margins depend.
