@@ -180,7 +180,7 @@ def test_durations_that_are_none(text, tmp_path):
 
 @pytest.mark.parametrize("costs", [(math.nan, 1.0), (1.0, math.inf), (0.0, 1.0)])
 def test_costs_that_are_none(costs):
-    with pytest.raises(InputError, match="the costs above 0"):
+    with pytest.raises(InputError, match="the costs must be above 0"):
         metrics.cost_weights(0.5, *costs)
     with pytest.raises(InputError, match="the prior"):
         metrics.cost_weights(math.nan)
