@@ -10,6 +10,7 @@ rir=                   # DIR|generated|none|program: room impulse responses
 seed=                  # program: of what is generated
 num_mel_bins=          # program: mel bands, as in stage 1
 preset=                # program: filterbank, as in stage 1
+room_seconds=          # program: length kept of each room response; 0: all of it
 wave=false             # keep waveforms too, for data.domain: wave
 force=${force:-false}  # run it even if complete
 
@@ -19,7 +20,7 @@ banks=$1
 read -r -a launch <<< "${cmd:-launch}"
 
 settings=()
-hand_on settings noise rir seed num_mel_bins preset
+hand_on settings noise rir seed num_mel_bins preset room_seconds
 key="${settings[*]}"
 [ "$wave" = false ] || key+=" wave"
 what=(--title "augmentation banks" --done "$banks/.banks.done" --key "$key")

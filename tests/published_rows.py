@@ -69,7 +69,7 @@ def miniature(row: str) -> Experiment:
 def one_step(row: str, features: Path) -> dict:
     """Train a row in miniature for a step; return shapes and what moved."""
     experiment = miniature(row)
-    index = load_index(features, experiment.data.domain)
+    index = load_index(features, experiment.data.domain, experiment.data.preset)
     wave = experiment.data.domain == "wave"
     rooms = (
         WaveRooms(torch.rand(3, 800))

@@ -17,7 +17,7 @@ from sv.crops import banks
 from sv.crops.index import TrainingIndex
 from sv.data import audio_headers, validate
 from sv.errors import InputError
-from sv.features.filterbank import frame_sizes
+from sv.features.framing import frame_sizes
 from sv.inference import export, speaker_model
 from sv.kaldi import ids
 from sv.kaldi.arks import ArkWriter, read_ark

@@ -1,10 +1,10 @@
 """Stage 2: make banks of noises and rooms, for the augmentation of training crops.
 
 Noises become log-mel features (banks/noise/: feats.scp, utt2num_frames, utt2kind). Rooms become
-energy decays of 0.5 s in 10 ms steps and mel bands (banks/rooms/feats.scp). With --wave true both
-are also kept as 16-bit waveforms (wav_ark.scp, utt2num_samples), for data.domain: wave. They come
-from folders of audio, or they are generated: coloured noise, chords and synthetic rooms. Generated
-ones need no download, but they replace recorded ones poorly.
+energy decays of 0.5 s (--room-seconds) in 10 ms steps and mel bands (banks/rooms/feats.scp). With
+--wave true both are also kept as 16-bit waveforms (wav_ark.scp, utt2num_samples), for data.domain:
+wave. They come from folders of audio, or they are generated: coloured noise, chords and synthetic
+rooms. Generated ones need no download, but they replace recorded ones poorly.
 
 A noise's kind is the name of a folder above it, as in MUSAN: "music", "speech", else "noise".
 Each kind has its own range of SNR (augment.*_snr).
@@ -19,6 +19,7 @@ import logging
 import shutil
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from sv.audio.problems import MAX_BAD, Bad, load, refuse_too_many, write_bad
 from sv.cli import parser, run
 from sv.corpora.folder_layout import find_files, foreign_reason
 from sv.corpora.musan_rirs import read_clips
-from sv.crops.banks import KINDS, cut_response, energy_decay, noise_kind
+from sv.crops.banks import KINDS, ROOM_SECONDS, cut_response, energy_decay, noise_kind
 from sv.data.feature_preset import add_preset, write_preset
 from sv.data.replaced import write_table
 from sv.data.utterance import name_problem
@@ -35,7 +36,7 @@ from sv.errors import InputError
 from sv.features import fbank
 from sv.files import shown
 from sv.kaldi.arks import ArkWriter
-from sv.numbers import MEL_BINS, SEED, SHARE
+from sv.numbers import MEL_BINS, NOT_NEGATIVE, SEED, SHARE
 from sv.progress import progress
 
 GENERATED_NOISES = 120
@@ -74,6 +75,13 @@ def arguments() -> ArgumentParser:
         default="false",
         help="true: also keep waveforms, 115 MB an hour of noise and 16 kB a room",
     )
+    p.add_argument(
+        "--room-seconds",
+        type=NOT_NEGATIVE,
+        default=ROOM_SECONDS,
+        help="length kept of each room response, from its direct sound on; 0: the whole response "
+        "as it is. The longest response sets the cost of the convolution for all crops",
+    )
     p.add_argument("--max-bad", type=SHARE, default=MAX_BAD, help="tolerated share of bad files")
     p.add_argument("--seed", type=SEED, default=0, help="seed of generated noises and rooms")
     return p
@@ -85,7 +93,8 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     how = {"mel_bins": args.mel_bins, "wave": args.wave == "true"}
     how["preset"] = args.preset
-    parts = {"noise": (args.noise, write_noises), "rooms": (args.rir, write_rooms)}
+    rooms = partial(write_rooms, seconds=args.room_seconds)
+    parts = {"noise": (args.noise, write_noises), "rooms": (args.rir, rooms)}
     for name, (source, write) in parts.items():
         if source == "none":
             shutil.rmtree(args.out / name, ignore_errors=True)  # one of an earlier run
@@ -126,18 +135,24 @@ def write_noises(
 
 
 def write_rooms(
-    clips: Iterable[Clip], out: Path, mel_bins: int, wave: bool = False, preset: str = "kaldi"
+    clips: Iterable[Clip],
+    out: Path,
+    mel_bins: int,
+    wave: bool = False,
+    preset: str = "kaldi",
+    seconds: float = ROOM_SECONDS,
 ) -> None:
     """Write ``out/rooms``: the energy decays of the room responses ``clips``.
 
-    With ``wave`` also the responses themselves, from the direct sound on, peak at full scale.
+    With ``wave`` also the responses themselves, peak at full scale. ``seconds``: as in
+    ``sv.crops.banks.cut_response``.
     """
     folder = out / "rooms"
     samples: dict[str, int] = {}
     with _writers(folder, None, wave) as (writer, waves):
         for name, _, clip in clips:
-            writer.write(name, energy_decay(clip, mel_bins=mel_bins, preset=preset))
-            response = cut_response(clip)
+            writer.write(name, energy_decay(clip, SAMPLE_RATE, mel_bins, seconds, preset))
+            response = cut_response(clip, SAMPLE_RATE, seconds)
             if waves:
                 waves.write_waveform(name, response / np.abs(response).max(), SAMPLE_RATE)
             samples[name] = len(response)

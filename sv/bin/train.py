@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO if first else logging.ERROR, format="%(message)s")
     settings = Experiment.load(args.config, args.set)
     domain, augmented = settings.data.domain, settings.augment
-    index = load_index(args.data, domain)
+    index = load_index(args.data, domain, settings.data.preset)
     noises, rooms = load_banks(args.banks, domain, augmented)
     supervised = supervise(
         settings, index, labels=args.labels, clusters=args.clusters, device=device

@@ -27,7 +27,8 @@ DEFAULT = Path("banks")
 
 
 ROOM_SECONDS = 0.5
-"""Length kept of a response: of usual rooms, half a second holds all but the last 30 dB."""
+"""Length kept of a response: of usual rooms, half a second holds all but the last 30 dB. The
+longest response sets the cost of the convolution for all crops."""
 
 
 def cut_response(
@@ -35,14 +36,14 @@ def cut_response(
 ) -> np.ndarray:
     """Return ``seconds`` of a room's response from its direct sound on, zeros behind its end.
 
-    Both domains use half a second (``ROOM_SECONDS``), because the longest response sets the cost of
-    the convolution for all crops.
-
     response: (samples,). What comes more than a millisecond before its largest peak, the direct
-    sound, is dropped: it would only delay the speech. Raises ``InputError`` if it is silent.
+    sound, is dropped, because it would only delay the speech. ``seconds`` 0: the response as it is,
+    delay included. Raises ``InputError`` if it is silent.
     """
     if not np.abs(response).max() > 0:
         raise InputError("the room response is silent: leave it out")
+    if seconds == 0:
+        return response
     start = max(0, int(np.abs(response).argmax()) - sample_rate // 1000)
     kept = response[start : start + round(seconds * sample_rate)]
     return np.pad(kept, (0, round(seconds * sample_rate) - len(kept)))
@@ -60,14 +61,15 @@ def energy_decay(
     Speech and room are taken as power: the energy that leaves mel band b at frame t is
     Σ_k decay[k, b] · (energy of band b at frame t − k), where decay[k] is the energy of the k-th
     10 ms of the response in each band. An impulse gives 1 in the first frame and 0 after it.
-    ``response``: (samples,), cut to ``seconds`` first.
+    ``response``: (samples,), cut to ``seconds`` first (``cut_response``).
 
     This is what a log-mel spectrum keeps of a response. It predicts the features of the convolved
     waveform to within the fluctuation of noise (``tests/features/test_augment.py``).
     """
     shift = round(FRAME_SHIFT * sample_rate)
-    frames = max(1, round(seconds / FRAME_SHIFT))
-    tail = cut_response(response, sample_rate, frames * FRAME_SHIFT).astype(np.float64)
+    frames = max(1, round(seconds / FRAME_SHIFT)) if seconds else -(-len(response) // shift)
+    tail = cut_response(response, sample_rate, seconds and frames * FRAME_SHIFT).astype(np.float64)
+    tail = np.pad(tail, (0, frames * shift - len(tail)))
     banks = mel_banks(mel_bins, sample_rate, preset)  # (mel, FFT bins)
     spectrum = np.fft.rfft(tail.reshape(frames, shift), n=2 * (banks.shape[1] - 1))
     decay = np.square(np.abs(spectrum)) @ banks.T / banks.sum(axis=1)
@@ -102,17 +104,24 @@ def load_rooms(banks: str | Path, domain: Domain = "fbank") -> RoomBank | WaveRo
     if domain == "wave":
         _refuse_without_waves(folder)
         index = WaveformIndex.load(folder)
-        if len(set(index.lengths)) != 1:
-            raise InputError(f"{folder}: the responses differ in length: run stage 2 again")
-        every = np.arange(len(index))
-        responses = index.read_windows(every, np.zeros_like(every), int(index.lengths[0]))
-        return WaveRooms(torch.from_numpy(responses), index.sample_rate)
+        return WaveRooms(torch.from_numpy(_responses(index)), index.sample_rate)
     scp = arks.read_paths(folder / "feats.scp")
     decays = [arks.read_matrix(location) for location in scp.values()]
-    if len({decay.shape for decay in decays}) != 1:
-        raise InputError(f"{folder}: the responses differ in shape: run stage 2 again")
-    stacked: Tensor = torch.from_numpy(np.stack(decays))
+    if len({decay.shape[1] for decay in decays}) != 1:
+        raise InputError(f"{folder}: the responses differ in mel bands: run stage 2 again")
+    longest = max(len(decay) for decay in decays)
+    padded = [np.pad(decay, ((0, longest - len(decay)), (0, 0))) for decay in decays]
+    stacked: Tensor = torch.from_numpy(np.stack(padded))
     return RoomBank(stacked, read_preset(folder))
+
+
+def _responses(index: WaveformIndex) -> np.ndarray:
+    """Return (rooms, longest) int16: every response, zeros behind its end."""
+    responses = np.zeros((len(index), int(index.lengths.max())), np.int16)
+    for length in np.unique(index.lengths):
+        some = np.flatnonzero(index.lengths == length)
+        responses[some, :length] = index.read_windows(some, np.zeros_like(some), int(length))
+    return responses
 
 
 def room_names(banks: Path | None, domain: Domain) -> list[str]:

@@ -10,6 +10,7 @@ from sv.crops.views import Crops
 from sv.crops.wave_index import WaveformIndex
 from sv.features.augment import Order, RoomBank, augment
 from sv.features.augment_wave import WaveRooms, alter, augment_waves
+from sv.features.framing import frames_lasting
 from sv.features.mixing import add_speakers, mix_log_mel, mix_waves
 from sv.features.normalise import Normalisation, normalise
 from sv.features.presets import Preset
@@ -50,6 +51,10 @@ class FrontEnd:
         rate = index.sample_rate if isinstance(index, WaveformIndex) else None
         return cls(normalise, mel_bins, rate, rooms, order, preset)
 
+    def frames(self, seconds: float) -> int:
+        """Return the frames of a crop that lasts ``seconds``."""
+        return frames_lasting(seconds, self.preset)
+
     def __call__(self, crops: Crops, device: torch.device) -> Tensor:
         """Return (count, batch, frames, mel), augmented and normalised, on ``device``."""
         if crops.draws.partner is not None:
@@ -76,7 +81,7 @@ class FrontEnd:
 
         They are what a listener hears of ``__call__``, which adds the filterbank and masks.
         """
-        how = {"frames": crops.frames, "sample_rate": self.sample_rate}
+        how = {"frames": crops.frames, "sample_rate": self.sample_rate, "preset": self.preset}
         if crops.draws.partner is not None:
             return add_speakers(crops.signal, crops.draws, self.rooms, **how)[0]
         return alter(crops.signal, crops.draws, self.rooms, order=self.order, **how)

@@ -5,10 +5,9 @@ from typing import Literal
 
 from sv.config import option
 from sv.crops.wave_index import Domain
+from sv.features.framing import frames_lasting
 from sv.features.normalise import Normalisation
 from sv.features.presets import Preset
-
-FRAMES_PER_SECOND = 100
 
 
 @dataclass
@@ -34,8 +33,8 @@ class DataConfig:
         "kaldi",
         "the filterbank, which must be that of stages 1 and 2 (--preset) unless data.domain is "
         "wave. kaldi: of this toolkit; sslsv: of the authors of SimCLR-AM and SSPS (no "
-        "pre-emphasis, from 0 Hz, a Hamming window, log(x + 1e-6)); sslsv_hann: theirs of January "
-        "2024",
+        "pre-emphasis, from 0 Hz, a Hamming window, log(x + 1e-6), centred frames); sslsv_hann: "
+        "theirs of January 2024",
     )
     normalise: Normalisation = option(
         "mean", "per-crop normalisation of each band: none, mean, or mean_var"
@@ -52,7 +51,8 @@ class CropGroup:
 
     ``count`` crops of ``seconds`` each; without ``augment`` they stay as recorded. With ``sources``
     the method also gets what each mixture was made of (``sv.features.mixing``). With ``apart`` the
-    crops are two, and share no frame (``sv.crops.starts``).
+    crops are two, and share no frame (``sv.crops.starts``). ``preset`` is that of the settings; the
+    training sets it.
     """
 
     name: str
@@ -61,8 +61,9 @@ class CropGroup:
     augment: bool = True
     sources: bool = False
     apart: bool = False
+    preset: Preset = "kaldi"
 
     @property
     def frames(self) -> int:
-        """Frames of 10 ms in a crop."""
-        return round(self.seconds * FRAMES_PER_SECOND)
+        """Frames of a crop."""
+        return frames_lasting(self.seconds, self.preset)

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sv.crops.groups import FRAMES_PER_SECOND
 from sv.crops.index import TrainingIndex
 from sv.crops.noises import NoiseBank, NoisePlan, sounds_of
 from sv.crops.plan import BatchPlan, GroupPlan
+from sv.features.framing import FRAMES_PER_SECOND
 
 NONE = "-"
 

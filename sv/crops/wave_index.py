@@ -9,7 +9,8 @@ import numpy as np
 from sv.crops.ark_sample import sampled_entries
 from sv.crops.index import TrainingIndex, read_lengths, read_locations, refuse_duplicates
 from sv.errors import InputError
-from sv.features.filterbank import frame_sizes
+from sv.features.framing import num_samples
+from sv.features.presets import Preset
 from sv.kaldi.waves import WaveReader, parse
 
 Domain = Literal["fbank", "wave"]
@@ -23,19 +24,21 @@ class WaveformIndex(TrainingIndex):
         lengths: (N,) int32, rows of each utterance: here samples. ``row_shape`` is ().
         mel_bins: None; training computes features.
         sample_rate: Hz, of all of them.
-        arks, ark_id, offset, names: as in ``TrainingIndex``.
+        arks, ark_id, offset, names, preset: as in ``TrainingIndex``.
     """
 
     dtype = np.int16
     reader = WaveReader
 
-    def __init__(self, arks, ark_id, offset, lengths, names, sample_rate: int):
-        super().__init__(arks, ark_id, offset, lengths, names, mel_bins=None)
+    def __init__(self, arks, ark_id, offset, lengths, names, sample_rate: int, preset="kaldi"):
+        super().__init__(arks, ark_id, offset, lengths, names, None, preset)
         self.sample_rate, self.row_seconds = sample_rate, 1 / sample_rate
 
     @classmethod
-    def load(cls, data_dir: str | os.PathLike) -> "WaveformIndex":
+    def load(cls, data_dir: str | os.PathLike, preset: Preset = "kaldi") -> "WaveformIndex":
         """Read ``wav_ark.scp`` and ``utt2num_samples`` of a data directory and check them.
+
+        preset: the filterbank that the waveforms will get.
 
         Raises:
             InputError: as ``TrainingIndex.load``; also waveforms of different sample rates.
@@ -51,12 +54,11 @@ class WaveformIndex(TrainingIndex):
         refuse_duplicates(names, scp)
         samples = read_lengths(counts, names, scp)
         rate = _check_arks(scp, names, arks, ark_id, offset, samples)
-        return cls(arks, ark_id, offset, samples, names, rate)
+        return cls(arks, ark_id, offset, samples, names, rate, preset)
 
     def rows(self, frames: int) -> int:
         """Return the samples from which ``fbank`` makes exactly ``frames`` frames."""
-        window, shift, _ = frame_sizes(self.sample_rate)
-        return (frames - 1) * shift + window
+        return num_samples(frames, self.sample_rate, self.preset)
 
     def to_power(self, windows: np.ndarray) -> np.ndarray:
         """Return samples that can be added: 16 bits would overflow."""
@@ -67,9 +69,16 @@ class WaveformIndex(TrainingIndex):
         return power
 
 
-def load_index(data_dir: str | os.PathLike, domain: Domain) -> TrainingIndex:
-    """Return the index of a data directory's features or waveforms."""
-    return (WaveformIndex if domain == "wave" else TrainingIndex).load(data_dir)
+def load_index(
+    data_dir: str | os.PathLike, domain: Domain, preset: Preset = "kaldi"
+) -> TrainingIndex:
+    """Return the index of a data directory's features or waveforms.
+
+    preset: the filterbank that waveforms will get; features have theirs.
+    """
+    if domain == "wave":
+        return WaveformIndex.load(data_dir, preset)
+    return TrainingIndex.load(data_dir)
 
 
 def _check_arks(scp, names, arks, ark_id, offset, samples) -> int:

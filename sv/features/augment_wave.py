@@ -15,7 +15,8 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from sv.features.augment import Draws, Order, mask
-from sv.features.filterbank import fbank, frame_sizes
+from sv.features.filterbank import fbank
+from sv.features.framing import num_samples
 from sv.features.presets import Preset
 from sv.features.resample import resample
 from sv.kaldi.waves import FULL_SCALE
@@ -111,13 +112,14 @@ def change_speed(waves: Tensor, speed: Tensor, samples: int) -> Tensor:
     return out
 
 
-def at_speed(waves: Tensor, draws: Draws, frames: int, sample_rate: int) -> Tensor:
+def at_speed(
+    waves: Tensor, draws: Draws, frames: int, sample_rate: int, preset: Preset = "kaldi"
+) -> Tensor:
     """Return waveforms (..., samples) in [-1, 1], at their speed and as long as ``frames``."""
     waves = waves.float() if waves.is_floating_point() else waves.float() / FULL_SCALE
     if draws.speed is None:
         return waves
-    window, shift, _ = frame_sizes(sample_rate)
-    return change_speed(waves, draws.speed, (frames - 1) * shift + window)
+    return change_speed(waves, draws.speed, num_samples(frames, sample_rate, preset))
 
 
 def alter(
@@ -128,13 +130,14 @@ def alter(
     frames: int,
     sample_rate: int = 16000,
     order: Order = "room_noise",
+    preset: Preset = "kaldi",
 ) -> Tensor:
     """Apply speed, then room and noise in their ``order``: what a listener would hear.
 
     waves: (..., samples) int16, or floating point in [-1, 1]; as many samples as ``frames`` take,
     and more if ``draws.speed`` is given.
     """
-    waves = at_speed(waves, draws, frames, sample_rate)
+    waves = at_speed(waves, draws, frames, sample_rate, preset)
     for step in order.split("_"):
         if step == "room" and draws.room is not None:
             waves = rooms.convolve(waves, draws.room)
@@ -159,7 +162,8 @@ def augment_waves(
     waves: as in `alter`. Computed in float32 also under autocast.
     """
     with torch.autocast(waves.device.type, enabled=False):
-        waves = alter(waves, draws, rooms, frames=frames, sample_rate=sample_rate, order=order)
+        how = {"frames": frames, "sample_rate": sample_rate, "order": order, "preset": preset}
+        waves = alter(waves, draws, rooms, **how)
         shape = waves.shape[:-1]
         log_mel = fbank(waves.reshape(-1, waves.shape[-1]), sample_rate, mel_bins, preset)
     return mask(log_mel.unflatten(0, shape), draws.masks)

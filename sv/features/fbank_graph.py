@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sv.features.filterbank import frame_sizes, mel_banks
+from sv.features.filterbank import mel_banks
+from sv.features.framing import frame_sizes, mirrored
 from sv.features.presets import definition
 
 
@@ -23,7 +24,7 @@ class FbankLayer(nn.Module):
     def __init__(self, sample_rate: int, mel_bins: int, preset: str = "kaldi"):
         super().__init__()
         self.form = definition(preset)
-        _, self.shift, _ = frame_sizes(sample_rate)
+        self.sample_rate, self.shift = sample_rate, frame_sizes(sample_rate)[1]
         self.bins = frame_sizes(sample_rate)[2] // 2 + 1
         matrix = spectrum_matrix(sample_rate, preset)
         self.register_buffer("frames_to_spectrum", matrix[:, None].float())
@@ -32,6 +33,8 @@ class FbankLayer(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map (batch, samples), at least one frame of 25 ms, to (batch, frames, mel)."""
+        if self.form.centred:
+            waveform = mirrored(waveform, self.sample_rate)
         spectrum = F.conv1d(waveform[:, None], self.frames_to_spectrum, stride=self.shift)
         squares = spectrum.square()
         power = squares[:, : self.bins] + squares[:, self.bins :]

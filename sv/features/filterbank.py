@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from sv.errors import InputError
+from sv.features.framing import frame_sizes, mirrored, num_frames
 from sv.features.presets import PRESETS, definition
 from sv.numbers import SAMPLE_RATE, whole
 
@@ -28,18 +29,6 @@ BLOCK = 1024
 # Filters multiplied at a time. Sixteen neighbouring triangles touch few of the FFT's bins, so
 # narrow strips skip most of the zeros, and 16 columns fill the vector registers exactly.
 STRIP = 16
-
-
-def frame_sizes(sample_rate: int) -> tuple[int, int, int]:
-    """Return (window, shift, FFT length) in samples: 25 ms, 10 ms, the next power of two."""
-    window, shift = sample_rate * 25 // 1000, sample_rate // 100
-    return window, shift, 1 << (window - 1).bit_length()
-
-
-def num_frames(samples: int, sample_rate: int = 16000) -> int:
-    """Return how many whole frames ``samples`` hold; 0 when they do not fill one."""
-    window, shift, _ = frame_sizes(sample_rate)
-    return 0 if samples < window else 1 + (samples - window) // shift
 
 
 @lru_cache(maxsize=32)
@@ -216,10 +205,11 @@ def fbank(
     if waveform.dtype not in (torch.float32, torch.float64):
         waveform = waveform.float()
     batch = waveform if waveform.ndim == 2 else waveform[None]
-    mel_banks(
-        num_mel_bins, sample_rate, preset
-    )  # refuses what it must, also when there is no frame
-    frames = num_frames(waveform.shape[-1], sample_rate)
+    # Refuses what it must also if there is no frame.
+    mel_banks(num_mel_bins, sample_rate, preset)
+    frames = num_frames(waveform.shape[-1], sample_rate, preset)
+    if frames and definition(preset).centred:
+        batch = mirrored(batch, sample_rate)
     differentiable = waveform.requires_grad and torch.is_grad_enabled()
     if frames == 0 or len(batch) == 0:
         features = batch.new_zeros((len(batch), frames, num_mel_bins))

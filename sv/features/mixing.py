@@ -145,12 +145,13 @@ def add_speakers(
     *,
     frames: int,
     sample_rate: int = 16000,
+    preset: Preset = "kaldi",
 ) -> tuple[Tensor, Tensor]:
     """Return the mixtures (count, batch, samples), and each speaker alone in a room.
 
     waves: as in `mix_waves`. The speakers alone are (count, heard, samples), without gains.
     """
-    waves = at_speed(waves, draws, frames, sample_rate)
+    waves = at_speed(waves, draws, frames, sample_rate, preset)
     if draws.room is not None:
         waves = rooms.convolve(waves, draws.room)
     mixture = sources_of(waves, signal_power(waves), draws.partner, draws.level).sum(dim=2)
@@ -175,7 +176,8 @@ def mix_waves(
     spectrum are linear in it, so no source is transformed twice.
     """
     with torch.autocast(waves.device.type, enabled=False):
-        mixture, waves = add_speakers(waves, draws, rooms, frames=frames, sample_rate=sample_rate)
+        how = {"frames": frames, "sample_rate": sample_rate, "preset": preset}
+        mixture, waves = add_speakers(waves, draws, rooms, **how)
         mixture, alone = (
             fbank(x.flatten(0, 1), sample_rate, mel_bins, preset).unflatten(0, x.shape[:2])
             for x in (mixture, waves)

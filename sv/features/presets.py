@@ -1,8 +1,6 @@
 """Definitions of log mel filterbanks: Kaldi's, the default, and those of published rows.
 
 ``sslsv`` is what Lepage & Dehak's toolkit takes: torchaudio's MelSpectrogram, then a logarithm.
-Only its framing differs. Here only whole frames count, as everywhere in this toolkit; their frames
-are centred, and the ends of an utterance are mirrored.
 """
 
 import math
@@ -48,6 +46,8 @@ class Definition:
     straight_in_hz: the sides of the triangles are straight lines in Hz, as in torchaudio, else in
         mel, as in Kaldi. Their corners are equally spaced in mel in both.
     floor: smallest energy; with ``add`` it is added to every energy instead.
+    centred: frames have their middle, not their beginning, at multiples of 10 ms
+        (``sv.features.framing``).
     """
 
     remove_mean: bool
@@ -57,6 +57,7 @@ class Definition:
     straight_in_hz: bool
     floor: float
     add: bool
+    centred: bool
 
     def log(self, energies: Tensor) -> Tensor:
         """Return the logarithm of energies."""
@@ -80,9 +81,9 @@ class Definition:
 
 EPSILON = torch.finfo(torch.float32).eps
 PRESETS: dict[str, Definition] = {
-    "kaldi": Definition(True, 0.97, povey_window, 20.0, False, EPSILON, False),
-    "sslsv": Definition(False, 0.0, hamming_window, 0.0, True, 1e-6, True),
-    "sslsv_hann": Definition(False, 0.0, hann_window, 0.0, True, 1e-6, True),
+    "kaldi": Definition(True, 0.97, povey_window, 20.0, False, EPSILON, False, False),
+    "sslsv": Definition(False, 0.0, hamming_window, 0.0, True, 1e-6, True, True),
+    "sslsv_hann": Definition(False, 0.0, hann_window, 0.0, True, 1e-6, True, True),
 }
 """Kaldi's; that of Lepage & Dehak from 2024 on; and that of January 2024, with another window."""
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sv.errors import InputError
 from sv.features.fbank_graph import FbankLayer
-from sv.features.filterbank import frame_sizes
+from sv.features.framing import frame_sizes
 from sv.features.normalise import normalise
 from sv.files import atomic_write
 from sv.inference.speaker_model import SpeakerModel

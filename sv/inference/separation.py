@@ -13,8 +13,10 @@ from torch import Tensor
 
 from sv.errors import InputError
 from sv.features import fbank
-from sv.features.filterbank import frame_sizes, mel_banks
+from sv.features.filterbank import mel_banks
+from sv.features.framing import frame_sizes
 from sv.features.normalise import normalise
+from sv.features.presets import definition
 from sv.inference.speaker_model import MIN_SECONDS, SpeakerModel
 
 
@@ -58,8 +60,10 @@ def apply_masks(waveform: Tensor, masks: Tensor, sample_rate: int, preset: str =
     shape = torch.hann_window(window, dtype=waveform.dtype)
     options = {"hop_length": shift, "win_length": window, "window": shape}
     spectrum = torch.stft(waveform, size, **options, return_complex=True).T  # (steps, bins)
-    # A frame of the filterbank begins where it is; a step of this transform has its middle there.
-    frame = torch.arange(len(spectrum)) - round(window / 2 / shift)
+    # A frame of Kaldi's filterbank begins where a step of this transform has its middle.
+    frame = torch.arange(len(spectrum))
+    if not definition(preset).centred:
+        frame = frame - round(window / 2 / shift)
     gains = linear_gains(masks[:, frame.clamp(0, masks.shape[1] - 1)], sample_rate, preset)
     filtered = (gains * spectrum).transpose(1, 2)
     return torch.istft(filtered, size, **options, length=len(waveform))

@@ -8,7 +8,6 @@ from torch import nn
 
 from sv.cluster import best_of_starts
 from sv.crops.front_end import FrontEnd
-from sv.crops.groups import FRAMES_PER_SECOND
 from sv.crops.index import TrainingIndex
 from sv.crops.views import Crops
 from sv.errors import InputError
@@ -55,7 +54,7 @@ def voiceprints(
     """
     rng = np.random.default_rng([seed, epoch, VOICES])
     chosen = choose_utterances(labels, utterances, rng)
-    frames = round(seconds * FRAMES_PER_SECOND)
+    frames = front_end.frames(seconds)
     length, rows_of = index.rows(frames), index.lengths[chosen].astype(np.int64)
     starts = rng.integers(0, np.where(rows_of < length, rows_of, rows_of - length + 1))
     training = network.training

@@ -1,5 +1,7 @@
 """The networks of a training, with fresh weights: encoder, method, and SSPS where it is enabled."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -31,4 +33,5 @@ def build(
         positives = SSPS(settings.ssps, facts.utterances, dim, shape, seed, labels)
         method.positives = positives.to(device)
         groups = [*groups, positives.crop_group()]
-    return method, groups
+    # The frames of a crop depend on the filterbank, which no method needs to know.
+    return method, [replace(group, preset=settings.data.preset) for group in groups]

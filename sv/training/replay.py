@@ -65,7 +65,7 @@ def open_training(
     ------
     InputError: something is missing, or differs from what the experiment was trained on.
     """
-    index = load_index(data, settings.data.domain)
+    index = load_index(data, settings.data.domain, settings.data.preset)
     noises, rooms = load_banks(banks, settings.data.domain, settings.augment)
     supervised = supervise(settings, index, labels=labels, clusters=clusters)
     known = {} if supervised is None else vars(supervised)

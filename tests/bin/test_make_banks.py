@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from sv.bin import make_banks
 from sv.crops.banks import load_noises, load_rooms
@@ -79,6 +80,26 @@ def test_waveforms_are_kept_where_asked(corpus, tmp_path):
     with pytest.raises(InputError, match="no waveforms"):
         load_noises(tmp_path / "banks", "wave")
     assert not (tmp_path / "banks" / "rooms" / "wav.ark").exists()
+
+
+def test_whole_responses_keep_their_delay_and_their_lengths(corpus, tmp_path):
+    late = np.zeros(12345)
+    late[3000], late[12000] = 0.5, 0.25
+    write(corpus / "my rooms" / "late.wav", late)
+    command = ["--noise", "none", "--rir", str(corpus / "my rooms"), "--wave", "true"]
+    make_banks.main([*command, "--out", str(tmp_path / "whole"), "--room-seconds", "0"])
+    waves, decays = (load_rooms(tmp_path / "whole", domain) for domain in ("wave", "fbank"))
+    assert waves.responses.shape == (2, 12345) and decays.decays.shape == (2, 78, 80)
+    hall, echo = waves.responses  # in the order of names
+    assert not hall[8000:].any() and hall[:8000].any()
+    assert echo.nonzero().flatten().tolist() == [3000, 12000]
+    assert np.flatnonzero(decays.decays[1].sum(dim=1)).tolist() == [18, 75]
+    speech = torch.randn(1, 1, 16000, generator=torch.Generator().manual_seed(0))
+    found = waves.convolve(speech, torch.tensor([[1]]))[0, 0].numpy()
+    expected = np.convolve(speech[0, 0].numpy(), late / np.linalg.norm(late))[:16000]
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    make_banks.main([*command, "--out", str(tmp_path / "cut"), "--room-seconds", "0.1"])
+    assert load_rooms(tmp_path / "cut", "wave").responses.shape == (2, 1600)
 
 
 def test_none_leaves_a_bank_out(tmp_path, monkeypatch):

@@ -10,7 +10,8 @@ from peers import torchaudio
 import sv.features
 from sv.errors import InputError
 from sv.features import fbank
-from sv.features.filterbank import frame_sizes, mel_banks, num_frames
+from sv.features.filterbank import mel_banks
+from sv.features.framing import frame_sizes, num_frames
 
 TOLERANCE = 2e-3
 TONE_TOLERANCE = 0.1

@@ -11,6 +11,7 @@ from sv.errors import InputError
 from sv.features import fbank
 from sv.features.fbank_graph import FbankLayer
 from sv.features.filterbank import BLOCK
+from sv.features.framing import frame_sizes, frames_lasting, num_frames, num_samples
 
 WINDOWS = {"sslsv": torch.hamming_window, "sslsv_hann": torch.hann_window}
 
@@ -22,24 +23,41 @@ def speech(samples, seed=0):
 
 @pytest.mark.parametrize("preset", WINDOWS)
 def test_energies_are_those_of_torchaudio(preset):
-    """torchaudio's window lies in the middle of 512 samples: 56 before it."""
+    """Frames, too, are those of torchaudio: centred, and mirrored at the ends."""
     MelSpectrogram = torchaudio("transforms").MelSpectrogram
 
     theirs = MelSpectrogram(
         n_fft=512, win_length=400, hop_length=160, n_mels=40, window_fn=WINDOWS[preset],
-        f_min=0.0, f_max=8000.0, center=False, mel_scale="htk", norm=None,
+        f_min=0.0, f_max=8000.0, mel_scale="htk", norm=None,
     )  # fmt: skip
     waveform = speech(16000)
     expected = (theirs(waveform) + 1e-6).log().T
-    found = fbank(waveform[56:], 16000, 40, preset)[: len(expected)]
+    found = fbank(waveform, 16000, 40, preset)
+    assert len(found) == 101 == num_frames(16000, 16000, preset)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("preset", ["kaldi", *WINDOWS])
+def test_samples_and_frames_fit_each_other(preset):
+    for rate in (8000, 16000):
+        window = frame_sizes(rate)[0]
+        for frames in (4, 50, 201):
+            samples = num_samples(frames, rate, preset)
+            assert num_frames(samples, rate, preset) == frames
+            assert num_frames(samples - 1, rate, preset) == frames - 1
+        assert num_frames(window - 1, rate, preset) == 0 < num_frames(window, rate, preset)
+    centred = preset != "kaldi"
+    assert frames_lasting(2.0, preset) == 200 + centred
+    assert num_samples(frames_lasting(2.0, preset), 16000, preset) == 32000 + 240 * (not centred)
 
 
 def test_a_frame_equals_a_loop_over_bins():
     waveform = speech(400).double()
-    found = fbank(waveform, 16000, 5, "sslsv")[0]
+    found = fbank(waveform, 16000, 5, "sslsv")[1]
+    # The second frame has its middle at sample 160, and the mirror begins before sample 0.
+    frame = np.array([float(waveform[abs(160 - 200 + n)]) for n in range(400)])
     window = [0.54 - 0.46 * math.cos(2 * math.pi * n / 400) for n in range(400)]
-    power = np.abs(np.fft.rfft(waveform.numpy() * window, 512)) ** 2
+    power = np.abs(np.fft.rfft(frame * window, 512)) ** 2
     mel = np.linspace(0, 1127 * math.log1p(8000 / 700), 7)
     corners = [700 * math.expm1(value / 1127) for value in mel]
     for band in range(5):
@@ -58,11 +76,11 @@ def test_a_frame_equals_a_loop_over_bins():
 def test_blocks_batches_gradients_and_the_exported_layer_give_the_same(preset):
     waveform = speech((BLOCK + 300) * 160 + 400)
     whole = fbank(waveform, 16000, 40, preset)
-    assert whole.shape == (BLOCK + 301, 40)
+    assert whole.shape == (num_frames(len(waveform), 16000, preset), 40)
     exact = fbank(waveform.double(), 16000, 40, preset).float()
     torch.testing.assert_close(whole, exact, atol=2e-3, rtol=1e-4)
-    layer = FbankLayer(16000, 40, preset)(waveform[None, :16000])[0]
-    torch.testing.assert_close(layer, whole[: len(layer)], atol=2e-3, rtol=1e-4)
+    layer = FbankLayer(16000, 40, preset)(waveform[None])[0]
+    torch.testing.assert_close(layer, whole, atol=2e-3, rtol=1e-4)
     pair = fbank(torch.stack([waveform[:4000], waveform[4000:8000]]), 16000, 40, preset)
     torch.testing.assert_close(pair[1], fbank(waveform[4000:8000], 16000, 40, preset))
     short = waveform[:2000].requires_grad_()

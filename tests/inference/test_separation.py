@@ -8,6 +8,7 @@ from sv.audio.files import read_audio, write_audio
 from sv.bin import separate as program
 from sv.encoders import SeparativeConfig, build_encoder
 from sv.errors import InputError
+from sv.features.framing import num_frames
 from sv.inference.separation import apply_masks, linear_gains
 from sv.kaldi.arks import load_vectors
 
@@ -33,16 +34,18 @@ def test_masks_of_one_change_nothing_and_of_nothing_leave_silence():
     torch.testing.assert_close(quarter, 0.5 * waveform, atol=1e-4, rtol=1e-4)
 
 
-def test_a_mask_follows_time_and_frequency():
+@pytest.mark.parametrize("preset", ["kaldi", "sslsv"])
+def test_a_mask_follows_time_and_frequency(preset):
     time = torch.arange(16000) / 16000
     waveform = torch.sin(2 * np.pi * 500 * time) + torch.sin(2 * np.pi * 4000 * time)
-    masks = torch.zeros(1, 98, 40)
-    masks[:, :49, :20] = 1  # the lower bands, in the first half
-    (kept,) = apply_masks(waveform, masks, 16000)
+    frames = num_frames(16000, 16000, preset)
+    masks = torch.zeros(1, frames, 40)
+    masks[:, : frames // 2, :20] = 1  # the lower bands, in the first half
+    (kept,) = apply_masks(waveform, masks, 16000, preset)
     spectrum = torch.fft.rfft(kept[:7000]).abs()
     assert spectrum.argmax().item() == pytest.approx(500 * 7000 / 16000, abs=2)
     assert kept[9500:].abs().max() < 0.01
-    assert linear_gains(masks, 16000).shape == (1, 98, 257)
+    assert linear_gains(masks, 16000, preset).shape == (1, frames, 257)
 
 
 def test_the_program(tmp_path, capsys):

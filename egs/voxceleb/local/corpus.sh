@@ -17,6 +17,7 @@ counts=                 # FILE|published|any|program: counts that the corpora an
 converted=corpus        # DIR: where m4a files are converted to
 babble=                 # program: babble of MUSAN's speech (musan), or of utterances (training)
 max_rooms=10000         # of 60,000 room responses, spread evenly; 0: all, 8 kB of memory each
+room_seconds=           # program: length kept of each room response; 0: all of it
 num_mel_bins=           # program: mel bands; model.mel_bins of the settings must agree
 preset=                 # program: filterbank: kaldi, sslsv or sslsv_hann; data.preset must agree
 wave=false              # augment waveforms instead of features; keeps them as arks, 280 GB
@@ -50,8 +51,8 @@ make_augmentation() {
   prepare_noises.sh --babble "$babble" --max-rooms "$max_rooms" --download "$download" \
     "$musan" "$rirs" data
   make_banks.sh --noise data/musan --rir data/rirs --num-mel-bins "$num_mel_bins" \
-    --preset "$preset" --wave "$wave" banks
-  made banks musan rirs babble max_rooms num_mel_bins preset wave
+    --preset "$preset" --wave "$wave" --room-seconds "$room_seconds" banks
+  made banks musan rirs babble max_rooms num_mel_bins preset wave room_seconds
 }
 
 # Lists of stage 0; the names of those with speakers of the training set say so. With --crops every

@@ -37,6 +37,8 @@ SAID = {
     "(`train.precision: float32`).",
     "max_rooms": "10,000 of the 60,000 simulated rooms are used, spread evenly, theirs are all "
     "(`--max-rooms 0`).",
+    "room_seconds": f"A room's response is cut to {ROOM_SECONDS:g} s from its direct sound on, "
+    "theirs is whole (`--room-seconds 0`).",
     "crops": "Whole utterances are scored; their figure is the mean of 10 x 10 cosines of crops of "
     "3.5 s (`--crops 10` gives both).",
 }
@@ -124,13 +126,6 @@ def of_the_code(row: Row, ours: dict[str, dict[str, Any]]) -> list[str]:
     """Return what no setting changes."""
     version = row.config.split("/")[0]
     found = []
-    if ours["augment"]["room_probability"] > 0:
-        found.append(f"A room's response is cut to {ROOM_SECONDS:g} s from its direct sound on.")
-    if row.settings.get("data.preset", "kaldi") != "kaldi":
-        found.append(
-            "Frames lie within the utterance or crop; theirs are centred, and mirror its ends: the "
-            "first and the last of a crop differ."
-        )
     if row.options and "last" not in row.options:
         found.append(
             "The final model is the mean of the last 10 epochs; which one theirs is was not known "
@@ -138,8 +133,8 @@ def of_the_code(row: Row, ours: dict[str, dict[str, Any]]) -> list[str]:
         )
     if version == "v2":
         found.append(
-            "An utterance is never its own positive in SSPS, nor twice in its queue; in theirs it "
-            "may be."
+            "An utterance has one entry in SSPS's queue. In theirs it has two for a while around "
+            "the end of an epoch, and with M = 0 an anchor may draw itself."
         )
     if ours["method"]["name"] == "dino":
         found.append(

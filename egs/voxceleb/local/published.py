@@ -77,9 +77,9 @@ SETUP_2023 = {
 }
 QUEUES = Either(32768, "65,536", "in another configuration of the authors")
 MOCO = group("method", name="moco", symmetric=True, momentum=0.999, margin=0.0)
-EVALUATION = {"max_rooms": "0", "crops": "10"}
-AS_V1 = "--preset sslsv_hann --wave true --max-rooms 0 --crops 10"
-AS_V2 = "--preset sslsv --wave true --max-rooms 0 --crops 10"
+EVALUATION = {"max_rooms": "0", "room_seconds": "0", "crops": "10"}
+AS_V1 = "--preset sslsv_hann --wave true --max-rooms 0 --room-seconds 0 --crops 10"
+AS_V2 = "--preset sslsv --wave true --max-rooms 0 --room-seconds 0 --crops 10"
 
 
 def of_2024(name: str, method: str, figure: str, more: str = "", **values: Any) -> Row:
@@ -133,7 +133,7 @@ SWAV = group("method", name="swav", temperature=0.1, prototypes=PROTOTYPES, epsi
 SWAV |= group("method", iterations=3, queue_size=3840, queue_start=0.125)
 VICREG = group("method", name="vicreg", invariance=1.0, variance=1.0, covariance=COVARIANCE)
 VICREG |= group("method", projector=[2048, 2048, 512])
-WHOLE = {"max_rooms": "0", "last": "10"}
+WHOLE = {"max_rooms": "0", "room_seconds": "0", "last": "10"}
 """The bases of the authors' table are scored by whole utterances."""
 
 
