@@ -18,7 +18,9 @@ from sv.device import Precision, autocast_dtype, choose_device, tune_float32_pro
 from sv.errors import InputError
 from sv.progress import progress
 
-# Below some 10^10 multiplications an iteration takes 0.1 s in float32, so bfloat16 saves nothing.
+# Iterations in bfloat16 are twice as fast if the processor computes in it, and they reach the same
+# objective (benchmarks/RESULTS.md). Below some 10^10 multiplications an iteration takes 0.1 s in
+# float32, so bfloat16 saves nothing.
 WORTH_BFLOAT16 = 1e10
 
 
@@ -68,10 +70,6 @@ def kmeans(
     Learning 2001). Products that cannot change an assignment are left out (``sv.cluster.bounds``).
     A cluster without points keeps its centroid. One more pass in float32 assigns the points to the
     last centroids. Equal input and seed give equal output on one machine.
-
-    Iterations in bfloat16 are twice as fast if the processor computes in it, and they reach the
-    same objective (``benchmarks/RESULTS.md``). If an iteration has fewer than 10^10
-    multiplications, float32 is as fast, so ``auto`` takes float32.
 
     Args:
         x: (N, D) of any floating type, numpy or torch, also memory-mapped. It is read a block

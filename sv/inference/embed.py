@@ -43,13 +43,9 @@ def embed(
 
     With ``crops``, an entry is a matrix (crops, dim) with one embedding for each crop; otherwise it
     is a vector (dim,). Entries are in the order of the index. ``frames_per_batch`` limits memory
-    and does not change results. With several processes (`sv.distributed`), each takes its share of
-    the batches. The batches are those of one process, so the result is the same to the bit. The
-    first process writes.
-
-    Raises:
-        InputError: features of another kind than in training, crops that are too short, or
-            embeddings that are not finite.
+    and does not change results. Several processes (`sv.distributed`) share the batches of one, so
+    the result is the same to the bit; the first writes. Raises ``InputError`` for features of
+    another kind than in training, crops that are too short, or embeddings that are not finite.
     """
     embedder.require_features(index)
     embedder.to(device)

@@ -145,5 +145,5 @@ def test_the_order_of_the_settings_reaches_the_crops(tmp_path, write_features):
     trainer = Trainer(Experiment.load(None, words), index, tmp_path / "exp")
     assert trainer.front_end.order == "noise_room"
     mixtures = Experiment.load(None, [*words, "mixing.probability=0.5"])
-    with pytest.raises(InputError, match="order noise_room is not for mixtures"):
+    with pytest.raises(InputError, match="order noise_room does not work for mixtures"):
         Trainer(mixtures, index, tmp_path / "exp")
