@@ -39,7 +39,12 @@ SMALL = {
     "simclr": [],
     "moco": ["method.queue_size=12"],
     "dino": ["method.hidden=[8, 8]", "method.bottleneck=4", "method.outputs=12"],
+    "barlow_twins": ["method.projector=[8, 8, 4]"],
+    "byol": ["method.projector=[8, 4]", "method.predictor=[8]"],
+    "simsiam": ["method.projector=[8, 4]", "method.predictor=[8]"],
     "vicreg": ["method.projector=[8, 8, 4]"],
+    "vibcreg": ["method.projector=[8, 8, 4]", "method.groups=2"],
+    "w_mse": ["method.projector=[8, 2]", "method.whitening_size=4"],
     "swav": ["method.projector=[8, 8, 4]", "method.prototypes=6", "method.queue_size=12"],
 }
 """What makes an encoder and a method small; all else is of the row."""

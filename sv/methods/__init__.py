@@ -5,6 +5,7 @@ A method is a ``sv.methods.base.Method``: networks, the crops that it needs, and
 """
 
 from sv.encoders.base import Encoder
+from sv.methods.barlow_twins import BarlowTwins, BarlowTwinsConfig
 from sv.methods.base import Facts, Method, MethodConfig
 from sv.methods.byol import BYOL, BYOLConfig
 from sv.methods.classify import Classify, ClassifyConfig
@@ -12,16 +13,23 @@ from sv.methods.csc import CSC, CSCConfig, SupervisedCSC, SupervisedCSCConfig
 from sv.methods.dino import DINO, DINOConfig
 from sv.methods.moco import MoCo, MoCoConfig
 from sv.methods.simclr import SimCLR, SimCLRConfig
+from sv.methods.simsiam import SimSiam, SimSiamConfig
 from sv.methods.supcon import HSCL, HSCLConfig, SupCon, SupConConfig
 from sv.methods.swav import SwAV, SwAVConfig
+from sv.methods.vibcreg import VIbCReg, VIbCRegConfig
 from sv.methods.vicreg import VICReg, VICRegConfig
+from sv.methods.w_mse import WMSE, WMSEConfig
 
 METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
     "simclr": (SimCLR, SimCLRConfig),
     "moco": (MoCo, MoCoConfig),
     "dino": (DINO, DINOConfig),
     "byol": (BYOL, BYOLConfig),
+    "simsiam": (SimSiam, SimSiamConfig),
+    "barlow_twins": (BarlowTwins, BarlowTwinsConfig),
     "vicreg": (VICReg, VICRegConfig),
+    "vibcreg": (VIbCReg, VIbCRegConfig),
+    "w_mse": (WMSE, WMSEConfig),
     "swav": (SwAV, SwAVConfig),
     "supcon": (SupCon, SupConConfig),
     "h_scl": (HSCL, HSCLConfig),

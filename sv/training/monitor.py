@@ -103,8 +103,9 @@ def no_spread(stats: dict[str, float]) -> str | None:
     if stats.get("std", math.inf) >= 0.02:
         return None
     return (
-        f"the outputs have a standard deviation of {stats['std']:.4f} where 1 is wanted. Raise "
-        "method.variance or lower method.invariance, lower optim.lr, and"
+        f"the outputs have a standard deviation of {stats['std']:.4f} where 1 is wanted. Spread "
+        "them (VICReg: raise method.variance or lower method.invariance; BYOL: raise "
+        "method.momentum), lower optim.lr, and"
     )
 
 

@@ -146,6 +146,10 @@ def of_the_code(row: Row, ours: dict[str, dict[str, Any]]) -> list[str]:
             "DINO's memory of positives holds the two unit vectors before the last layer, not its "
             "outputs: 51 MB in the place of 13 GB. The last layer of the moment is applied to them."
         )
+    if ours["method"]["name"] == "simsiam":
+        found.append(
+            "The learning rate of SimSiam's predictor follows the schedule; theirs is constant."
+        )
     if version == "v3":
         found.append("VoxCeleb2 dev has 5,994 speakers; theirs were 5,894.")
         if ours["method"]["name"] != "aam":

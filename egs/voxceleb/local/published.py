@@ -11,7 +11,8 @@ SOURCES = {
     2: "Lepage & Dehak, Interspeech 2023, arXiv 2306.03664.",
     3: "Lepage & Dehak, Interspeech 2025, arXiv 2505.14561; there 6.30 is SimCLR after 120 epochs.",
     4: "The authors' own table of bases, in the repository of their toolkit. minDCF at p = 0.01: "
-    "SimCLR .516, MoCo .537, SwAV .615, VICReg .566, DINO .346.",
+    "SimCLR .516, MoCo .537, SwAV .615, VICReg .566, DINO .346; with Fast ResNet-34 Barlow Twins "
+    ".766, BYOL .751, SimSiam .998, W-MSE .851.",
     5: "Masztalski et al., Interspeech 2025, arXiv 2507.17540; on VoxCeleb1-H.",
     6: "Wang, Lam, Su & Yu, ICASSP 2021, arXiv 2103.00816.",
 }
@@ -145,6 +146,18 @@ def of_2025(
     return Row(config, method, "ECAPA-TDNN, C = 1024", figures, settings, WHOLE | options, more)
 
 
+FAST = group("model", name="fast_resnet34", mel_bins=40, channels=[16, 32, 64, 128])
+FAST |= group("model", embedding_dim=512, pooling="sap")
+
+
+def of_table(name: str, method: str, figure: str, **values: Any) -> Row:
+    """Return a row of the authors' table of frameworks with Fast ResNet-34."""
+    ecapa = ECAPA.keys() - FAST.keys()
+    setup = {key: value for key, value in BASES.items() if key not in ecapa} | FAST
+    settings = {**setup, **group("method", name=name, **values)}
+    return Row(f"v1/conf/{name}.yaml", method, "Fast ResNet-34", figure, settings, WHOLE)
+
+
 # ---------------------------------------------------------------- CHNS
 CHNS = {
     **group("data", crop_seconds=3.0, normalise="mean"),
@@ -208,6 +221,39 @@ ROWS = [
         "6.48 [4]",
         {**BASES, **MOCO_2025},
         WHOLE,
+    ),
+    of_table(
+        "barlow_twins",
+        "Barlow Twins",
+        "13.22 [4]",
+        projector=[2048, 2048, 512],
+        redundancy=0.005,
+        scale=0.025,
+    ),
+    of_table(
+        "byol",
+        "BYOL",
+        "13.99 [4]",
+        projector=[2048, 2048, 512],
+        predictor=[4096],
+        momentum=0.996,
+    ),
+    of_table("simsiam", "SimSiam", "28.94 [4]", projector=[2048, 2048, 512], predictor=[512]),
+    of_table(
+        "w_mse",
+        "W-MSE",
+        "14.62 [4]",
+        projector=[1024, 64],
+        whitening_size=128,
+        whitening_draws=1,
+        whitening_eps=0.0,
+    ),
+    of_table(
+        "vibcreg",
+        "VIbCReg",
+        "",
+        projector=[2048, 2048, 2048],
+        **{"invariance": 1.0, "variance": 1.0, "covariance": 8.0, "groups": 64},
     ),
     Row(
         "v1/conf/simclr_small_gpu.yaml",
