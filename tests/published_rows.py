@@ -45,6 +45,9 @@ SMALL = {
     "vicreg": ["method.projector=[8, 8, 4]"],
     "vibcreg": ["method.projector=[8, 8, 4]", "method.groups=2"],
     "w_mse": ["method.projector=[8, 2]", "method.whitening_size=4"],
+    "label_efficient": ["method.projector=[8, 4]"],
+    "angular": ["method.projector=[8, 4]"],
+    "lim": ["method.projector=[8, 4]"],
     "swav": ["method.projector=[8, 8, 4]", "method.prototypes=6", "method.queue_size=12"],
 }
 """What makes an encoder and a method small; all else is of the row."""

@@ -43,6 +43,9 @@ TINY = {
         *("method.projector=[16, 2]", "method.whitening_size=4", "method.whitening_draws=2"),
         "method.whitening_eps=0.1",
     ],
+    "label_efficient": ["method.projector=[16, 16]"],
+    "angular": ["method.projector=[16, 8]"],
+    "lim": ["method.projector=[16, 8]"],
     "swav": [
         *("method.projector=[16, 8]", "method.prototypes=12"),
         *("method.queue_size=16", "method.queue_start=0.0"),

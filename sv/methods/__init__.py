@@ -5,12 +5,15 @@ A method is a ``sv.methods.base.Method``: networks, the crops that it needs, and
 """
 
 from sv.encoders.base import Encoder
+from sv.methods.angular import Angular, AngularConfig
 from sv.methods.barlow_twins import BarlowTwins, BarlowTwinsConfig
 from sv.methods.base import Facts, Method, MethodConfig
 from sv.methods.byol import BYOL, BYOLConfig
 from sv.methods.classify import Classify, ClassifyConfig
 from sv.methods.csc import CSC, CSCConfig, SupervisedCSC, SupervisedCSCConfig
 from sv.methods.dino import DINO, DINOConfig
+from sv.methods.label_efficient import LabelEfficient, LabelEfficientConfig
+from sv.methods.lim import LIM, LIMConfig
 from sv.methods.moco import MoCo, MoCoConfig
 from sv.methods.simclr import SimCLR, SimCLRConfig
 from sv.methods.simsiam import SimSiam, SimSiamConfig
@@ -30,6 +33,9 @@ METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
     "vicreg": (VICReg, VICRegConfig),
     "vibcreg": (VIbCReg, VIbCRegConfig),
     "w_mse": (WMSE, WMSEConfig),
+    "label_efficient": (LabelEfficient, LabelEfficientConfig),
+    "angular": (Angular, AngularConfig),
+    "lim": (LIM, LIMConfig),
     "swav": (SwAV, SwAVConfig),
     "supcon": (SupCon, SupConConfig),
     "h_scl": (HSCL, HSCLConfig),

@@ -39,8 +39,8 @@ class Siamese(Method):
         """Return what the loss compares, (batch, *positive_shape): by default the projections."""
         return self.projector(embeddings)
 
-    def figures(self, anchor: Tensor, positive: Tensor) -> Stats:
-        """Return figures to log of the own outputs, without gradient."""
+    def figures(self, anchor: Tensor, positive: Tensor, items: int) -> Stats:
+        """Return figures to log of the own outputs, without gradient; ``items`` are of all."""
         return pair_cosines(anchor, positive)
 
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:
@@ -48,6 +48,7 @@ class Siamese(Method):
         embeddings = self.encoder(views.crops["views"].flatten(0, 1))
         anchor, positive = self.outputs(embeddings).chunk(2)
         positive = self.substitute(positive, views)
-        loss = self.loss(gather(anchor), gather(positive))
-        figures = self.figures(anchor.detach(), positive.detach())
+        joined = gather(anchor)
+        loss = self.loss(joined, gather(positive))
+        figures = self.figures(anchor.detach(), positive.detach(), len(joined))
         return loss, {**figures, "embeddings": embeddings.detach()}

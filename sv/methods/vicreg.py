@@ -49,7 +49,7 @@ class VICReg(Siamese):
         """Return the three terms."""
         return vicreg_loss(anchor, positive, **self.config.weights)
 
-    def figures(self, anchor: Tensor, positive: Tensor) -> Stats:
+    def figures(self, anchor: Tensor, positive: Tensor, items: int) -> Stats:
         """Return cosines, and the standard deviation that ought to be 1."""
         std = anchor.float().std(dim=0).mean()
         return {**pair_cosines(anchor, positive), "std": std}

@@ -76,6 +76,6 @@ class WMSE(Siamese):
                 ) from None
         return torch.stack(losses).mean()
 
-    def figures(self, anchor: Tensor, positive: Tensor) -> Stats:
+    def figures(self, anchor: Tensor, positive: Tensor, items: int) -> Stats:
         """Return cosines, and the loss of whitened outputs that do not agree."""
-        return {**super().figures(anchor, positive), "chance": 2.0}
+        return {**super().figures(anchor, positive, items), "chance": 2.0}

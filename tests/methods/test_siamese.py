@@ -6,9 +6,20 @@ import pytest
 import torch
 
 from sv.errors import InputError
-from sv.losses import iterative_whitening, simsiam_loss, vibcreg_loss, w_mse_loss
+from sv.losses import (
+    angular_contrastive_loss,
+    iterative_whitening,
+    label_efficient_loss,
+    lim_loss,
+    simsiam_loss,
+    vibcreg_loss,
+    w_mse_loss,
+)
+from sv.methods.angular import Angular, AngularConfig
 from sv.methods.barlow_twins import BarlowTwins, BarlowTwinsConfig
 from sv.methods.byol import BYOL, BYOLConfig
+from sv.methods.label_efficient import LabelEfficient, LabelEfficientConfig
+from sv.methods.lim import LIM, LIMConfig
 from sv.methods.simsiam import SimSiam, SimSiamConfig
 from sv.methods.vibcreg import VIbCReg, VIbCRegConfig
 from sv.methods.w_mse import WMSE, WMSEConfig
@@ -78,6 +89,50 @@ def test_a_batch_that_cannot_be_whitened_is_told(encoder, make_views):
         method.training_step(make_views(method))
 
 
+def test_label_efficient_acts_on_both_spaces(encoder, make_views):
+    config = LabelEfficientConfig(projector=[7, 5], temperature=0.3)
+    method = LabelEfficient(encoder, config).train()
+    views = make_views(method)
+    z = projections(method, views)
+    y = copy.deepcopy(method).encoder(views.crops["views"].flatten(0, 1)).chunk(2)
+    loss, stats = method.training_step(views)
+    torch.testing.assert_close(loss, label_efficient_loss(y, z, temperature=0.3))
+    assert stats["std"] == pytest.approx(float(z[0].detach().std(dim=0).mean()), rel=1e-5)
+    assert method.positive_shape == (11,)
+
+
+def test_both_on_embeddings_needs_no_projector(encoder, make_views):
+    method = LabelEfficient(encoder, LabelEfficientConfig(composition=3)).train()
+    assert not list(method.projector.parameters())
+    loss, _ = method.training_step(make_views(method))
+    loss.backward()
+
+
+def test_angular_takes_angles_of_embeddings(encoder, make_views):
+    method = Angular(encoder, AngularConfig(projector=[7, 5], alpha=0.4)).train()
+    views = make_views(method)
+    z = projections(method, views)
+    y = copy.deepcopy(method).encoder(views.crops["views"].flatten(0, 1)).chunk(2)
+    loss, _ = method.training_step(views)
+    torch.testing.assert_close(loss, angular_contrastive_loss(z, y, alpha=0.4))
+
+
+@pytest.mark.parametrize("bound", ["nce", "bce", "mine"])
+def test_lim_shifts_the_batch_by_another_number_in_every_step(encoder, make_views, bound):
+    method = LIM(encoder, LIMConfig(projector=[7, 5], bound=bound)).train()
+    views = make_views(method)
+    z1, z2 = projections(method, views)
+    generator = torch.Generator().manual_seed(0)
+    shift = int(torch.randint(1, 8, (), generator=generator))
+    loss, stats = method.training_step(views)
+    torch.testing.assert_close(loss, lim_loss(z1, z2, torch.arange(8).roll(shift), kind=bound))
+    alike = torch.ones(8, 5)
+    assert stats["chance"] == pytest.approx(
+        float(lim_loss(alike, alike, torch.arange(8), kind=bound)), rel=1e-5, abs=1e-6
+    )
+    assert int(method.draws.count) == 1
+
+
 def test_defaults_are_those_of_the_reference_toolkit():
     assert BarlowTwinsConfig().projector == [2048, 2048, 512]
     assert (BarlowTwinsConfig().redundancy, BarlowTwinsConfig().scale) == (0.005, 0.025)
@@ -94,6 +149,9 @@ def test_defaults_are_those_of_the_reference_toolkit():
         (VIbCRegConfig, {"projector": [8, 6], "groups": 4}, "must be a multiple of groups, 4"),
         (VIbCRegConfig, {"iterations": 0}, "at least 1"),
         (WMSEConfig, {"whitening_size": 64}, "must be above the last size of projector, 64"),
+        (LabelEfficientConfig, {"composition": 5}, "composition must be 1, 2, 3 or 4"),
+        (AngularConfig, {"alpha": 1.5}, "alpha must be from 0 to 1"),
+        (AngularConfig, {"divisor": 0.0}, "divisor must be above 0"),
         (WMSEConfig, {"whitening_eps": 1.0}, "whitening_eps 0 to below 1"),
     ],
 )

@@ -12,9 +12,10 @@ SOURCES = {
     3: "Lepage & Dehak, Interspeech 2025, arXiv 2505.14561; there 6.30 is SimCLR after 120 epochs.",
     4: "The authors' own table of bases, in the repository of their toolkit. minDCF at p = 0.01: "
     "SimCLR .516, MoCo .537, SwAV .615, VICReg .566, DINO .346; with Fast ResNet-34 Barlow Twins "
-    ".766, BYOL .751, SimSiam .998, W-MSE .851.",
+    ".766, BYOL .751, SimSiam .998, W-MSE .851, LIM .902.",
     5: "Masztalski et al., Interspeech 2025, arXiv 2507.17540; on VoxCeleb1-H.",
     6: "Wang, Lam, Su & Yu, ICASSP 2021, arXiv 2103.00816.",
+    7: "Lepage & Dehak, Interspeech 2022, arXiv 2207.05506; minDCF at p = 0.01: .640.",
 }
 
 
@@ -75,6 +76,13 @@ SETUP_2023 = {
     **group("method", temperature=0.2, projector=[2048, 256], projector_norm=False),
     **group("optim", step_epochs=10.0),
     **group("train", epochs=200, batch_size=256),
+}
+LABEL_EFFICIENT = {
+    **{key: value for key, value in SETUP_2023.items() if not key.startswith("method.")},
+    **group("model", channels=[32, 64, 128, 256], embedding_dim=1024),
+    **group("train", epochs=500),
+    **group("method", name="label_efficient", composition=2, temperature=0.07),
+    **group("method", projector=[2048, 2048, 2048], covariance=0.04),
 }
 QUEUES = Either(32768, "65,536", "in another configuration of the authors")
 MOCO = group("method", name="moco", symmetric=True, momentum=0.999, margin=0.0)
@@ -247,6 +255,18 @@ ROWS = [
         whitening_size=128,
         whitening_draws=1,
         whitening_eps=0.0,
+    ),
+    of_table("lim", "LIM", "16.13 [4]", projector=[2048, 2048, 512], bound="nce"),
+    Row(
+        "v1/conf/label_efficient.yaml",
+        "VICReg and InfoNCE",
+        "ResNet-34 of 2022",
+        "8.47 [7] †",
+        LABEL_EFFICIENT,
+        EVALUATION,
+    ),
+    Row(
+        "v1/conf/angular.yaml", "angular contrastive loss: ours alone", "Fast ResNet-34", "", {}, {}
     ),
     of_table(
         "vibcreg",
