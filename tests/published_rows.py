@@ -39,6 +39,8 @@ SMALL = {
     "simclr": [],
     "moco": ["method.queue_size=12"],
     "dino": ["method.hidden=[8, 8]", "method.bottleneck=4", "method.outputs=12"],
+    "rdino": ["method.hidden=[8, 8]", "method.bottleneck=4", "method.outputs=12"],
+    "sdpn": ["method.hidden=[8]", "method.bottleneck=4", "method.prototypes=6"],
     "barlow_twins": ["method.projector=[8, 8, 4]"],
     "byol": ["method.projector=[8, 4]", "method.predictor=[8]"],
     "simsiam": ["method.projector=[8, 4]", "method.predictor=[8]"],
@@ -65,7 +67,7 @@ def miniature(row: str) -> Experiment:
     small = [*SMALL["ecapa" if model == "ecapa" else "resnet"], *SMALL.get(method, [])]
     if method == "simclr" and whole.method.projector:
         small.append("method.projector=[8, 4]")
-    if method == "dino":
+    if method in ("dino", "rdino", "sdpn"):
         small.append("method.global_seconds=0.8")
     small += ["data.crop_seconds=0.4", "train.batch_size=8", "train.workers=0"]
     small += ["train.precision=float32", "batches.samples_per_epoch=0"]

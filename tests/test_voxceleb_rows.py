@@ -82,6 +82,8 @@ def test_all_rows_but_ours_name_the_settings_of_their_authors(module):
     assert [row.config for row in module.ROWS if not row.settings] == [
         "v1/conf/angular.yaml",
         "v1/conf/simclr_small_gpu.yaml",
+        "v2/conf/rdino.yaml",
+        "v2/conf/sdpn.yaml",
     ]
     for row in module.ROWS:
         known = Experiment.load(CORPUS / row.config).to_dict()

@@ -34,6 +34,14 @@ TINY = {
         *("method.hidden=[16]", "method.bottleneck=8", "method.outputs=16"),
         *("method.global_seconds=0.3", "method.local_crops=1", "method.momentum=0.9"),
     ],
+    "rdino": [
+        *("method.hidden=[16, 12]", "method.bottleneck=8", "method.outputs=16"),
+        *("method.global_seconds=0.3", "method.local_crops=1", "method.momentum=0.9"),
+    ],
+    "sdpn": [
+        *("method.hidden=[16]", "method.bottleneck=8", "method.prototypes=6"),
+        *("method.global_seconds=0.3", "method.local_crops=2", "method.momentum=0.9"),
+    ],
     "byol": ["method.projector=[16, 8]", "method.predictor=[16]", "method.momentum=0.9"],
     "simsiam": ["method.projector=[16, 8]", "method.predictor=[4]"],
     "barlow_twins": ["method.projector=[16, 16]"],

@@ -93,6 +93,35 @@ def barlow_twins_loss(
         return scale * ((agree - 1.0).square().sum() + redundancy * others)
 
 
+def rdino_regulariser(rows: Tensor, *, outputs: int, std: float = 10.0, cov: float = 1.0) -> Tensor:
+    """Return what RDINO adds to the loss of DINO for one network, student or teacher.
+
+    With x the mean of the rows over the crops and C its unbiased covariance over the batch:
+
+    std · ½ · mean_d max(0, 1 − √(Var x_d + 1e-4)) + cov · Σ_{d≠e} C_de² / outputs
+
+    Source: Chen et al., "Pushing the limits of self-supervised speaker verification using
+    regularized distillation framework", ICASSP 2023 (arXiv 2211.04168), and the authors' code,
+    which divides by the outputs of the head and not by the width of the rows.
+
+    Parameters
+    ----------
+    rows: (crops, N, D) of a wide layer of the head, N ≥ 2. With several processes, pass those of
+        the joined batch.
+    outputs: of the head's last layer; 65,536 as published.
+    std, cov: weights.
+    """
+    if rows.ndim != 3 or rows.shape[1] < 2:
+        raise ValueError(f"rows must be (crops, N, D), N of at least 2, not {(*rows.shape,)}")
+    with torch.autocast(rows.device.type, enabled=False):
+        x = rows.to(torch.promote_types(rows.dtype, torch.float32)).mean(dim=0)
+        centred, variance = _spread(x)
+        return (
+            std * 0.5 * _too_narrow(variance)
+            + cov * _off_diagonal_square(centred, variance) / outputs
+        )
+
+
 def _check_shapes(z1: Tensor, z2: Tensor) -> None:
     if z1.shape != z2.shape or z1.ndim != 2 or len(z1) < 2:
         raise ValueError(

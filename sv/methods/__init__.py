@@ -15,6 +15,8 @@ from sv.methods.dino import DINO, DINOConfig
 from sv.methods.label_efficient import LabelEfficient, LabelEfficientConfig
 from sv.methods.lim import LIM, LIMConfig
 from sv.methods.moco import MoCo, MoCoConfig
+from sv.methods.rdino import RDINO, RDINOConfig
+from sv.methods.sdpn import SDPN, SDPNConfig
 from sv.methods.simclr import SimCLR, SimCLRConfig
 from sv.methods.simsiam import SimSiam, SimSiamConfig
 from sv.methods.supcon import HSCL, HSCLConfig, SupCon, SupConConfig
@@ -27,6 +29,8 @@ METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
     "simclr": (SimCLR, SimCLRConfig),
     "moco": (MoCo, MoCoConfig),
     "dino": (DINO, DINOConfig),
+    "rdino": (RDINO, RDINOConfig),
+    "sdpn": (SDPN, SDPNConfig),
     "byol": (BYOL, BYOLConfig),
     "simsiam": (SimSiam, SimSiamConfig),
     "barlow_twins": (BarlowTwins, BarlowTwinsConfig),

@@ -16,6 +16,9 @@ SOURCES = {
     5: "Masztalski et al., Interspeech 2025, arXiv 2507.17540; on VoxCeleb1-H.",
     6: "Wang, Lam, Su & Yu, ICASSP 2021, arXiv 2103.00816.",
     7: "Lepage & Dehak, Interspeech 2022, arXiv 2207.05506; minDCF at p = 0.01: .640.",
+    8: "Chen et al., ICASSP 2023, arXiv 2211.04168, and their code (3D-Speaker); minDCF at p = "
+    "0.05: .223.",
+    9: "Chen et al., arXiv 2308.02774, and their code (3D-Speaker); minDCF at p = 0.05: .139.",
 }
 
 
@@ -166,6 +169,30 @@ def of_table(name: str, method: str, figure: str, **values: Any) -> Row:
     return Row(f"v1/conf/{name}.yaml", method, "Fast ResNet-34", figure, settings, WHOLE)
 
 
+# ---------------------------------------------------------------- 3D-Speaker
+OF_3D = {
+    **group("data", crop_seconds=2.0, domain="wave"),
+    **group("model", name="ecapa", mel_bins=80, channels=1024, pooled_channels=3072),
+    **group("model", embedding_dim=512),
+    **group("method", global_seconds=4.0, local_crops=4, bottleneck=256, momentum=0.996),
+    **group("optim", name="sgd", momentum=0.9, weight_decay=5e-5, clip_norm=3.0),
+    **group("optim", clip_by="parameter", schedule="cosine", warmup_epochs=10.0),
+}
+RDINO = {
+    **OF_3D,
+    **group("method", name="rdino", global_crops=2, outputs=65536, std_weight=10.0),
+    **group("method", cov_weight=1.0, weight_start=0.05, weight=0.2, weight_epochs=10),
+    **group("optim", lr=0.325),
+    **group("train", epochs=70, batch_size=208),
+}
+SDPN = {
+    **OF_3D,
+    **group("method", name="sdpn", hidden=[2048, 2048], prototypes=1024, temperature=0.1),
+    **group("method", sharpening=0.25, iterations=3, entropy_weight=1.0, koleo_weight=0.1),
+    **group("optim", lr=0.6),
+    **group("train", epochs=150, batch_size=384),
+}
+
 # ---------------------------------------------------------------- CHNS
 CHNS = {
     **group("data", crop_seconds=3.0, normalise="mean"),
@@ -268,6 +295,8 @@ ROWS = [
     Row(
         "v1/conf/angular.yaml", "angular contrastive loss: ours alone", "Fast ResNet-34", "", {}, {}
     ),
+    Row("v1/conf/rdino.yaml", "RDINO", "ECAPA-TDNN, C = 1024", "3.16 [8]", RDINO, {}),
+    Row("v1/conf/sdpn.yaml", "SDPN", "ECAPA-TDNN, C = 1024", "1.80 [9]", SDPN, {}),
     of_table(
         "vibcreg",
         "VIbCReg",
@@ -315,6 +344,17 @@ ROWS = [
         "VICReg + SSPS",
         "after stage 3 7.42 [4]; SSPS not known to us",
         {**PHASES, **VICREG},
+    ),
+    *(
+        Row(
+            f"v2/conf/{name}.yaml",
+            f"{name.upper()} + SSPS: ours alone",
+            "ECAPA-TDNN, C = 1024",
+            "",
+            {},
+            {},
+        )
+        for name in ("rdino", "sdpn")
     ),
     *of_chns("aam", "AAM-Softmax", "3.19 [5]"),
     *of_chns("supcon", "SupCon, + CHNS", "3.17, 2.70 [5]"),
