@@ -89,8 +89,8 @@ def outputs_say_nothing(stats: dict[str, float]) -> str | None:
     if own > 0.99 * ceiling:
         return (
             f"the outputs are uniform for every crop ({figures}). Sharpen the targets (DINO: lower "
-            "method.teacher_temp; SwAV: lower method.epsilon; SDPN: lower method.sharpening), lower "
-            "optim.lr, and"
+            "method.teacher_temp; SwAV: lower method.epsilon; SDPN: lower method.sharpening), "
+            "lower optim.lr, and"
         )
     return (
         f"the outputs are the same for every crop ({figures}). Balance them (DINO: lower "
