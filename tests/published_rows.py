@@ -39,7 +39,17 @@ SMALL = {
     "simclr": [],
     "moco": ["method.queue_size=12"],
     "dino": ["method.hidden=[8, 8]", "method.bottleneck=4", "method.outputs=12"],
+    "rdino": ["method.hidden=[8, 8]", "method.bottleneck=4", "method.outputs=12"],
+    "sdpn": ["method.hidden=[8]", "method.bottleneck=4", "method.prototypes=6"],
+    "barlow_twins": ["method.projector=[8, 8, 4]"],
+    "byol": ["method.projector=[8, 4]", "method.predictor=[8]"],
+    "simsiam": ["method.projector=[8, 4]", "method.predictor=[8]"],
     "vicreg": ["method.projector=[8, 8, 4]"],
+    "vibcreg": ["method.projector=[8, 8, 4]", "method.groups=2"],
+    "w_mse": ["method.projector=[8, 2]", "method.whitening_size=4"],
+    "label_efficient": ["method.projector=[8, 4]"],
+    "angular": ["method.projector=[8, 4]"],
+    "lim": ["method.projector=[8, 4]"],
     "swav": ["method.projector=[8, 8, 4]", "method.prototypes=6", "method.queue_size=12"],
 }
 """What makes an encoder and a method small; all else is of the row."""
@@ -57,7 +67,7 @@ def miniature(row: str) -> Experiment:
     small = [*SMALL["ecapa" if model == "ecapa" else "resnet"], *SMALL.get(method, [])]
     if method == "simclr" and whole.method.projector:
         small.append("method.projector=[8, 4]")
-    if method == "dino":
+    if method in ("dino", "rdino", "sdpn"):
         small.append("method.global_seconds=0.8")
     small += ["data.crop_seconds=0.4", "train.batch_size=8", "train.workers=0"]
     small += ["train.precision=float32", "batches.samples_per_epoch=0"]

@@ -34,8 +34,26 @@ TINY = {
         *("method.hidden=[16]", "method.bottleneck=8", "method.outputs=16"),
         *("method.global_seconds=0.3", "method.local_crops=1", "method.momentum=0.9"),
     ],
+    "rdino": [
+        *("method.hidden=[16, 12]", "method.bottleneck=8", "method.outputs=16"),
+        *("method.global_seconds=0.3", "method.local_crops=1", "method.momentum=0.9"),
+    ],
+    "sdpn": [
+        *("method.hidden=[16]", "method.bottleneck=8", "method.prototypes=6"),
+        *("method.global_seconds=0.3", "method.local_crops=2", "method.momentum=0.9"),
+    ],
     "byol": ["method.projector=[16, 8]", "method.predictor=[16]", "method.momentum=0.9"],
+    "simsiam": ["method.projector=[16, 8]", "method.predictor=[4]"],
+    "barlow_twins": ["method.projector=[16, 16]"],
     "vicreg": ["method.projector=[16, 16]"],
+    "vibcreg": ["method.projector=[16, 16]", "method.groups=8"],
+    "w_mse": [
+        *("method.projector=[16, 2]", "method.whitening_size=4", "method.whitening_draws=2"),
+        "method.whitening_eps=0.1",
+    ],
+    "label_efficient": ["method.projector=[16, 16]"],
+    "angular": ["method.projector=[16, 8]"],
+    "lim": ["method.projector=[16, 8]"],
     "swav": [
         *("method.projector=[16, 8]", "method.prototypes=12"),
         *("method.queue_size=16", "method.queue_start=0.0"),

@@ -46,7 +46,30 @@ class UnitLinear(nn.Module):
         return F.linear(x, F.normalize(self.weight))
 
 
-class DinoHead(nn.Module):
+class BottleneckHead(nn.Module):
+    """An MLP with batch norm and GELU, whose outputs have unit length: 512 -> 2048 -> 2048 -> 256.
+
+    sizes: from the embedding to the output.
+    """
+
+    def __init__(self, sizes: Sequence[int]):
+        super().__init__()
+        self.mlp = mlp(sizes, activation=nn.GELU)
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+
+    def bottleneck(self, embeddings: Tensor) -> Tensor:
+        """Map ``(batch, embedding_dim)`` to ``(batch, bottleneck)``, rows of unit length."""
+        return F.normalize(self.mlp(embeddings).float())
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Return the same."""
+        return self.bottleneck(embeddings)
+
+
+class DinoHead(BottleneckHead):
     """An MLP with batch norm and GELU, a bottleneck of unit length, and many output directions.
 
     Caron et al. 2021 (arXiv 2104.14294), with the batch norms of the recipe for speakers:
@@ -59,17 +82,13 @@ class DinoHead(nn.Module):
     """
 
     def __init__(self, sizes: Sequence[int], outputs: int):
-        super().__init__()
-        self.mlp = mlp(sizes, activation=nn.GELU)
-        for layer in self.mlp:
-            if isinstance(layer, nn.Linear):
-                nn.init.trunc_normal_(layer.weight, std=0.02)
-                nn.init.zeros_(layer.bias)
+        super().__init__(sizes)
         self.last = UnitLinear(sizes[-1], outputs)
 
-    def bottleneck(self, embeddings: Tensor) -> Tensor:
-        """Map ``(batch, embedding_dim)`` to ``(batch, bottleneck)``, rows of unit length."""
-        return F.normalize(self.mlp(embeddings).float())
+    def with_hidden(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs, and the rows (batch, size) of the last hidden layer before its norm."""
+        hidden = self.mlp[:-3](embeddings)
+        return self.last(F.normalize(self.mlp[-3:](hidden).float())), hidden
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Map ``(batch, embedding_dim)`` to ``(batch, outputs)``."""

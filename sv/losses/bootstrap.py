@@ -1,4 +1,4 @@
-"""Losses of methods that predict one view from the other, without negatives: BYOL."""
+"""Losses of methods that predict one view from the other, without negatives: BYOL, SimSiam."""
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,30 @@ def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
     prediction: (N, D) outputs of the predictor, not normalised.
     target: (N, D) outputs of the target's projector, not normalised; no gradient flows into it.
     """
+    return 2.0 - 2.0 * _mean_cosine(prediction, target)
+
+
+def simsiam_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return the negative cosine, mean over the batch: one direction of SimSiam.
+
+    L = −(1/N) Σ_i cos(p_i, z_i)
+
+    The loss of a step is the mean of both directions, p of view 1 with z of view 2 and the reverse.
+    It is 0 if predictions and targets are orthogonal, and −1 if they are alike, which a collapsed
+    network reaches too.
+
+    Source: Chen & He, "Exploring Simple Siamese Representation Learning", CVPR 2021 (arXiv
+    2011.10566), eq. 1 and 2.
+
+    Parameters
+    ----------
+    prediction: (N, D) outputs of the predictor, not normalised.
+    target: (N, D) outputs of the projector, not normalised; no gradient flows into it.
+    """
+    return -_mean_cosine(prediction, target)
+
+
+def _mean_cosine(prediction: Tensor, target: Tensor) -> Tensor:
     if prediction.shape != target.shape or prediction.ndim != 2:
         raise ValueError(
             f"prediction and target must both be (N, D), not {(*prediction.shape,)} and "
@@ -29,4 +53,4 @@ def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
     with torch.autocast(prediction.device.type, enabled=False):
         dtype = torch.promote_types(prediction.dtype, torch.float32)
         cosines = F.cosine_similarity(prediction.to(dtype), target.detach().to(dtype), dim=1)
-        return 2.0 - 2.0 * cosines.mean()
+        return cosines.mean()

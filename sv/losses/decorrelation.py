@@ -1,4 +1,4 @@
-"""Losses without negatives that keep the dimensions of an embedding apart: VICReg."""
+"""Losses without negatives that keep the dimensions of an embedding apart: VICReg and relatives."""
 
 import torch
 import torch.nn.functional as F
@@ -24,21 +24,126 @@ def vicreg_loss(
     inv, var, cov: weights. Without ``var`` all embeddings become one point; without ``cov`` the
         dimensions become copies of each other.
     """
+    _check_shapes(z1, z2)
+    with torch.autocast(z1.device.type, enabled=False):
+        z1, z2 = _at_least_float32(z1, z2)
+        loss = inv * F.mse_loss(z1, z2)
+        for z in (z1, z2):
+            centred, variance = _spread(z)
+            loss = loss + var * _too_narrow(variance)
+            loss = loss + cov * _off_diagonal_square(centred, variance) / z.shape[1]
+        return loss
+
+
+def vibcreg_loss(
+    z1: Tensor, z2: Tensor, *, inv: float = 1.0, var: float = 1.0, cov: float = 8.0
+) -> Tensor:
+    """VIbCReg: VICReg with correlations in the place of covariances.
+
+    inv · mean (z1 − z2)²
+    + var · Σ_views mean_d max(0, 1 − √(Var z_d + 1e-4))
+    + cov · Σ_views (1/D²) Σ_{d≠e} R_de², R the correlations of the dimensions over the batch.
+
+    Source: Lee & Aune, "VIbCReg", arXiv 2109.00783, eq. 2 to 7; the divisor D² and the weights
+    1 / 1 / 8 as in the reference toolkit for speakers. Before the loss they whiten the outputs
+    (`sv.losses.whitening.iterative_whitening`).
+
+    Parameters
+    ----------
+    z1, z2: (N, D), N ≥ 2, not normalised. With several processes, pass the joined embeddings.
+    inv, var, cov: weights, as for `vicreg_loss`.
+    """
+    _check_shapes(z1, z2)
+    with torch.autocast(z1.device.type, enabled=False):
+        z1, z2 = _at_least_float32(z1, z2)
+        loss = inv * F.mse_loss(z1, z2)
+        for z in (z1, z2):
+            centred, variance = _spread(z)
+            loss = loss + var * _too_narrow(variance)
+            standard = F.normalize(centred, dim=0) * (len(z) - 1) ** 0.5
+            _, own = _spread(standard)
+            loss = loss + cov * _off_diagonal_square(standard, own) / z.shape[1] ** 2
+        return loss
+
+
+def barlow_twins_loss(
+    z1: Tensor, z2: Tensor, *, redundancy: float = 0.005, scale: float = 0.025
+) -> Tensor:
+    """Barlow Twins: the correlations of one view's dimensions with the other's become the identity.
+
+    scale · [ Σ_d (c_dd − 1)² + redundancy · Σ_{d≠e} c_de² ], c = ẑ1ᵀ·ẑ2 / N, with ẑ_d = (z_d −
+    mean) / √(Var + 1e-5) over the batch, Var divided by N.
+
+    Source: Zbontar et al., "Barlow Twins", ICML 2021 (arXiv 2103.03230), eq. 1 and 2. The factor
+    0.025 is that of the reference toolkit for speakers; it is in no equation of the paper.
+
+    Parameters
+    ----------
+    z1, z2: (N, D), N ≥ 2, not normalised. With several processes, pass the joined embeddings.
+    redundancy: λ. If it is too low, dimensions repeat each other; if it is too high, the two crops
+        of an utterance need not agree.
+    scale: changes the size of the gradient, which matters to SGD and hardly to Adam.
+    """
+    _check_shapes(z1, z2)
+    with torch.autocast(z1.device.type, enabled=False):
+        z1, z2 = (F.batch_norm(z, None, None, training=True) for z in _at_least_float32(z1, z2))
+        correlations = z1.T @ z2 / len(z1)
+        agree = correlations.diagonal()
+        others = correlations.square().sum() - agree.square().sum()
+        return scale * ((agree - 1.0).square().sum() + redundancy * others)
+
+
+def rdino_regulariser(rows: Tensor, *, outputs: int, std: float = 10.0, cov: float = 1.0) -> Tensor:
+    """Return what RDINO adds to the loss of DINO for one network, student or teacher.
+
+    With x the mean of the rows over the crops and C its unbiased covariance over the batch:
+
+    std · ½ · mean_d max(0, 1 − √(Var x_d + 1e-4)) + cov · Σ_{d≠e} C_de² / outputs
+
+    Source: Chen et al., "Pushing the limits of self-supervised speaker verification using
+    regularized distillation framework", ICASSP 2023 (arXiv 2211.04168), and the authors' code,
+    which divides by the outputs of the head and not by the width of the rows.
+
+    Parameters
+    ----------
+    rows: (crops, N, D) of a wide layer of the head, N ≥ 2. With several processes, pass those of
+        the joined batch.
+    outputs: of the head's last layer; 65,536 as published.
+    std, cov: weights.
+    """
+    if rows.ndim != 3 or rows.shape[1] < 2:
+        raise ValueError(f"rows must be (crops, N, D), N of at least 2, not {(*rows.shape,)}")
+    with torch.autocast(rows.device.type, enabled=False):
+        x = rows.to(torch.promote_types(rows.dtype, torch.float32)).mean(dim=0)
+        centred, variance = _spread(x)
+        return (
+            std * 0.5 * _too_narrow(variance)
+            + cov * _off_diagonal_square(centred, variance) / outputs
+        )
+
+
+def _check_shapes(z1: Tensor, z2: Tensor) -> None:
     if z1.shape != z2.shape or z1.ndim != 2 or len(z1) < 2:
         raise ValueError(
             f"z1 and z2 must both be (N, D) with N of at least 2, "
             f"not {(*z1.shape,)} and {(*z2.shape,)}"
         )
-    with torch.autocast(z1.device.type, enabled=False):
-        dtype = torch.promote_types(z1.dtype, torch.float32)
-        z1, z2 = z1.to(dtype), z2.to(dtype)
-        loss = inv * F.mse_loss(z1, z2)
-        for z in (z1, z2):
-            centred = z - z.mean(dim=0)
-            variance = centred.square().sum(dim=0) / (len(z) - 1)
-            loss = loss + var * F.relu(1.0 - (variance + 1e-4).sqrt()).mean()
-            loss = loss + cov * _off_diagonal_square(centred, variance) / z.shape[1]
-        return loss
+
+
+def _at_least_float32(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
+    dtype = torch.promote_types(z1.dtype, torch.float32)
+    return z1.to(dtype), z2.to(dtype)
+
+
+def _spread(z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return z (N, D) less its mean, and the unbiased variances (D,)."""
+    centred = z - z.mean(dim=0)
+    return centred, centred.square().sum(dim=0) / (len(z) - 1)
+
+
+def _too_narrow(variance: Tensor) -> Tensor:
+    """Return by how much deviations are below 1: mean_d max(0, 1 − √(Var_d + 1e-4))."""
+    return F.relu(1.0 - (variance + 1e-4).sqrt()).mean()
 
 
 def _off_diagonal_square(centred: Tensor, variance: Tensor) -> Tensor:

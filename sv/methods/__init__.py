@@ -5,23 +5,41 @@ A method is a ``sv.methods.base.Method``: networks, the crops that it needs, and
 """
 
 from sv.encoders.base import Encoder
+from sv.methods.angular import Angular, AngularConfig
+from sv.methods.barlow_twins import BarlowTwins, BarlowTwinsConfig
 from sv.methods.base import Facts, Method, MethodConfig
 from sv.methods.byol import BYOL, BYOLConfig
 from sv.methods.classify import Classify, ClassifyConfig
 from sv.methods.csc import CSC, CSCConfig, SupervisedCSC, SupervisedCSCConfig
 from sv.methods.dino import DINO, DINOConfig
+from sv.methods.label_efficient import LabelEfficient, LabelEfficientConfig
+from sv.methods.lim import LIM, LIMConfig
 from sv.methods.moco import MoCo, MoCoConfig
+from sv.methods.rdino import RDINO, RDINOConfig
+from sv.methods.sdpn import SDPN, SDPNConfig
 from sv.methods.simclr import SimCLR, SimCLRConfig
+from sv.methods.simsiam import SimSiam, SimSiamConfig
 from sv.methods.supcon import HSCL, HSCLConfig, SupCon, SupConConfig
 from sv.methods.swav import SwAV, SwAVConfig
+from sv.methods.vibcreg import VIbCReg, VIbCRegConfig
 from sv.methods.vicreg import VICReg, VICRegConfig
+from sv.methods.w_mse import WMSE, WMSEConfig
 
 METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
     "simclr": (SimCLR, SimCLRConfig),
     "moco": (MoCo, MoCoConfig),
     "dino": (DINO, DINOConfig),
+    "rdino": (RDINO, RDINOConfig),
+    "sdpn": (SDPN, SDPNConfig),
     "byol": (BYOL, BYOLConfig),
+    "simsiam": (SimSiam, SimSiamConfig),
+    "barlow_twins": (BarlowTwins, BarlowTwinsConfig),
     "vicreg": (VICReg, VICRegConfig),
+    "vibcreg": (VIbCReg, VIbCRegConfig),
+    "w_mse": (WMSE, WMSEConfig),
+    "label_efficient": (LabelEfficient, LabelEfficientConfig),
+    "angular": (Angular, AngularConfig),
+    "lim": (LIM, LIMConfig),
     "swav": (SwAV, SwAVConfig),
     "supcon": (SupCon, SupConConfig),
     "h_scl": (HSCL, HSCLConfig),

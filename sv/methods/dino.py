@@ -11,34 +11,18 @@ from sv.config import option
 from sv.crops.groups import CropGroup, DataConfig
 from sv.distributed import all_reduce_mean, gather
 from sv.encoders.heads import DinoHead
-from sv.errors import InputError
 from sv.losses import dino_loss, sinkhorn, update_center, view_cross_entropy
-from sv.methods.base import Facts, Method, MethodConfig, Moment, Stats, Views, check_sizes
+from sv.methods.base import Facts, Moment, Stats, Views
 from sv.methods.figures import output_use, pair_cosines
-from sv.methods.momentum import follow, follower, rising
+from sv.methods.taught import Taught, TaughtConfig
 
 
 @dataclass
-class DINOConfig(MethodConfig):
+class DINOConfig(TaughtConfig):
     """Caron et al. 2021 (arXiv 2104.14294), with the defaults of arXiv 2505.14561 for speakers."""
 
     name: str = option("dino", "the method")
     global_crops: int = option(2, "number of long crops, which student and teacher see")
-    global_seconds: float = option(
-        4.0,
-        "length of a long crop; data.crop_seconds is the length of the short ones. "
-        "A longer crop gives a better teacher",
-    )
-    local_crops: int = option(
-        4,
-        "number of short crops, which only the student sees. With more crops, a "
-        "step teaches more and takes more time",
-    )
-    hidden: list[int] = option(
-        [2048, 2048],
-        "sizes of the head between embedding and bottleneck; batch norm and GELU follow each layer",
-    )
-    bottleneck: int = option(256, "length of the unit vector before the last layer")
     outputs: int = option(
         65536,
         "K, number of directions of the last layer. Take far more than the training "
@@ -69,18 +53,6 @@ class DINOConfig(MethodConfig):
         "momentum of the centre. If it is too high, the centre follows the teacher "
         "too slowly, and outputs collapse",
     )
-    momentum: float = option(
-        0.996,
-        "momentum of the teacher at the start; it rises to 1 along a cosine. If it "
-        "is too low, student and teacher follow each other and collapse. If it is "
-        "too high, the teacher stays untrained; a short training needs 0.99 or less",
-    )
-    teacher_statistics: Literal["batch", "running"] = option(
-        "batch",
-        "statistics that the teacher's batch norms use for its targets. batch: "
-        "those of its crops; running: running averages. References and tests always "
-        "use the running averages",
-    )
     frozen_epochs: float = option(
         1.0,
         "number of epochs in which the last layer does not learn. Take more if the "
@@ -88,20 +60,20 @@ class DINOConfig(MethodConfig):
     )
 
     def __post_init__(self):
-        check_sizes("hidden", self.hidden)
-        if self.outputs < 2 or self.bottleneck < 1:
-            raise ValueError("outputs must be at least 2 and bottleneck at least 1")
+        super().__post_init__()
+        if self.outputs < 2:
+            raise ValueError("outputs must be at least 2")
         if min(self.student_temp, self.teacher_temp, self.teacher_temp_start) <= 0:
             raise ValueError("student_temp, teacher_temp and teacher_temp_start must be above 0")
-        if not (0 <= self.momentum <= 1 and 0 <= self.center_momentum <= 1):
-            raise ValueError("momentum and center_momentum must be from 0 to 1")
-        if self.global_crops < 1 or self.local_crops < 0:
-            raise ValueError("global_crops must be at least 1, local_crops not negative")
+        if not 0 <= self.center_momentum <= 1:
+            raise ValueError("center_momentum must be from 0 to 1")
+        if self.global_crops < 1:
+            raise ValueError("global_crops must be at least 1")
         if self.global_crops + self.local_crops < 2:
             raise ValueError("one crop has no other to learn from: set local_crops or global_crops")
 
 
-class DINO(Method):
+class DINO(Taught):
     """Student and teacher, an encoder and a head each; the teacher is evaluated.
 
     The head processes long and short crops separately, so its batch norms measure each kind by
@@ -113,10 +85,8 @@ class DINO(Method):
         super().__init__(encoder, config)
         sizes = [encoder.embedding_dim, *config.hidden, config.bottleneck]
         self.head = DinoHead(sizes, config.outputs)
-        self.teacher_encoder = follower(encoder)
-        self.teacher_head = follower(self.head)
+        self.make_teacher()
         self.register_buffer("center", torch.zeros(1, config.outputs))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
     def crop_groups(self, data: DataConfig) -> list[CropGroup]:
         """Return long crops for both networks and short crops for the student.
@@ -126,27 +96,9 @@ class DINO(Method):
         padded.
         """
         c = self.config
-        if c.global_seconds < data.crop_seconds:
-            raise InputError(
-                f"method.global_seconds is {c.global_seconds}, shorter than data.crop_seconds, "
-                f"{data.crop_seconds}: the teacher should hear more than the student; change one"
-            )
+        c.check_lengths(data)
         groups = [CropGroup("global", c.global_crops, c.global_seconds)]
         return groups + [CropGroup("local", c.local_crops, data.crop_seconds)] * (c.local_crops > 0)
-
-    def train(self, mode: bool = True) -> "DINO":
-        """Set the student's mode; the teacher leaves evaluation mode for its targets only.
-
-        By default, targets use the statistics of their batch. References for SSPS, saved models
-        and tests use running statistics. On the mini corpus, one run whose targets used running
-        statistics too (``method.teacher_statistics=running``) collapsed in five epochs. Another
-        run with batch statistics, and a teacher's momentum of 0.99 instead of 0.98, did not
-        collapse. Which of the two changes helped was not tested.
-        """
-        super().train(mode)
-        self.teacher_encoder.eval()
-        self.teacher_head.eval()
-        return self
 
     @property
     def positive_shape(self) -> tuple[int, ...]:
@@ -162,14 +114,14 @@ class DINO(Method):
         c = self.config
         # An optimiser does not change a weight without gradient, not even by weight decay.
         self.head.last.requires_grad_(views.moment.epoch >= c.frozen_epochs)
-        bottleneck = self.teacher_bottleneck(views.crops["global"])
+        bottleneck = self.teach(views.crops["global"])
         bottleneck = self.substitute(bottleneck, views)
         positive = self.teacher_outputs(bottleneck)
         # Crops of one length are one batch, for the encoder and for the head, so that batch norms
         # measure long and short crops separately. Lengths are never padded.
         groups = [views.crops[name] for name in ("global", "local") if name in views.crops]
         embeddings = [self.encoder(crops.flatten(0, 1)) for crops in groups]
-        student = torch.cat([self.head(part) for part in embeddings])
+        student, regulariser = self.student_outputs(embeddings, views.moment)
         temperature = self.teacher_temperature(views.moment)
         if c.centering == "sinkhorn":
             targets = sinkhorn(positive, epsilon=temperature, join=gather)
@@ -190,7 +142,7 @@ class DINO(Method):
             self.center.copy_(update_center(self.center, mean, c.center_momentum))
         use = output_use(targets)
         first, second = embeddings[0].detach().unflatten(0, (c.global_crops, -1))[[0, -1]]
-        return loss, {
+        return loss + regulariser, {
             "chance": math.log(c.outputs),
             "kl": loss.detach() - use["output_entropy"],
             **use,
@@ -198,16 +150,14 @@ class DINO(Method):
             "embeddings": embeddings[0].detach(),
         }
 
-    @torch.no_grad()
-    def teacher_bottleneck(self, crops: Tensor) -> Tensor:
-        """Return bottlenecks (batch, count, bottleneck) of crops (count, batch, frames, mel)."""
-        measure = self.training and self.config.teacher_statistics == "batch"
-        for part in (self.teacher_encoder, self.teacher_head):
-            part.train(measure)
-        found = self.teacher_head.bottleneck(self.teacher_encoder(crops.flatten(0, 1)))
-        for part in (self.teacher_encoder, self.teacher_head):
-            part.eval()
-        return found.unflatten(0, crops.shape[:2]).transpose(0, 1)
+    def student_outputs(
+        self, embeddings: list[Tensor], moment: Moment
+    ) -> tuple[Tensor, Tensor | float]:
+        """Return logits (crops · batch, outputs), and what is added to the loss: nothing here.
+
+        embeddings: (crops · batch, dim) of each group, that of the long crops first.
+        """
+        return torch.cat([self.head(part) for part in embeddings]), 0.0
 
     @torch.no_grad()
     def teacher_outputs(self, bottleneck: Tensor) -> Tensor:
@@ -221,27 +171,3 @@ class DINO(Method):
             return c.teacher_temp
         share = moment.epoch / c.teacher_temp_epochs
         return c.teacher_temp_start + share * (c.teacher_temp - c.teacher_temp_start)
-
-    def momentum(self, moment: Moment) -> float:
-        """Return the teacher's momentum: from ``momentum`` to 1 by half a cosine."""
-        return rising(self.config.momentum, moment.share)
-
-    def schedules(self, moment: Moment) -> dict[str, float]:
-        """Return the teacher's momentum."""
-        return {"the teacher's momentum": self.momentum(moment)}
-
-    def after_step(self, moment: Moment) -> None:
-        """Move the teacher's weights towards the student's."""
-        self.steps += 1
-        steps = self.steps if self.config.teacher_statistics == "running" else None
-        for target, source in self.momentum_pairs():
-            follow(target, source, self.momentum(moment), steps)
-
-    def momentum_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
-        """Return the teacher's networks and those of the student, which they follow."""
-        return [(self.teacher_encoder, self.encoder), (self.teacher_head, self.head)]
-
-    @property
-    def evaluated(self) -> nn.Module:
-        """The teacher's encoder, an average of many students."""
-        return self.teacher_encoder

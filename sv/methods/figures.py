@@ -18,6 +18,15 @@ def pair_cosines(z1: Tensor, z2: Tensor) -> dict[str, Tensor]:
     }
 
 
+def unit_spread(z: Tensor) -> Tensor:
+    """Return √D · mean_d std_d of the rows z / ‖z‖: 1 if they are spread out, 0 if they are equal.
+
+    Source: Chen & He, CVPR 2021 (arXiv 2011.10566), section 4.1. z: (N, D).
+    """
+    unit = F.normalize(z.detach().float())
+    return unit.std(dim=0).mean() * z.shape[1] ** 0.5
+
+
 def mean_where(mask: Tensor, values: Tensor) -> Tensor:
     """Return the mean of the values where ``mask`` is true; of no values NaN.
 

@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sv.config import option
-from sv.distributed import gather
-from sv.encoders.heads import mlp
 from sv.losses import vicreg_loss
-from sv.methods.base import Facts, Method, MethodConfig, Stats, Views, check_sizes
+from sv.methods.base import Stats
 from sv.methods.figures import pair_cosines
+from sv.methods.siamese import Siamese, SiameseConfig
 
 
 @dataclass
-class VICRegConfig(MethodConfig):
+class VICRegConfig(SiameseConfig):
     """Bardes et al. 2022 (arXiv 2105.04906), weights and projector as in arXiv 2505.14561."""
 
     name: str = option("vicreg", "the method")
@@ -31,37 +30,26 @@ class VICRegConfig(MethodConfig):
         0.04,
         "weight of the squared covariances. If it is too low, the dimensions repeat each other",
     )
-    projector: list[int] = option(
-        [2048, 2048, 512], "sizes of layers between embedding and loss; narrower layers are worse"
-    )
 
     def __post_init__(self):
-        check_sizes("projector", self.projector)
+        super().__post_init__()
         if min(self.invariance, self.variance, self.covariance) < 0:
             raise ValueError("invariance, variance and covariance must not be negative")
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights of the three terms, as the losses name them."""
+        return {"inv": self.invariance, "var": self.variance, "cov": self.covariance}
 
-class VICReg(Method):
+
+class VICReg(Siamese):
     """The encoder, a wide projector, and the three terms on its outputs."""
 
-    def __init__(self, encoder: nn.Module, config: VICRegConfig, facts: Facts | None = None):
-        super().__init__(encoder, config)
-        self.projector = mlp([encoder.embedding_dim, *config.projector])
+    def loss(self, anchor: Tensor, positive: Tensor) -> Tensor:
+        """Return the three terms."""
+        return vicreg_loss(anchor, positive, **self.config.weights)
 
-    def training_step(self, views: Views) -> tuple[Tensor, Stats]:
-        """Return the loss and figures to log."""
-        embeddings = self.encoder(views.crops["views"].flatten(0, 1))
-        anchor, positive = self.projector(embeddings).chunk(2)
-        positive = self.substitute(positive, views)
-        loss = vicreg_loss(
-            gather(anchor),
-            gather(positive),
-            inv=self.config.invariance,
-            var=self.config.variance,
-            cov=self.config.covariance,
-        )
-        return loss, {
-            **pair_cosines(anchor, positive),
-            "std": anchor.detach().float().std(dim=0).mean(),
-            "embeddings": embeddings.detach(),
-        }
+    def figures(self, anchor: Tensor, positive: Tensor, items: int) -> Stats:
+        """Return cosines, and the standard deviation that ought to be 1."""
+        std = anchor.float().std(dim=0).mean()
+        return {**pair_cosines(anchor, positive), "std": std}

@@ -89,7 +89,8 @@ def outputs_say_nothing(stats: dict[str, float]) -> str | None:
     if own > 0.99 * ceiling:
         return (
             f"the outputs are uniform for every crop ({figures}). Sharpen the targets (DINO: lower "
-            "method.teacher_temp; SwAV: lower method.epsilon), lower optim.lr, and"
+            "method.teacher_temp; SwAV: lower method.epsilon; SDPN: lower method.sharpening), "
+            "lower optim.lr, and"
         )
     return (
         f"the outputs are the same for every crop ({figures}). Balance them (DINO: lower "
@@ -103,8 +104,9 @@ def no_spread(stats: dict[str, float]) -> str | None:
     if stats.get("std", math.inf) >= 0.02:
         return None
     return (
-        f"the outputs have a standard deviation of {stats['std']:.4f}, and it should be 1. Raise "
-        "method.variance or lower method.invariance, lower optim.lr, and"
+        f"the outputs have a standard deviation of {stats['std']:.4f}, and it should be 1. Spread "
+        "them (VICReg: raise method.variance or lower method.invariance; BYOL: raise "
+        "method.momentum), lower optim.lr, and"
     )
 
 

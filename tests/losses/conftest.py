@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+KINDS = {"f": np.float64, "i": np.int64}
+"""Kind of an array of the reference values → what a test gets it as."""
+
 
 @pytest.fixture
 def assert_same():
@@ -51,22 +54,23 @@ def assert_relative(reference_folder):
     ``assert_relative("byol", "loss", loss, "p1", "p2")`` calls ``loss(p1, p2, given)`` in float64.
     """
 
-    def check(group, key, loss, *inputs):
+    def check(group, key, loss, *inputs, gradients=None):
+        """``gradients``: what the gradients are named after, if not after the inputs."""
         files = sorted(reference_folder.glob("relatives*.npz"))
         if not files:
             pytest.skip("no reference/relatives*.npz here: set SV_REFERENCE to their folder")
         for file in files:
             values = np.load(file)
             given = {
-                name.partition("/")[2]: torch.tensor(values[name].astype(np.float64))
+                name.partition("/")[2]: torch.tensor(values[name].astype(KINDS[kind]))
                 for name in values
-                if name.startswith(f"{group}/") and values[name].dtype.kind == "f"
+                if name.startswith(f"{group}/") and (kind := values[name].dtype.kind) in KINDS
             }
             tensors = [given[name].clone().requires_grad_() for name in inputs]
             value = loss(*tensors, given)
             value.backward()
             torch.testing.assert_close(value.detach(), given[key], rtol=1e-6, atol=0)
-            for name, tensor in zip(inputs, tensors, strict=True):
+            for name, tensor in zip(gradients or inputs, tensors, strict=True):
                 expected = given[f"{key}.grad.{name}"]
                 atol = float(expected.abs().max()) * 1e-6
                 torch.testing.assert_close(tensor.grad, expected, rtol=1e-5, atol=atol)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sv.losses import byol_loss
+from sv.losses import byol_loss, simsiam_loss
 
 
 def naive_byol(p, z):
@@ -34,3 +34,23 @@ def test_equals_independent_implementation(assert_relative):
 def test_other_shapes_are_refused():
     with pytest.raises(ValueError, match="must both be"):
         byol_loss(torch.zeros(2, 3), torch.zeros(3, 3))
+
+
+def naive_simsiam(p, z):
+    total = 0.0
+    for a, b in zip(p, z, strict=True):
+        total = total - (a * b).sum() / (a.square().sum() * b.square().sum()).sqrt()
+    return total / len(p)
+
+
+def test_simsiam_equals_the_naive_loop(draw, assert_same):
+    z = draw(7, 5)
+    assert_same(lambda p: simsiam_loss(p, z), lambda p: naive_simsiam(p, z), draw(7, 5) * 3)
+
+
+def test_simsiam_equals_independent_implementation(assert_relative):
+    def loss(p1, p2, given):
+        return (simsiam_loss(p1, given["z2"]) + simsiam_loss(p2, given["z1"])) / 2
+
+    assert_relative("simsiam", "one_direction", lambda p, given: simsiam_loss(p, given["z2"]), "p1")
+    assert_relative("simsiam", "loss", loss, "p1", "p2")

@@ -69,6 +69,12 @@ def test_the_teacher_is_what_is_saved(data, tmp_path):
             "the outputs are the same for every crop",
         ),
         ("vicreg", ["method.variance=0", "optim.lr=0.05"], "standard deviation"),
+        ("sdpn", ["method.sharpening=50"], "the outputs are uniform for every crop"),
+        (
+            "label_efficient",
+            ["method.variance=0", "method.covariance=0", "method.temperature=50", "optim.lr=0.3"],
+            "standard deviation",
+        ),
         ("swav", ["method.epsilon=50", "optim.lr=0.1"], "the loss stays at chance|outputs are"),
     ],
 )

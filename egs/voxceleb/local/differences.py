@@ -141,6 +141,23 @@ def of_the_code(row: Row, ours: dict[str, dict[str, Any]]) -> list[str]:
             "DINO's memory of positives holds the two unit vectors before the last layer, not its "
             "outputs: 51 MB in the place of 13 GB. The last layer of the moment is applied to them."
         )
+    if ours["method"]["name"] in ("rdino", "sdpn"):
+        found.append(
+            "The learning rate ends at 0, theirs at 1e-5. Short crops start anywhere; theirs are "
+            "the halves of two long ones. Their settings of augmentation were not known to us."
+        )
+    if ours["method"]["name"] == "rdino":
+        found.append(
+            "Where the regularised layer of 8,192 stands in the head, and the teacher's "
+            "temperature, are ours. The term's half of the teacher, which has no gradient, is left "
+            "out."
+        )
+    if ours["method"]["name"] == "sdpn":
+        found.append("The prototypes have the weight decay of all matrices; theirs have none.")
+    if ours["method"]["name"] == "simsiam":
+        found.append(
+            "The learning rate of SimSiam's predictor follows the schedule; theirs is constant."
+        )
     if version == "v3":
         found.append("VoxCeleb2 dev has 5,994 speakers; theirs were 5,894.")
         if ours["method"]["name"] != "aam":

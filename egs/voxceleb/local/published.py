@@ -11,9 +11,14 @@ SOURCES = {
     2: "Lepage & Dehak, Interspeech 2023, arXiv 2306.03664.",
     3: "Lepage & Dehak, Interspeech 2025, arXiv 2505.14561; there 6.30 is SimCLR after 120 epochs.",
     4: "The authors' own table of bases, in the repository of their toolkit. minDCF at p = 0.01: "
-    "SimCLR .516, MoCo .537, SwAV .615, VICReg .566, DINO .346.",
+    "SimCLR .516, MoCo .537, SwAV .615, VICReg .566, DINO .346; with Fast ResNet-34 Barlow Twins "
+    ".766, BYOL .751, SimSiam .998, W-MSE .851, LIM .902.",
     5: "Masztalski et al., Interspeech 2025, arXiv 2507.17540; on VoxCeleb1-H.",
     6: "Wang, Lam, Su & Yu, ICASSP 2021, arXiv 2103.00816.",
+    7: "Lepage & Dehak, Interspeech 2022, arXiv 2207.05506; minDCF at p = 0.01: .640.",
+    8: "Chen et al., ICASSP 2023, arXiv 2211.04168, and their code (3D-Speaker); minDCF at p = "
+    "0.05: .223.",
+    9: "Chen et al., arXiv 2308.02774, and their code (3D-Speaker); minDCF at p = 0.05: .139.",
 }
 
 
@@ -74,6 +79,13 @@ SETUP_2023 = {
     **group("method", temperature=0.2, projector=[2048, 256], projector_norm=False),
     **group("optim", step_epochs=10.0),
     **group("train", epochs=200, batch_size=256),
+}
+LABEL_EFFICIENT = {
+    **{key: value for key, value in SETUP_2023.items() if not key.startswith("method.")},
+    **group("model", channels=[32, 64, 128, 256], embedding_dim=1024),
+    **group("train", epochs=500),
+    **group("method", name="label_efficient", composition=2, temperature=0.07),
+    **group("method", projector=[2048, 2048, 2048], covariance=0.04),
 }
 QUEUES = Either(32768, "65,536", "in another configuration of the authors")
 MOCO = group("method", name="moco", symmetric=True, momentum=0.999, margin=0.0)
@@ -145,6 +157,42 @@ def of_2025(
     return Row(config, method, "ECAPA-TDNN, C = 1024", figures, settings, WHOLE | options, more)
 
 
+FAST = group("model", name="fast_resnet34", mel_bins=40, channels=[16, 32, 64, 128])
+FAST |= group("model", embedding_dim=512, pooling="sap")
+
+
+def of_table(name: str, method: str, figure: str, **values: Any) -> Row:
+    """Return a row of the authors' table of frameworks with Fast ResNet-34."""
+    ecapa = ECAPA.keys() - FAST.keys()
+    setup = {key: value for key, value in BASES.items() if key not in ecapa} | FAST
+    settings = {**setup, **group("method", name=name, **values)}
+    return Row(f"v1/conf/{name}.yaml", method, "Fast ResNet-34", figure, settings, WHOLE)
+
+
+# ---------------------------------------------------------------- 3D-Speaker
+OF_3D = {
+    **group("data", crop_seconds=2.0, domain="wave"),
+    **group("model", name="ecapa", mel_bins=80, channels=1024, pooled_channels=3072),
+    **group("model", embedding_dim=512),
+    **group("method", global_seconds=4.0, local_crops=4, bottleneck=256, momentum=0.996),
+    **group("optim", name="sgd", momentum=0.9, weight_decay=5e-5, clip_norm=3.0),
+    **group("optim", clip_by="parameter", schedule="cosine", warmup_epochs=10.0),
+}
+RDINO = {
+    **OF_3D,
+    **group("method", name="rdino", global_crops=2, outputs=65536, std_weight=10.0),
+    **group("method", cov_weight=1.0, weight_start=0.05, weight=0.2, weight_epochs=10),
+    **group("optim", lr=0.325),
+    **group("train", epochs=70, batch_size=208),
+}
+SDPN = {
+    **OF_3D,
+    **group("method", name="sdpn", hidden=[2048, 2048], prototypes=1024, temperature=0.1),
+    **group("method", sharpening=0.25, iterations=3, entropy_weight=1.0, koleo_weight=0.1),
+    **group("optim", lr=0.6),
+    **group("train", epochs=150, batch_size=384),
+}
+
 # ---------------------------------------------------------------- CHNS
 CHNS = {
     **group("data", crop_seconds=3.0, normalise="mean"),
@@ -209,6 +257,53 @@ ROWS = [
         {**BASES, **MOCO_2025},
         WHOLE,
     ),
+    of_table(
+        "barlow_twins",
+        "Barlow Twins",
+        "13.22 [4]",
+        projector=[2048, 2048, 512],
+        redundancy=0.005,
+        scale=0.025,
+    ),
+    of_table(
+        "byol",
+        "BYOL",
+        "13.99 [4]",
+        projector=[2048, 2048, 512],
+        predictor=[4096],
+        momentum=0.996,
+    ),
+    of_table("simsiam", "SimSiam", "28.94 [4]", projector=[2048, 2048, 512], predictor=[512]),
+    of_table(
+        "w_mse",
+        "W-MSE",
+        "14.62 [4]",
+        projector=[1024, 64],
+        whitening_size=128,
+        whitening_draws=1,
+        whitening_eps=0.0,
+    ),
+    of_table("lim", "LIM", "16.13 [4]", projector=[2048, 2048, 512], bound="nce"),
+    Row(
+        "v1/conf/label_efficient.yaml",
+        "VICReg and InfoNCE",
+        "ResNet-34 of 2022",
+        "8.47 [7] †",
+        LABEL_EFFICIENT,
+        EVALUATION,
+    ),
+    Row(
+        "v1/conf/angular.yaml", "angular contrastive loss: ours alone", "Fast ResNet-34", "", {}, {}
+    ),
+    Row("v1/conf/rdino.yaml", "RDINO", "ECAPA-TDNN, C = 1024", "3.16 [8]", RDINO, {}),
+    Row("v1/conf/sdpn.yaml", "SDPN", "ECAPA-TDNN, C = 1024", "1.80 [9]", SDPN, {}),
+    of_table(
+        "vibcreg",
+        "VIbCReg",
+        "",
+        projector=[2048, 2048, 2048],
+        **{"invariance": 1.0, "variance": 1.0, "covariance": 8.0, "groups": 64},
+    ),
     Row(
         "v1/conf/simclr_small_gpu.yaml",
         "SimCLR, AM, m = 0.1, 50 epochs: ours alone",
@@ -249,6 +344,17 @@ ROWS = [
         "VICReg + SSPS",
         "after stage 3 7.42 [4]; SSPS not known to us",
         {**PHASES, **VICREG},
+    ),
+    *(
+        Row(
+            f"v2/conf/{name}.yaml",
+            f"{name.upper()} + SSPS: ours alone",
+            "ECAPA-TDNN, C = 1024",
+            "",
+            {},
+            {},
+        )
+        for name in ("rdino", "sdpn")
     ),
     *of_chns("aam", "AAM-Softmax", "3.19 [5]"),
     *of_chns("supcon", "SupCon, + CHNS", "3.17, 2.70 [5]"),

@@ -2,7 +2,7 @@
 # SSPS on VoxCeleb2 dev, without labels: a base, then more epochs with positives from other
 # recordings; VoxCeleb1-O, E and H (cleaned). Layouts, sizes, licences: ../README.md.
 #
-# Usage: run.sh --voxceleb1 DIR --voxceleb2 DIR [--method simclr|moco|dino|vicreg|swav] [options]
+# Usage: run.sh --voxceleb1 DIR --voxceleb2 DIR [--method simclr|moco|dino|vicreg|swav|rdino|sdpn] [options]
 set -euo pipefail
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../egs/voxceleb/local/corpus.sh" # options, stages 0-2
