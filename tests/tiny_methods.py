@@ -45,6 +45,7 @@ TINY = {
     "aam": ["train.batch_size=6"],
     "csc": _SEPARATIVE,
     "csc_supervised": [*_SEPARATIVE, "train.batch_size=6"],
+    "acsg": ["method.projector=[6, 5]", "method.temperature=0.2"],
 }
 """Name of a method → its settings, GROUP.KEY=VALUE."""
 

@@ -5,6 +5,7 @@ A method is a ``sv.methods.base.Method``: networks, the crops that it needs, and
 """
 
 from sv.encoders.base import Encoder
+from sv.methods.acsg import ACSG, ACSGConfig
 from sv.methods.base import Facts, Method, MethodConfig
 from sv.methods.byol import BYOL, BYOLConfig
 from sv.methods.classify import Classify, ClassifyConfig
@@ -28,6 +29,7 @@ METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
     "aam": (Classify, ClassifyConfig),
     "csc": (CSC, CSCConfig),
     "csc_supervised": (SupervisedCSC, SupervisedCSCConfig),
+    "acsg": (ACSG, ACSGConfig),
 }
 """``method.name`` → (module, settings)."""
 
