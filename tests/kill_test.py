@@ -47,6 +47,7 @@ CASES = {
     "ssps": ("simclr", SSPS),
     "ssps_dino": ("dino", SSPS),
     "chns": ("supcon", [f"batches.{text}" for text in CHNS]),
+    "chns_aam": ("supcon_aam", [f"batches.{text}" for text in CHNS]),
 }
 """Name of a case → its method, and settings over the tiny ones of the method."""
 UTTERANCES, FRAMES, MEL = 24, 40, 8

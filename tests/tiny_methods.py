@@ -45,6 +45,8 @@ TINY = {
     "aam": ["train.batch_size=6"],
     "csc": _SEPARATIVE,
     "csc_supervised": [*_SEPARATIVE, "train.batch_size=6"],
+    "angular_supcon": ["train.batch_size=6"],
+    "supcon_aam": ["train.batch_size=6", "method.attention=true"],
     "acsg": ["method.projector=[6, 5]", "method.temperature=0.2"],
 }
 """Name of a method → its settings, GROUP.KEY=VALUE."""

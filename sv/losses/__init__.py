@@ -1,6 +1,7 @@
 """Losses: pure functions of embeddings, one family in each file."""
 
 from sv.losses.adaptive_margin import AdaptiveMargin
+from sv.losses.balance import mgda_weight
 from sv.losses.bootstrap import byol_loss
 from sv.losses.contrastive import moco_nce, nt_xent
 from sv.losses.decorrelation import vicreg_loss
@@ -18,6 +19,7 @@ __all__ = [
     "csl_scores",
     "dino_loss",
     "h_scl",
+    "mgda_weight",
     "moco_nce",
     "nt_xent",
     "pit_loss",

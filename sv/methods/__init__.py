@@ -6,6 +6,12 @@ A method is a ``sv.methods.base.Method``: networks, the crops that it needs, and
 
 from sv.encoders.base import Encoder
 from sv.methods.acsg import ACSG, ACSGConfig
+from sv.methods.angular_supcon import (
+    AngularSupCon,
+    AngularSupConConfig,
+    SupConAAM,
+    SupConAAMConfig,
+)
 from sv.methods.base import Facts, Method, MethodConfig
 from sv.methods.byol import BYOL, BYOLConfig
 from sv.methods.classify import Classify, ClassifyConfig
@@ -30,6 +36,8 @@ METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
     "csc": (CSC, CSCConfig),
     "csc_supervised": (SupervisedCSC, SupervisedCSCConfig),
     "acsg": (ACSG, ACSGConfig),
+    "angular_supcon": (AngularSupCon, AngularSupConConfig),
+    "supcon_aam": (SupConAAM, SupConAAMConfig),
 }
 """``method.name`` → (module, settings)."""
 

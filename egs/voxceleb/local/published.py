@@ -15,6 +15,7 @@ SOURCES = {
     5: "Masztalski et al., Interspeech 2025, arXiv 2507.17540; on VoxCeleb1-H.",
     6: "Wang, Lam, Su & Yu, ICASSP 2021, arXiv 2103.00816.",
     21: "Gan, Mak, Lin & Chien, 2023, arXiv 2309.04265: fewer errors than without it, relative.",
+    22: "Li, Mak & Meng, ICASSP 2023, arXiv 2210.16622; its figures are not of this training set.",
 }
 
 
@@ -178,6 +179,10 @@ def of_chns(loss: str, method: str, figures: str) -> list[Row]:
 RECONSTRUCTED = {
     "acsg": "Of ACSG the idea is published: one clean crop, more positives, heavier negatives. The "
     "sum, its weights, encoder and schedule are ours.",
+    "angular_supcon": "The loss of angular SupCon, τ and m are of its authors' code; encoder and "
+    "schedule are ours.",
+    "supcon_aam": "That the sum with AAM-Softmax has weights by MGDA, and an attention for hard "
+    "negatives, is published; the form of both, s and m of AAM are ours.",
 }
 """``method.name`` → what of a method is published, and what is ours."""
 
@@ -268,4 +273,24 @@ ROWS = [
     *of_chns("supcon", "SupCon, + CHNS", "3.17, 2.70 [5]"),
     *of_chns("h_scl", "H-SCL, + CHNS", "3.02, 2.60 [5]"),
     of_relative("v1/conf/acsg.yaml", "ACSG", "Fast ResNet-34", "19 % fewer [21]", name="acsg"),
+    *(
+        of_relative(f"v3/conf/{name}_ecapa.yaml", title, "ECAPA-TDNN, C = 256", "[22]", **values)
+        for name, title, values in (
+            (
+                "angular_supcon",
+                "angular SupCon, + CHNS",
+                {"name": "angular_supcon", "temperature": 0.07, "margin": 0.1},
+            ),
+            (
+                "supcon_aam",
+                "the same and AAM-Softmax, + CHNS",
+                {"name": "supcon_aam", "temperature": 0.07, "margin": 0.1, "attention": False},
+            ),
+            (
+                "supcon_aam_attention",
+                "the same with class-aware attention, + CHNS",
+                {"name": "supcon_aam", "temperature": 0.07, "margin": 0.1, "attention": True},
+            ),
+        )
+    ),
 ]
