@@ -295,7 +295,7 @@ def examine(case, folder, options):
     words = ["--data", str(data), "--device", "cpu"]
     if supervised(method):
         words += ["--labels", str(data / "labels")]
-    if case == "chns":
+    if case.startswith("chns"):
         words += ["--clusters", str(data)]
     words += [part for text in [*settings, *options.set] for part in ("--set", text)]
     whole, killed = folder / "whole", folder / "killed"

@@ -38,6 +38,7 @@ SMALL = {
     "resnet": ["model.channels=[16, 16, 16, 16]", "model.embedding_dim=16"],
     "simclr": [],
     "moco": ["method.queue_size=12"],
+    "moco_proto": ["method.queue_size=12", "method.clusters=[3, 5]"],
     "dino": ["method.hidden=[8, 8]", "method.bottleneck=4", "method.outputs=12"],
     "vicreg": ["method.projector=[8, 8, 4]"],
     "swav": ["method.projector=[8, 8, 4]", "method.prototypes=6", "method.queue_size=12"],

@@ -47,6 +47,10 @@ TINY = {
     "csc_supervised": [*_SEPARATIVE, "train.batch_size=6"],
     "angular_supcon": ["train.batch_size=6"],
     "supcon_aam": ["train.batch_size=6", "method.attention=true"],
+    "moco_proto": [
+        *("method.queue_size=12", "method.temperature=0.1", "method.momentum=0.9"),
+        *("method.symmetric=true", "method.clusters=[3, 5]", "method.cluster_start=1"),
+    ],
     "acsg": ["method.projector=[6, 5]", "method.temperature=0.2"],
 }
 """Name of a method → its settings, GROUP.KEY=VALUE."""

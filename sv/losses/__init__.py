@@ -6,6 +6,7 @@ from sv.losses.bootstrap import byol_loss
 from sv.losses.contrastive import moco_nce, nt_xent
 from sv.losses.decorrelation import vicreg_loss
 from sv.losses.distillation import dino_loss, sinkhorn, swav_loss, update_center, view_cross_entropy
+from sv.losses.prototypes import concentration, proto_chance, proto_nce
 from sv.losses.separative import cross_attention, csl_scores, pit_loss, separative_loss
 from sv.losses.supervised import aam_softmax, h_scl, supcon
 from sv.losses.temperature import LearnableTemperature
@@ -15,6 +16,7 @@ __all__ = [
     "LearnableTemperature",
     "aam_softmax",
     "byol_loss",
+    "concentration",
     "cross_attention",
     "csl_scores",
     "dino_loss",
@@ -23,6 +25,8 @@ __all__ = [
     "moco_nce",
     "nt_xent",
     "pit_loss",
+    "proto_chance",
+    "proto_nce",
     "separative_loss",
     "sinkhorn",
     "supcon",

@@ -18,6 +18,7 @@ from sv.methods.classify import Classify, ClassifyConfig
 from sv.methods.csc import CSC, CSCConfig, SupervisedCSC, SupervisedCSCConfig
 from sv.methods.dino import DINO, DINOConfig
 from sv.methods.moco import MoCo, MoCoConfig
+from sv.methods.moco_proto import MoCoProto, MoCoProtoConfig
 from sv.methods.simclr import SimCLR, SimCLRConfig
 from sv.methods.supcon import HSCL, HSCLConfig, SupCon, SupConConfig
 from sv.methods.swav import SwAV, SwAVConfig
@@ -38,6 +39,7 @@ METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
     "acsg": (ACSG, ACSGConfig),
     "angular_supcon": (AngularSupCon, AngularSupConConfig),
     "supcon_aam": (SupConAAM, SupConAAMConfig),
+    "moco_proto": (MoCoProto, MoCoProtoConfig),
 }
 """``method.name`` → (module, settings)."""
 

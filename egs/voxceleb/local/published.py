@@ -16,6 +16,7 @@ SOURCES = {
     6: "Wang, Lam, Su & Yu, ICASSP 2021, arXiv 2103.00816.",
     21: "Gan, Mak, Lin & Chien, 2023, arXiv 2309.04265: fewer errors than without it, relative.",
     22: "Li, Mak & Meng, ICASSP 2023, arXiv 2210.16622; its figures are not of this training set.",
+    23: "Xia et al., ICASSP 2021, arXiv 2012.07178; minDCF .59.",
 }
 
 
@@ -183,6 +184,9 @@ RECONSTRUCTED = {
     "schedule are ours.",
     "supcon_aam": "That the sum with AAM-Softmax has weights by MGDA, and an attention for hard "
     "negatives, is published; the form of both, s and m of AAM are ours.",
+    "moco_proto": "ProtoNCE is that of PCL's paper (arXiv 2005.04966). That the speaker paper has "
+    "exactly this, and from which epoch, is not known to us; prototypes are of the keys of the "
+    "epoch before, not of a pass over the training set.",
 }
 """``method.name`` → what of a method is published, and what is ours."""
 
@@ -292,5 +296,12 @@ ROWS = [
                 {"name": "supcon_aam", "temperature": 0.07, "margin": 0.1, "attention": True},
             ),
         )
+    ),
+    of_relative(
+        "v1/conf/moco_proto.yaml",
+        "MoCo + ProtoNCE",
+        "Fast ResNet-34",
+        "8.23 [23]",
+        name="moco_proto",
     ),
 ]
