@@ -51,6 +51,11 @@ TINY = {
         *("method.queue_size=12", "method.temperature=0.1", "method.momentum=0.9"),
         *("method.symmetric=true", "method.clusters=[3, 5]", "method.cluster_start=1"),
     ],
+    "ca_dino": [
+        *("method.hidden=[16]", "method.bottleneck=8", "method.outputs=16"),
+        *("method.global_seconds=0.3", "method.local_crops=1", "method.momentum=0.9"),
+        *("method.utterance_clusters=4", "method.recluster_every=1"),
+    ],
     "acsg": ["method.projector=[6, 5]", "method.temperature=0.2"],
 }
 """Name of a method → its settings, GROUP.KEY=VALUE."""

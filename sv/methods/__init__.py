@@ -14,6 +14,7 @@ from sv.methods.angular_supcon import (
 )
 from sv.methods.base import Facts, Method, MethodConfig
 from sv.methods.byol import BYOL, BYOLConfig
+from sv.methods.ca_dino import CADINO, CADINOConfig
 from sv.methods.classify import Classify, ClassifyConfig
 from sv.methods.csc import CSC, CSCConfig, SupervisedCSC, SupervisedCSCConfig
 from sv.methods.dino import DINO, DINOConfig
@@ -40,6 +41,7 @@ METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
     "angular_supcon": (AngularSupCon, AngularSupConConfig),
     "supcon_aam": (SupConAAM, SupConAAMConfig),
     "moco_proto": (MoCoProto, MoCoProtoConfig),
+    "ca_dino": (CADINO, CADINOConfig),
 }
 """``method.name`` → (module, settings)."""
 

@@ -17,6 +17,7 @@ SOURCES = {
     21: "Gan, Mak, Lin & Chien, 2023, arXiv 2309.04265: fewer errors than without it, relative.",
     22: "Li, Mak & Meng, ICASSP 2023, arXiv 2210.16622; its figures are not of this training set.",
     23: "Xia et al., ICASSP 2021, arXiv 2012.07178; minDCF .59.",
+    24: "Han, Chen & Qian, 2023, arXiv 2304.05754; minDCF .353.",
 }
 
 
@@ -187,6 +188,8 @@ RECONSTRUCTED = {
     "moco_proto": "ProtoNCE is that of PCL's paper (arXiv 2005.04966). That the speaker paper has "
     "exactly this, and from which epoch, is not known to us; prototypes are of the keys of the "
     "epoch before, not of a pass over the training set.",
+    "ca_dino": "That crops of CA-DINO come from several utterances of a cluster is published; when "
+    "clusters are made, how many, and how crops are dealt are ours, and so is the DINO under it.",
 }
 """``method.name`` → what of a method is published, and what is ours."""
 
@@ -303,5 +306,8 @@ ROWS = [
         "Fast ResNet-34",
         "8.23 [23]",
         name="moco_proto",
+    ),
+    of_relative(
+        "v1/conf/ca_dino.yaml", "CA-DINO", "ECAPA-TDNN, C = 1024", "3.59 [24]", name="ca_dino"
     ),
 ]
