@@ -40,6 +40,7 @@ SMALL = {
     "moco": ["method.queue_size=12"],
     "moco_proto": ["method.queue_size=12", "method.clusters=[3, 5]"],
     "dino": ["method.hidden=[8, 8]", "method.bottleneck=4", "method.outputs=12"],
+    "moco_c3": ["method.queue_size=12", "method.clusters=[3, 5]"],
     "ca_dino": [
         *("method.hidden=[8, 8]", "method.bottleneck=4", "method.outputs=12"),
         *("method.utterance_clusters=4", "method.global_seconds=0.8"),

@@ -51,6 +51,10 @@ TINY = {
         *("method.queue_size=12", "method.temperature=0.1", "method.momentum=0.9"),
         *("method.symmetric=true", "method.clusters=[3, 5]", "method.cluster_start=1"),
     ],
+    "moco_c3": [
+        *("method.queue_size=12", "method.temperature=0.1", "method.momentum=0.9"),
+        *("method.clusters=[3, 5]", "method.cluster_start=1", "method.collision_cosine=0.9"),
+    ],
     "ca_dino": [
         *("method.hidden=[16]", "method.bottleneck=8", "method.outputs=16"),
         *("method.global_seconds=0.3", "method.local_crops=1", "method.momentum=0.9"),

@@ -19,6 +19,7 @@ from sv.methods.classify import Classify, ClassifyConfig
 from sv.methods.csc import CSC, CSCConfig, SupervisedCSC, SupervisedCSCConfig
 from sv.methods.dino import DINO, DINOConfig
 from sv.methods.moco import MoCo, MoCoConfig
+from sv.methods.moco_c3 import MoCoC3, MoCoC3Config
 from sv.methods.moco_proto import MoCoProto, MoCoProtoConfig
 from sv.methods.simclr import SimCLR, SimCLRConfig
 from sv.methods.supcon import HSCL, HSCLConfig, SupCon, SupConConfig
@@ -42,6 +43,7 @@ METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
     "supcon_aam": (SupConAAM, SupConAAMConfig),
     "moco_proto": (MoCoProto, MoCoProtoConfig),
     "ca_dino": (CADINO, CADINOConfig),
+    "moco_c3": (MoCoC3, MoCoC3Config),
 }
 """``method.name`` → (module, settings)."""
 

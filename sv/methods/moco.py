@@ -103,11 +103,13 @@ class MoCo(Method):
             queues, anchor.chunk(len(queues)), positive.chunk(len(queues)), strict=True
         ):
             how = {"temperature": self.config.temperature, **margin}
+            how |= self.corrections(q, queue, views)
             loss = loss + moco_nce(q, k, queue.rows, **how) / len(queues)
         # Keys of the second crop alone: one of each utterance.
         added, figures = self.beside(anchor, everyones[own].chunk(len(queues))[0], views)
         for queue, mine in zip(queues, everyones[own].chunk(len(queues)), strict=True):
             queue.put(gather(mine))
+        self.after_keys(views)
         level = chance(self.config, self.margin, anchor, len(self.queue.rows), progress)
         return loss + added + self.margin.penalty(anchor), {
             **pair_cosines(anchor, positive),
@@ -115,6 +117,13 @@ class MoCo(Method):
             "chance": level + figures.get("chance", 0.0),
             "embeddings": embeddings.detach(),
         }
+
+    def corrections(self, query: Tensor, queue: Queue, views: Views) -> dict[str, Tensor]:
+        """Return further arguments of `moco_nce` for the queries of one direction; here none."""
+        return {}
+
+    def after_keys(self, views: Views) -> None:
+        """Do what follows when the keys of a batch have entered their queues; here nothing."""
 
     def beside(self, anchor: Tensor, keys: Tensor, views: Views) -> tuple[Tensor | float, Stats]:
         """Return what a relative adds to the loss of a batch, with its figures; here nothing.

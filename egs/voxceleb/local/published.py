@@ -18,6 +18,7 @@ SOURCES = {
     22: "Li, Mak & Meng, ICASSP 2023, arXiv 2210.16622; its figures are not of this training set.",
     23: "Xia et al., ICASSP 2021, arXiv 2012.07178; minDCF .59.",
     24: "Han, Chen & Qian, 2023, arXiv 2304.05754; minDCF .353.",
+    25: "Zhang & Yu, 2022, arXiv 2208.07446; 2.5 after DINO, which starts from these weights.",
 }
 
 
@@ -190,6 +191,9 @@ RECONSTRUCTED = {
     "epoch before, not of a pass over the training set.",
     "ca_dino": "That crops of CA-DINO come from several utterances of a cluster is published; when "
     "clusters are made, how many, and how crops are dealt are ours, and so is the DINO under it.",
+    "moco_c3": "That C3 filters false negatives, re-weights InfoNCE and adds ProtoNCE is "
+    "published; the form of filter and weights is ours. This is its first stage alone: training "
+    "has no option yet to start DINO from another encoder.",
 }
 """``method.name`` → what of a method is published, and what is ours."""
 
@@ -309,5 +313,8 @@ ROWS = [
     ),
     of_relative(
         "v1/conf/ca_dino.yaml", "CA-DINO", "ECAPA-TDNN, C = 1024", "3.59 [24]", name="ca_dino"
+    ),
+    of_relative(
+        "v1/conf/moco_c3.yaml", "C3, the first stage", "Fast ResNet-34", "[25]", name="moco_c3"
     ),
 ]
