@@ -47,6 +47,7 @@ CASES = {
     "ssps": ("simclr", SSPS),
     "ssps_dino": ("dino", SSPS),
     "chns": ("supcon", [f"batches.{text}" for text in CHNS]),
+    "chns_aam": ("supcon_aam", [f"batches.{text}" for text in CHNS]),
 }
 """Name of a case → its method, and settings over the tiny ones of the method."""
 UTTERANCES, FRAMES, MEL = 24, 40, 8
@@ -294,7 +295,7 @@ def examine(case, folder, options):
     words = ["--data", str(data), "--device", "cpu"]
     if supervised(method):
         words += ["--labels", str(data / "labels")]
-    if case == "chns":
+    if case.startswith("chns"):
         words += ["--clusters", str(data)]
     words += [part for text in [*settings, *options.set] for part in ("--set", text)]
     whole, killed = folder / "whole", folder / "killed"

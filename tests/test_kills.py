@@ -23,7 +23,7 @@ def results(*words):
 def cases():
     from sv.methods import METHODS
 
-    return {*METHODS, "ssps", "ssps_dino", "chns"}
+    return {*METHODS, "ssps", "ssps_dino", "chns", "chns_aam"}
 
 
 def test_a_few_kills_of_every_method():

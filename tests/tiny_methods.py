@@ -63,6 +63,22 @@ TINY = {
     "aam": ["train.batch_size=6"],
     "csc": _SEPARATIVE,
     "csc_supervised": [*_SEPARATIVE, "train.batch_size=6"],
+    "angular_supcon": ["train.batch_size=6"],
+    "supcon_aam": ["train.batch_size=6", "method.attention=true"],
+    "moco_proto": [
+        *("method.queue_size=12", "method.temperature=0.1", "method.momentum=0.9"),
+        *("method.symmetric=true", "method.clusters=[3, 5]", "method.cluster_start=1"),
+    ],
+    "moco_c3": [
+        *("method.queue_size=12", "method.temperature=0.1", "method.momentum=0.9"),
+        *("method.clusters=[3, 5]", "method.cluster_start=1", "method.collision_cosine=0.9"),
+    ],
+    "ca_dino": [
+        *("method.hidden=[16]", "method.bottleneck=8", "method.outputs=16"),
+        *("method.global_seconds=0.3", "method.local_crops=1", "method.momentum=0.9"),
+        *("method.utterance_clusters=4", "method.recluster_every=1"),
+    ],
+    "acsg": ["method.projector=[6, 5]", "method.temperature=0.2"],
 }
 """Name of a method → its settings, GROUP.KEY=VALUE."""
 

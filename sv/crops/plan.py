@@ -153,14 +153,16 @@ def draw_group(
 ) -> GroupPlan:
     """Draw the plan of one group of crops.
 
-    utterances: (batch,) or (count, batch), as in `BatchPlan`.
+    utterances: (batch,) or (count, batch), as in `BatchPlan`, of at least as many crops.
     speeds: (batch,), shared by all groups.
     key: seed of the stream of random numbers of this group.
     """
     index, augment, mixing = materials.index, materials.augment, materials.mixing
     rng = np.random.default_rng(key)
     shape = (group.count, utterances.shape[-1])
-    of_crops = np.broadcast_to(utterances, shape)
+    # A batch may name more utterances of an item than this group has crops.
+    own = utterances if utterances.ndim == 1 else utterances[: group.count]
+    of_crops = np.broadcast_to(own, shape)
     rows = index.rows(group.frames)
     faster = group.augment and augment.speeds != [1.0]
     if faster:

@@ -1,6 +1,7 @@
 """InfoNCE-style losses; `sv.losses.blocked` computes the products of two matrices."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sv.losses.blocked import info_nce, symmetric_info_nce
@@ -78,6 +79,7 @@ def moco_nce(
     margin: float | Tensor = 0.0,
     margin_type: str = "none",
     margin_state: MarginState | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """MoCo's loss: the positive is the momentum encoder's key, the negatives are a queue of keys.
 
@@ -92,6 +94,7 @@ def moco_nce(
         receives a gradient.
     queue: (Q, D) keys of earlier batches, rows of unit length; they are used as they are.
     temperature, margin, margin_type, margin_state: as for `nt_xent`.
+    weights: (N, Q) of each negative of each query, without gradient; 0: it is no negative.
 
     Returns
     -------
@@ -110,6 +113,12 @@ def moco_nce(
         shifted = kind.shift(cosine, margin, norms, state)
         hard = (shifted.detach(), state.hardness) if kind.hard_negatives else None
         queue = queue.detach().to(query.dtype)
+        if weights is not None:
+            # Not log 0: a query whose negatives are all left out would have no gradient.
+            weights = weights.detach().to(query.dtype).clamp_min(torch.finfo(query.dtype).tiny)
+            # A copy: new keys enter the queue before the backward pass.
+            logits = query @ queue.clone().T / temperature + weights.log()
+            return F.softplus(logits.logsumexp(dim=1) - shifted / temperature).mean()
         return info_nce(query, queue, shifted / temperature, temperature=temperature, hard=hard)
 
 

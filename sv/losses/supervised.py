@@ -48,12 +48,25 @@ def aam_softmax(
 
 
 def supcon(
-    z: Tensor, labels: Tensor, *, temperature: float | Tensor, anchors: slice | None = None
+    z: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float | Tensor,
+    anchors: slice | None = None,
+    margin: float = 0.0,
+    attention: Tensor | None = None,
 ) -> Tensor:
     """Supervised contrastive loss: every item of the same speaker is a positive.
 
     −mean_i (1/|P(i)|) Σ_{p∈P(i)} log[ e^{cos_ip/τ} / Σ_{a≠i} e^{cos_ia/τ} ], over the items i that
     have a positive. Source: Khosla et al., "Supervised Contrastive Learning", NeurIPS 2020, eq. 2.
+
+    With a margin, cos_ip − m is in the place of cos_ip for every positive p, above and below:
+    angular SupCon (Li, Mak & Meng, ICASSP 2023, arXiv 2210.16622, as in their released code).
+
+    With attention a, the negatives n of anchor i count w_in / mean_n w_in in the sum below, where
+    w_ij = min(a_i, a_j). Their paper has such weights; this form of them is ours. Equal attention
+    is no attention.
 
     Parameters
     ----------
@@ -63,11 +76,18 @@ def supcon(
     anchors: with several processes, z and labels are the joined batch, and ``anchors`` selects this
         process's own rows. Only these rows are anchors. The mean over processes of equal size is
         the loss of one process with the joined batch.
+    margin: m ≥ 0, in units of cosine; 0.1. What matters is m / τ.
+    attention: (N,) in (0, 1], small for items that are hard or noisy; no gradient flows into it.
     """
     with torch.autocast(z.device.type, enabled=False):
         cosine, positive, itself, share = _pairs(z, labels, anchors)
+        if margin:
+            cosine = torch.where(positive, cosine - margin, cosine)
         logits = cosine / temperature
-        log_total = logits.masked_fill(itself, -torch.inf).logsumexp(dim=1)
+        below = logits.masked_fill(itself, -torch.inf)
+        if attention is not None:
+            below = below + _log_weights(attention.detach().to(z.dtype), positive | itself, anchors)
+        log_total = below.logsumexp(dim=1)
         attraction = (logits * positive).sum(dim=1)
         return (share * (positive.sum(dim=1) * log_total - attraction)).sum()
 
@@ -115,6 +135,14 @@ def reading_is_free(labels: Tensor) -> bool:
     There the batches of a training must be right, and ``sv.sampling`` sees to that.
     """
     return labels.device.type == "cpu"
+
+
+def _log_weights(attention: Tensor, no_negative: Tensor, anchors: slice | None) -> Tensor:
+    """Return log[ w_ij / mean_n w_in ] of the negatives of A anchors, 0 elsewhere: (A, N)."""
+    own = slice(None) if anchors is None else anchors
+    weights = torch.minimum(attention[own, None], attention).masked_fill(no_negative, 0.0)
+    mean = weights.sum(dim=1) / (~no_negative).sum(dim=1)
+    return (weights / mean[:, None]).masked_fill(no_negative, 1.0).log()
 
 
 def _pairs(

@@ -5,16 +5,26 @@ A method is a ``sv.methods.base.Method``: networks, the crops that it needs, and
 """
 
 from sv.encoders.base import Encoder
+from sv.methods.acsg import ACSG, ACSGConfig
 from sv.methods.angular import Angular, AngularConfig
+from sv.methods.angular_supcon import (
+    AngularSupCon,
+    AngularSupConConfig,
+    SupConAAM,
+    SupConAAMConfig,
+)
 from sv.methods.barlow_twins import BarlowTwins, BarlowTwinsConfig
 from sv.methods.base import Facts, Method, MethodConfig
 from sv.methods.byol import BYOL, BYOLConfig
+from sv.methods.ca_dino import CADINO, CADINOConfig
 from sv.methods.classify import Classify, ClassifyConfig
 from sv.methods.csc import CSC, CSCConfig, SupervisedCSC, SupervisedCSCConfig
 from sv.methods.dino import DINO, DINOConfig
 from sv.methods.label_efficient import LabelEfficient, LabelEfficientConfig
 from sv.methods.lim import LIM, LIMConfig
 from sv.methods.moco import MoCo, MoCoConfig
+from sv.methods.moco_c3 import MoCoC3, MoCoC3Config
+from sv.methods.moco_proto import MoCoProto, MoCoProtoConfig
 from sv.methods.rdino import RDINO, RDINOConfig
 from sv.methods.sdpn import SDPN, SDPNConfig
 from sv.methods.simclr import SimCLR, SimCLRConfig
@@ -46,6 +56,12 @@ METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
     "aam": (Classify, ClassifyConfig),
     "csc": (CSC, CSCConfig),
     "csc_supervised": (SupervisedCSC, SupervisedCSCConfig),
+    "acsg": (ACSG, ACSGConfig),
+    "angular_supcon": (AngularSupCon, AngularSupConConfig),
+    "supcon_aam": (SupConAAM, SupConAAMConfig),
+    "moco_proto": (MoCoProto, MoCoProtoConfig),
+    "ca_dino": (CADINO, CADINOConfig),
+    "moco_c3": (MoCoC3, MoCoC3Config),
 }
 """``method.name`` → (module, settings)."""
 

@@ -74,6 +74,11 @@ class Views:
     moment: Moment = field(default_factory=Moment)
     sources: dict[str, Sources] = field(default_factory=dict)
 
+    @property
+    def items(self) -> Tensor:
+        """The utterance (batch,) of each item; of its first crop if they have several."""
+        return self.utterances if self.utterances.ndim == 1 else self.utterances[0]
+
     @classmethod
     def of(
         cls,
@@ -110,6 +115,9 @@ class MethodConfig:
 
     drop_collisions: ClassVar[bool] = False
     """Whether utterances of the anchor's speaker are excluded as negatives; needs labels."""
+
+    utterance_clusters: ClassVar[int] = 0
+    """Clusters of the training set from whose utterances the crops of an item come; 0: none."""
 
 
 class Method(nn.Module):
@@ -192,7 +200,7 @@ class Method(nn.Module):
         if self.positives is None:
             return positives
         reference = self._reference(views.crops["reference"][0])
-        return self.positives.substitute(positives, views.utterances, reference)
+        return self.positives.substitute(positives, views.items, reference)
 
     @torch.no_grad()
     def _reference(self, crops: Tensor) -> Tensor:

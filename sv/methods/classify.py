@@ -41,11 +41,7 @@ class Classify(Method):
 
     def __init__(self, encoder: nn.Module, config: ClassifyConfig, facts: Facts | None = None):
         super().__init__(encoder, config)
-        speakers = facts.speakers if facts else 0
-        if speakers < 2:
-            raise ValueError("a classifier needs Facts with two speakers or more")
-        centers = torch.empty(speakers * config.sub_centers, encoder.embedding_dim)
-        self.centers = nn.Parameter(nn.init.xavier_normal_(centers))
+        self.centers = new_centers(facts, encoder.embedding_dim, config.sub_centers)
 
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:
         """Return the loss and figures to log."""
@@ -59,11 +55,22 @@ class Classify(Method):
             margin=self.config.margin,
             sub_centers=self.config.sub_centers,
         )
-        stats = contrast(z.detach(), labels) | {"accuracy": self._accuracy(z.detach(), labels)}
+        accuracy = share_nearest(z.detach(), self.centers, labels, self.config.sub_centers)
+        stats = contrast(z.detach(), labels) | {"accuracy": accuracy}
         return loss, {**stats, "embeddings": z.detach()}
 
-    @torch.no_grad()
-    def _accuracy(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Return the share of crops whose nearest centre is one of their own speaker."""
-        nearest = (z @ F.normalize(self.centers).T).argmax(dim=1)
-        return (nearest // self.config.sub_centers == labels).float().mean()
+
+def new_centers(facts: Facts | None, dim: int, sub_centers: int = 1) -> nn.Parameter:
+    """Return first centres of all speakers: (speakers · sub_centers, dim)."""
+    speakers = facts.speakers if facts else 0
+    if speakers < 2:
+        raise ValueError("a classifier needs Facts with two speakers or more")
+    centers = torch.empty(speakers * sub_centers, dim)
+    return nn.Parameter(nn.init.xavier_normal_(centers))
+
+
+@torch.no_grad()
+def share_nearest(z: Tensor, centers: Tensor, labels: Tensor, sub_centers: int = 1) -> Tensor:
+    """Return the share of embeddings (N, D) whose nearest centre is one of their own speaker."""
+    nearest = (z @ F.normalize(centers).T).argmax(dim=1)
+    return (nearest // sub_centers == labels).float().mean()

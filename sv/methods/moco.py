@@ -102,14 +102,35 @@ class MoCo(Method):
             queues, anchor.chunk(len(queues)), positive.chunk(len(queues)), strict=True
         ):
             how = {"temperature": self.config.temperature, **margin}
+            how |= self.corrections(q, queue, views)
             loss = loss + moco_nce(q, k, queue.rows, **how) / len(queues)
+        # Keys of the second crop alone: one of each utterance.
+        added, figures = self.beside(anchor, everyones[own].chunk(len(queues))[0], views)
         for queue, mine in zip(queues, everyones[own].chunk(len(queues)), strict=True):
             queue.put(gather(mine))
-        return loss + self.margin.penalty(anchor), {
+        self.after_keys(views)
+        level = chance(self.config, self.margin, anchor, len(self.queue.rows), progress)
+        return loss + added + self.margin.penalty(anchor), {
             **pair_cosines(anchor, positive),
-            "chance": chance(self.config, self.margin, anchor, len(self.queue.rows), progress),
+            **figures,
+            "chance": level + figures.get("chance", 0.0),
             "embeddings": embeddings.detach(),
         }
+
+    def corrections(self, query: Tensor, queue: Queue, views: Views) -> dict[str, Tensor]:
+        """Return further arguments of `moco_nce` for the queries of one direction; here none."""
+        return {}
+
+    def after_keys(self, views: Views) -> None:
+        """Do what follows when the keys of a batch have entered their queues; here nothing."""
+
+    def beside(self, anchor: Tensor, keys: Tensor, views: Views) -> tuple[Tensor | float, Stats]:
+        """Return what a relative adds to the loss of a batch, with its figures; here nothing.
+
+        anchor: (directions · batch, D) queries. keys: (batch, D) of this process. ``chance`` among
+        the figures is added to that of MoCo.
+        """
+        return 0.0, {}
 
     def _substitute_keys(self, keys: Tensor, views: Views) -> Tensor:
         """Let SSPS choose other keys; the keys of an utterance's two crops stay together."""

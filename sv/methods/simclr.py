@@ -44,6 +44,11 @@ class SimCLR(Method):
         embeddings = self.encoder(views.crops["views"].flatten(0, 1))
         anchor, positive = self.projector(embeddings).chunk(2)
         positive = self.substitute(positive, views)
+        loss, stats = self.contrast(anchor, positive, views)
+        return loss, {**stats, "embeddings": embeddings.detach()}
+
+    def contrast(self, anchor: Tensor, positive: Tensor, views: Views) -> tuple[Tensor, Stats]:
+        """Return the loss of a batch's projections (batch, D) and positives, and figures to log."""
         joined, joined_positive = gather(anchor), gather(positive)
         symmetric, progress = self.config.symmetric, views.moment.share
         drop = self.config.drop_collisions
@@ -60,7 +65,6 @@ class SimCLR(Method):
         return loss + self.margin.penalty(anchor), {
             **pair_cosines(anchor, positive),
             "chance": chance(self.config, self.margin, anchor, negatives, progress),
-            "embeddings": embeddings.detach(),
         }
 
     def schedules(self, moment: Moment) -> dict[str, float]:

@@ -81,12 +81,16 @@ class SupCon(Method):
         z, labels, temperature = gather(own), gather(crop_labels(views)), self.temperature()
         loss = self.loss(z, labels, temperature=temperature, anchors=own_rows(len(own)))
         stats = contrast(z.detach(), labels)
-        stats |= {"temperature": temperature.detach(), "chance": math.log(len(z) - 1)}
+        stats |= {"temperature": temperature.detach(), "chance": self.chance(labels)}
         return loss, {**stats, "embeddings": own.detach()}
 
     def loss(self, z: Tensor, labels: Tensor, **how) -> Tensor:
         """Return the loss of embeddings (N, D) of speakers (N,)."""
         return supcon(z, labels, **how)
+
+    def chance(self, labels: Tensor) -> Tensor | float:
+        """Return the loss if the embeddings of all items (N,) were alike."""
+        return math.log(len(labels) - 1)
 
 
 class HSCL(SupCon):

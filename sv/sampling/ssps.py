@@ -26,14 +26,14 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from sv.cluster import kmeans
 from sv.cluster.neighbours import nearest_clusters
 from sv.config import option
 from sv.crops.groups import CropGroup
-from sv.distributed import gather, highest, own_rows, rank, world_size
+from sv.distributed import gather, own_rows
 from sv.errors import InputError
+from sv.sampling.references import References
 
 
 @dataclass
@@ -114,12 +114,11 @@ class SSPSConfig:
             raise ValueError("reference_seconds must be between 0.1 and 1000")
 
 
-class SSPS(nn.Module):
+class SSPS(References):
     """The memories of SSPS, and the sampling from them; all memories are in the state.
 
-    References are stored in half precision: 1.1 GB instead of 2.2 for VoxCeleb2. This changes a
-    cosine by about 1e-4, and k-means computes in float32. Draws need no state of a generator. So
-    resuming inside an epoch is exact, and labels for the log cannot change a draw.
+    Draws need no state of a generator. So resuming inside an epoch is exact, and labels for the log
+    cannot change a draw.
 
     Parameters
     ----------
@@ -145,7 +144,7 @@ class SSPS(nn.Module):
         seed: int = 0,
         speakers: Tensor | None = None,
     ):
-        super().__init__()
+        super().__init__(utterances, reference_dim)
         if config.clusters >= utterances and config.neighbours == "clusters":
             raise InputError(
                 f"ssps.clusters is {config.clusters} but the training set has {utterances} "
@@ -158,8 +157,6 @@ class SSPS(nn.Module):
             )
         self.config, self.seed = config, seed
         size = config.queue or min(config.clusters, utterances)
-        self.register_buffer("references", torch.zeros(utterances, reference_dim).half())
-        self.register_buffer("known", torch.zeros(utterances, dtype=torch.bool))
         self.register_buffer("queue", torch.zeros(size, *positive_shape))
         self.register_buffer("queued", torch.full((size,), -1))
         self.register_buffer("slot", torch.full((utterances,), -1))
@@ -205,28 +202,14 @@ class SSPS(nn.Module):
         self.filling = epoch + 1 >= self.config.start_epoch
         if not self.sampling or self.config.neighbours != "clusters":
             return {}
-        rows = self.known.nonzero().squeeze(1)
-        if len(rows) <= self.config.clusters:
-            raise InputError(
-                f"ssps.clusters is {self.config.clusters}, but an epoch has seen {len(rows)} "
-                "utterances only: choose fewer clusters or a smaller batch"
-            )
-        # Memories are equal in all processes; each process clusters a share of the references.
-        mine = rows.tensor_split(world_size())[rank()]
-        found = kmeans(
-            self.references[mine].float(),
-            self.config.clusters,
-            seed=self.seed + epoch,
-            sharded=world_size() > 1,
-        )
-        self.centroids.copy_(torch.as_tensor(found.centroids))
-        self.cluster.fill_(-1)
-        self.cluster[mine] = torch.as_tensor(found.assignments).to(self.cluster)
-        highest(self.cluster)
+        seed, count = self.seed + epoch, self.config.clusters
+        centroids, cluster = self.clusters_of(count, seed=seed, name="ssps.clusters")
+        self.centroids.copy_(centroids)
+        self.cluster.copy_(cluster)
         if self.config.nearest:
             near = nearest_clusters(self.centroids, self.config.nearest)
             self.near.copy_(torch.as_tensor(near))
-        sizes = torch.bincount(self.cluster[rows], minlength=self.config.clusters)
+        sizes = torch.bincount(self.cluster[self.known], minlength=count)
         return {
             "cluster_median": float(sizes.float().median()),
             "cluster_largest": float(sizes.max()),
@@ -284,8 +267,7 @@ class SSPS(nn.Module):
         An utterance has only its newest entry in the queue, because two entries would make its draw
         twice as likely.
         """
-        self.references[utterances] = references.to(self.references.dtype)
-        self.known[utterances] = True
+        self.store(utterances, references)
         size = len(self.queue)
         utterances, positives = utterances[-size:], positives[-size:]
         count = len(utterances)

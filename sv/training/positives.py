@@ -27,7 +27,7 @@ def positive_figures(method: Method, views: Views, oracle: Oracle | None) -> Sta
         return {}
     figures = {"coverage": ssps.coverage}
     if oracle is not None:
-        figures |= oracle.of_positives(ssps, views.utterances)
+        figures |= oracle.of_positives(ssps, views.items)
     return figures
 
 

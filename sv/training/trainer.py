@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from sv import distributed
-from sv.crops.batches import Batches, RandomBatches
+from sv.crops.batches import Batches
 from sv.crops.front_end import FrontEnd
 from sv.crops.index import TrainingIndex
 from sv.crops.noises import NoiseBank
@@ -35,6 +35,7 @@ from sv.methods.base import Facts, Moment, Views
 from sv.progress import progress, silent
 from sv.training.bad_batch import RecentLosses, save_bad_batch
 from sv.training.build import build
+from sv.training.composition import compose
 from sv.training.experiment import Experiment
 from sv.training.identity import identity_of
 from sv.training.log import TrainLog
@@ -100,7 +101,7 @@ class Trainer:
         self.source = ViewSource(
             index,
             groups,
-            batches or RandomBatches(len(index), size, seed),
+            batches or compose(settings, self.method, index, self.device),
             settings.augment,
             seed=seed,
             noises=noises,

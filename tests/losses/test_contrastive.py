@@ -244,3 +244,27 @@ def test_embeddings_of_the_same_speaker_are_no_negatives_where_asked(symmetric):
     torch.testing.assert_close(loss, expected)
     got, wanted = (torch.autograd.grad(x, z1, retain_graph=True)[0] for x in (loss, expected))
     torch.testing.assert_close(got, wanted)
+
+
+def test_moco_with_weighted_negatives_equals_the_naive_loop(draw, assert_same):
+    """Weight 0 is no negative; weights of 1 are MoCo."""
+    key, queue = draw(4, 3), F.normalize(draw(6, 3))
+    weights = draw(4, 6).sigmoid()
+    weights[0, :5], weights[1, 2] = 0.0, 0.0
+
+    def naive(q):
+        total = 0.0
+        for one, k, row in zip(F.normalize(q), F.normalize(key), weights, strict=True):
+            top = torch.exp((one @ k - 0.1) / 0.3)
+            rest = sum(w * torch.exp(one @ b / 0.3) for w, b in zip(row, queue, strict=True))
+            total = total - torch.log(top / (top + rest))
+        return total / len(q)
+
+    how = {"temperature": 0.3, "margin": 0.1, "margin_type": "am"}
+    assert_same(lambda q: moco_nce(q, key, queue, weights=weights, **how), naive, draw(4, 3))
+    ones = torch.ones(4, 6)
+    assert_same(
+        lambda q: moco_nce(q, key, queue, weights=ones, **how),
+        lambda q: moco_nce(q, key, queue, **how),
+        draw(4, 3),
+    )

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -174,3 +175,68 @@ def test_learned_temperature_stays_in_its_range_and_can_come_back():
 def test_wrong_use_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def naive_angular(z, labels, temperature, margin, attention=None):
+    """Angular SupCon, one pair at a time; ``attention`` weighs the negatives."""
+    z = F.normalize(z)
+    total, count, size = 0.0, 0, len(z)
+    for i in range(size):
+        others = [j for j in range(size) if j != i]
+        positives = [p for p in others if labels[p] == labels[i]]
+        negatives = [n for n in others if labels[n] != labels[i]]
+        if not positives:
+            continue
+        count += 1
+        e = {j: torch.exp((z[i] @ z[j] - margin * (j in positives)) / temperature) for j in others}
+        weight = dict.fromkeys(others, 1.0)
+        if attention is not None:
+            least = {n: min(attention[i], attention[n]) for n in negatives}
+            mean = sum(least.values()) / len(least)
+            weight |= {n: value / mean for n, value in least.items()}
+        bottom = sum(weight[j] * e[j] for j in others)
+        total = total - sum(torch.log(e[p] / bottom) for p in positives) / len(positives)
+    return total / count
+
+
+@pytest.mark.parametrize("labels", [PAIRS, SEVERAL])
+@pytest.mark.parametrize("attentive", [False, True])
+def test_angular_supcon_equals_the_naive_loop(draw, assert_same, labels, attentive):
+    attention = draw(8).sigmoid() if attentive else None
+    assert_same(
+        lambda z: supcon(z, labels, temperature=0.2, margin=0.3, attention=attention),
+        lambda z: naive_angular(z, labels, 0.2, 0.3, attention),
+        draw(8, 5),
+    )
+
+
+def test_equal_attention_is_none_and_carries_no_gradient(draw):
+    z, attention = draw(8, 5), torch.full((8,), 0.3, dtype=torch.float64, requires_grad=True)
+    loss = supcon(z.requires_grad_(), PAIRS, temperature=0.2, attention=attention)
+    torch.testing.assert_close(loss, supcon(z, PAIRS, temperature=0.2))
+    loss.backward()
+    assert attention.grad is None
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.1, 0.2])
+def test_angular_supcon_equals_independent_implementation(
+    reference_folder, assert_relative, margin
+):
+    file = reference_folder / "relatives_dev.npz"
+    if not file.exists():
+        pytest.skip("no reference/relatives_dev.npz here: set SV_REFERENCE to its folder")
+    speakers = torch.tensor(np.load(file)["supmargincon/labels"]).repeat(2)
+
+    def loss(first, second, labels):
+        z = torch.cat([first, second])
+        return supcon(z, labels, temperature=0.07, margin=margin)
+
+    key = f"tau0.07_m{margin}"
+    both = ("view1", "view2")
+    assert_relative("supmargincon", key, lambda a, b, _: loss(a, b, speakers), *both)
+    if margin == 0.1:
+        alone = torch.arange(len(speakers) // 2).repeat(2)
+        assert_relative(
+            "supmargincon", f"{key}_no_labels", lambda a, given: loss(a, given["view2"], alone),
+            "view1",
+        )  # fmt: skip

@@ -60,7 +60,7 @@ def step(name: str, items: int):
     rows = distributed.deal(items) or slice(None)
     settings = Experiment.load(None, settings_of(name))
     encoder = build_encoder(settings.model) if settings.mixing.probability else Mean()
-    method = build_method(encoder, settings.method, Facts(speakers=7)).train()
+    method = build_method(encoder, settings.method, Facts(utterances=16, speakers=7)).train()
     if distributed.world_size() > 1:
         synchronise(method)
     loss, _ = method.training_step(views_of(method.crop_groups(settings.data), items, rows))
@@ -87,6 +87,25 @@ def ssps_steps(items: int) -> list[torch.Tensor]:
     return [*mixed, *(buffer.clone() for buffer in ssps.buffers())]
 
 
+def proto_steps(items: int) -> list[torch.Tensor]:
+    """Return the losses of two epochs of MoCo + ProtoNCE, its prototypes and its memory."""
+    torch.manual_seed(0)
+    rows = distributed.deal(items) or slice(None)
+    more = ["method.clusters=[2]", "method.queue_size=4"]
+    settings = Experiment.load(None, settings_of("moco_proto", *more))
+    method = build_method(Mean(), settings.method, Facts(utterances=items)).train()
+    if distributed.world_size() > 1:
+        synchronise(method)
+    losses = []
+    for epoch in (0.0, 1.0):
+        method.start_epoch(Moment(epoch, 10))
+        views = views_of(method.crop_groups(settings.data), items, rows)
+        views.moment = Moment(epoch, 10)
+        losses.append(distributed.all_reduce_mean(method.training_step(views)[0]))
+    made = method.prototypes[0]
+    return [*losses, made.centroids, made.density, made.cluster, method.memory.references.float()]
+
+
 def company(x):
     """Add the mean over the batch, as a batch norm would let it show."""
     return x + 100.0 * x.mean(dim=0)
@@ -96,7 +115,7 @@ def work(rank: int) -> dict:
     results = {}
     for items in {items for count, items in TEAMS if count == distributed.world_size()}:
         found = {name: step(name, items) for name in TINY}
-        found["ssps"] = ssps_steps(items)
+        found["ssps"], found["proto"] = ssps_steps(items), proto_steps(items)
         mine = 2 ** torch.arange(float(items))[distributed.deal(items), None]
         found["plain"] = shuffled_forward(lambda x: 2 * x, mine, seed=3)
         found["company"] = shuffled_forward(company, mine, seed=3)
@@ -148,6 +167,16 @@ def test_positives_and_memories_are_those_of_one_process(done, team):
         joined = torch.cat(found) if number < 4 else found[0]
         torch.testing.assert_close(joined, expected, rtol=1e-4, atol=1e-5)
         assert number < 4 or all(torch.equal(found[0], other) for other in found)
+
+
+@pytest.mark.parametrize("team", TEAMS, ids=str)
+def test_prototypes_are_those_of_one_process(done, team):
+    whole = proto_steps(team[1])
+    assert int(whole[-2].min()) == 0  # every utterance is in a cluster
+    first, *others = (found["proto"] for found in done[team])
+    for expected, one, *same in zip(whole, first, *others, strict=True):
+        torch.testing.assert_close(one, expected, rtol=2e-3, atol=2e-3)  # of half precision
+        assert all(torch.equal(one, other) for other in same)
 
 
 def test_decisions_and_figures_are_common(done):

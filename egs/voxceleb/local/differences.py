@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 CORPUS = HERE.parent
 sys.path[:0] = [str(HERE), str(CORPUS.parents[1])]
 
-from published import ROWS, SOURCES, Either, Row  # noqa: E402
+from published import RECONSTRUCTED, ROWS, SOURCES, Either, Row  # noqa: E402
 
 from sv.cli import parser, run  # noqa: E402
 from sv.crops.banks import ROOM_SECONDS  # noqa: E402
@@ -162,6 +162,8 @@ def of_the_code(row: Row, ours: dict[str, dict[str, Any]]) -> list[str]:
         found.append("VoxCeleb2 dev has 5,994 speakers; theirs were 5,894.")
         if ours["method"]["name"] != "aam":
             found.append("The clusters of CHNS are those of cosines.")
+    if ours["method"]["name"] in RECONSTRUCTED:
+        found.append(RECONSTRUCTED[ours["method"]["name"]])
     return found
 
 

@@ -7,7 +7,7 @@
 set -euo pipefail
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../egs/voxceleb/local/corpus.sh" # options, stages 0-2
-loss=supcon      # supcon, h_scl, or aam (classification: a baseline of one phase)
+loss=supcon      # supcon, h_scl, angular_supcon, supcon_aam[_attention], or aam (one phase)
 encoder=ecapa    # ecapa (256 channels) or thin_resnet34
 hard_ratio=1     # share of a batch from clusters in stage 5; 0: random batches only
 num_clusters=50  # K, clusters of speakers; 50 published for 5,894 speakers

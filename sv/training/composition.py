@@ -1,0 +1,31 @@
+"""Which utterances make up the batches of a training without labels."""
+
+import torch
+
+from sv.crops.batches import Batches, RandomBatches
+from sv.crops.front_end import FrontEnd
+from sv.crops.index import TrainingIndex
+from sv.methods.base import Method
+from sv.sampling.cluster_batches import ClusterBatches, UtteranceClusters, check_clusters
+from sv.training.experiment import Experiment
+
+
+def compose(
+    settings: Experiment, method: Method, index: TrainingIndex, device: torch.device
+) -> Batches:
+    """Return batches of random utterances, or of clusters if the method wants them."""
+    size, seed, count = settings.train.batch_size, settings.train.seed, len(index)
+    clusters = settings.method.utterance_clusters
+    if not clusters:
+        return RandomBatches(count, size, seed)
+    check_clusters(clusters, count)
+    data, bands = settings.data, settings.model.mel_bins
+    front_end = FrontEnd.of(data.normalise, bands, index, rooms=None, preset=data.preset)
+    return ClusterBatches(
+        count,
+        size,
+        seed,
+        crops=max(group.count for group in method.crop_groups(settings.data)),
+        recluster=UtteranceClusters(index, front_end, clusters, seed, device),
+        refresh_every=settings.method.recluster_every,
+    )
