@@ -25,6 +25,7 @@ from sv.distributed import gather, own_rows, relative_share
 from sv.losses import aam_softmax, mgda_weight, supcon
 from sv.methods.base import Facts, Stats, Views
 from sv.methods.classify import new_centers, share_nearest
+from sv.methods.figures import mean_where
 from sv.methods.supcon import SupCon, SupConConfig, contrast, crop_labels
 
 
@@ -87,7 +88,8 @@ class AngularSupCon(SupCon):
         """Return the loss if all embeddings were alike: mean log(positives + negatives·e^{m/τ})."""
         alike = (labels[:, None] == labels).sum(dim=1)
         weight = (self.config.margin / self.temperature().detach()).exp()
-        return (alike - 1 + (len(labels) - alike) * weight)[alike > 1].log().mean()
+        level = (alike - 1 + (len(labels) - alike) * weight).log()
+        return mean_where(alike > 1, level)
 
 
 class SupConAAM(AngularSupCon):

@@ -35,7 +35,7 @@ class LIM(Siamese):
 
     def loss(self, anchor: Tensor, positive: Tensor) -> Tensor:
         """Return the loss; a random shift says who is whose negative."""
-        shift = int(torch.randint(1, max(2, len(anchor)), (), generator=self.draws.next()))
+        shift = self.draws.number(1, max(2, len(anchor)))
         negatives = torch.arange(len(anchor), device=anchor.device).roll(shift)
         return lim_loss(anchor, positive, negatives, kind=self.config.bound)
 

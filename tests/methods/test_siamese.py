@@ -18,6 +18,7 @@ from sv.losses import (
 from sv.methods.angular import Angular, AngularConfig
 from sv.methods.barlow_twins import BarlowTwins, BarlowTwinsConfig
 from sv.methods.byol import BYOL, BYOLConfig
+from sv.methods.draws import Draws
 from sv.methods.label_efficient import LabelEfficient, LabelEfficientConfig
 from sv.methods.lim import LIM, LIMConfig
 from sv.methods.simsiam import SimSiam, SimSiamConfig
@@ -75,7 +76,7 @@ def test_w_mse_divides_a_batch_anew_in_every_step(encoder, make_views):
     orders = [torch.randperm(8, generator=torch.Generator().manual_seed(n)) for n in (0, 1)]
     expected = sum(w_mse_loss(z1, z2, parts=order.chunk(2)) for order in orders) / 2
     torch.testing.assert_close(method.training_step(views)[0], expected)
-    assert int(method.draws.count) == 2
+    assert method.draws.count == 2
     with pytest.raises(InputError, match="a batch of 2 cannot be whitened in 2 dimensions"):
         method.training_step(make_views(method, batch=2))
 
@@ -122,15 +123,14 @@ def test_lim_shifts_the_batch_by_another_number_in_every_step(encoder, make_view
     method = LIM(encoder, LIMConfig(projector=[7, 5], bound=bound)).train()
     views = make_views(method)
     z1, z2 = projections(method, views)
-    generator = torch.Generator().manual_seed(0)
-    shift = int(torch.randint(1, 8, (), generator=generator))
+    shift = Draws().number(1, 8)
     loss, stats = method.training_step(views)
     torch.testing.assert_close(loss, lim_loss(z1, z2, torch.arange(8).roll(shift), kind=bound))
     alike = torch.ones(8, 5)
     assert stats["chance"] == pytest.approx(
         float(lim_loss(alike, alike, torch.arange(8), kind=bound)), rel=1e-5, abs=1e-6
     )
-    assert int(method.draws.count) == 1
+    assert method.draws.count == 1
 
 
 def test_defaults_are_those_of_the_reference_toolkit():
