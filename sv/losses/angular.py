@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sv.losses.contrastive import nt_xent
+from sv.losses.inputs import at_least_float32, check_pairs
 
 
 def angular_pair_loss(
@@ -24,11 +25,9 @@ def angular_pair_loss(
     z1, z2: (N, D), row i of both from one utterance; L2-normalised here.
     margin: the angle beyond which negatives are left alone.
     """
-    if z1.shape != z2.shape or z1.ndim != 2:
-        raise ValueError(f"z1 and z2 must both be (N, D), not {(*z1.shape,)} and {(*z2.shape,)}")
+    check_pairs(z1, z2)
     with torch.autocast(z1.device.type, enabled=False):
-        dtype = torch.promote_types(z1.dtype, torch.float32)
-        z = F.normalize(torch.cat([z1, z2]).to(dtype))
+        z = F.normalize(torch.cat(at_least_float32(z1, z2)))
         row = torch.arange(len(z), device=z.device)
         # Where two rows are alike, the slope of acos is infinite; there it becomes 0.
         angle = (z @ z.T).clamp(-1.0 + 1e-7, 1.0 - 1e-7).acos()

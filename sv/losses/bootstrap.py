@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sv.losses.inputs import at_least_float32, check_pairs
+
 
 def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """Return the squared distance of unit vectors, mean over the batch: one direction of BYOL.
@@ -45,12 +47,6 @@ def simsiam_loss(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def _mean_cosine(prediction: Tensor, target: Tensor) -> Tensor:
-    if prediction.shape != target.shape or prediction.ndim != 2:
-        raise ValueError(
-            f"prediction and target must both be (N, D), not {(*prediction.shape,)} and "
-            f"{(*target.shape,)}"
-        )
+    check_pairs(prediction, target, "prediction and target")
     with torch.autocast(prediction.device.type, enabled=False):
-        dtype = torch.promote_types(prediction.dtype, torch.float32)
-        cosines = F.cosine_similarity(prediction.to(dtype), target.detach().to(dtype), dim=1)
-        return cosines.mean()
+        return F.cosine_similarity(*at_least_float32(prediction, target.detach()), dim=1).mean()

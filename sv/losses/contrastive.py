@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sv.losses.blocked import info_nce, symmetric_info_nce
+from sv.losses.inputs import at_least_float32, check_pairs
 from sv.losses.margins import MarginState, get_margin, with_norms
 
 
@@ -51,11 +52,11 @@ def nt_xent(
     -------
     A scalar. The value at chance is log(N) (asymmetric) or log(2N − 1) (symmetric).
     """
-    _check_pairs(z1, z2, "z1 and z2")
+    check_pairs(z1, z2)
     _check_temperature(temperature)
     kind, state = get_margin(margin_type), margin_state or MarginState()
     with torch.autocast(z1.device.type, enabled=False):
-        both, norms, cosine = _Pairs.apply(*_at_least_float32(z1, z2))
+        both, norms, cosine = _Pairs.apply(*at_least_float32(z1, z2))
         size = len(z1)
         rows = _anchor_rows(size, anchors, symmetric, z1.device)
         state = with_norms(state, norms if symmetric else norms[:size])
@@ -100,13 +101,13 @@ def moco_nce(
     -------
     A scalar: the mean over the queries. The value at chance is log(Q + 1).
     """
-    _check_pairs(query, key, "query and key")
+    check_pairs(query, key, "query and key")
     if queue.ndim != 2 or queue.shape[1] != query.shape[1]:
         raise ValueError(f"queue must be (Q, {query.shape[1]}), not {(*queue.shape,)}")
     _check_temperature(temperature)
     kind, state = get_margin(margin_type), margin_state or MarginState()
     with torch.autocast(query.device.type, enabled=False):
-        query, key = _at_least_float32(query, key.detach())
+        query, key = at_least_float32(query, key.detach())
         both, norms, cosine = _Pairs.apply(query, key)
         query, norms = both[: len(query)], norms[: len(query)]
         state = with_norms(state, norms)
@@ -180,16 +181,6 @@ class _Pairs(torch.autograd.Function):
         floor = norms.clamp_min(1e-12)
         grad.addcmul_(unit, (grad_norms * floor - along)[:, None]).div_(floor[:, None])
         return tuple(grad.chunk(2))
-
-
-def _at_least_float32(*tensors: Tensor) -> list[Tensor]:
-    dtype = torch.promote_types(tensors[0].dtype, torch.float32)
-    return [tensor.to(dtype) for tensor in tensors]
-
-
-def _check_pairs(one: Tensor, two: Tensor, names: str) -> None:
-    if one.shape != two.shape or one.ndim != 2:
-        raise ValueError(f"{names} must both be (N, D), not {(*one.shape,)} and {(*two.shape,)}")
 
 
 def _check_temperature(temperature: float) -> None:

@@ -1,8 +1,12 @@
 """Losses without negatives that keep the dimensions of an embedding apart: VICReg and relatives."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from sv.losses.inputs import at_least_float32
 
 
 def vicreg_loss(
@@ -24,15 +28,11 @@ def vicreg_loss(
     inv, var, cov: weights. Without ``var`` all embeddings become one point; without ``cov`` the
         dimensions become copies of each other.
     """
-    _check_shapes(z1, z2)
-    with torch.autocast(z1.device.type, enabled=False):
-        z1, z2 = _at_least_float32(z1, z2)
-        loss = inv * F.mse_loss(z1, z2)
-        for z in (z1, z2):
-            centred, variance = _spread(z)
-            loss = loss + var * _too_narrow(variance)
-            loss = loss + cov * _off_diagonal_square(centred, variance) / z.shape[1]
-        return loss
+
+    def covariances(centred: Tensor, variance: Tensor) -> Tensor:
+        return cov * _off_diagonal_square(centred, variance) / centred.shape[1]
+
+    return _three_terms(z1, z2, covariances, inv, var)
 
 
 def vibcreg_loss(
@@ -53,17 +53,13 @@ def vibcreg_loss(
     z1, z2: (N, D), N ≥ 2, not normalised. With several processes, pass the joined embeddings.
     inv, var, cov: weights, as for `vicreg_loss`.
     """
-    _check_shapes(z1, z2)
-    with torch.autocast(z1.device.type, enabled=False):
-        z1, z2 = _at_least_float32(z1, z2)
-        loss = inv * F.mse_loss(z1, z2)
-        for z in (z1, z2):
-            centred, variance = _spread(z)
-            loss = loss + var * _too_narrow(variance)
-            standard = F.normalize(centred, dim=0) * (len(z) - 1) ** 0.5
-            _, own = _spread(standard)
-            loss = loss + cov * _off_diagonal_square(standard, own) / z.shape[1] ** 2
-        return loss
+
+    def correlations(centred: Tensor, variance: Tensor) -> Tensor:
+        standard = F.normalize(centred, dim=0) * (len(centred) - 1) ** 0.5
+        _, own = _spread(standard)
+        return cov * _off_diagonal_square(standard, own) / centred.shape[1] ** 2
+
+    return _three_terms(z1, z2, correlations, inv, var)
 
 
 def barlow_twins_loss(
@@ -86,7 +82,7 @@ def barlow_twins_loss(
     """
     _check_shapes(z1, z2)
     with torch.autocast(z1.device.type, enabled=False):
-        z1, z2 = (F.batch_norm(z, None, None, training=True) for z in _at_least_float32(z1, z2))
+        z1, z2 = (F.batch_norm(z, None, None, training=True) for z in at_least_float32(z1, z2))
         correlations = z1.T @ z2 / len(z1)
         agree = correlations.diagonal()
         others = correlations.square().sum() - agree.square().sum()
@@ -114,7 +110,7 @@ def rdino_regulariser(rows: Tensor, *, outputs: int, std: float = 10.0, cov: flo
     if rows.ndim != 3 or rows.shape[1] < 2:
         raise ValueError(f"rows must be (crops, N, D), N of at least 2, not {(*rows.shape,)}")
     with torch.autocast(rows.device.type, enabled=False):
-        x = rows.to(torch.promote_types(rows.dtype, torch.float32)).mean(dim=0)
+        x = at_least_float32(rows)[0].mean(dim=0)
         centred, variance = _spread(x)
         return (
             std * 0.5 * _too_narrow(variance)
@@ -130,9 +126,19 @@ def _check_shapes(z1: Tensor, z2: Tensor) -> None:
         )
 
 
-def _at_least_float32(z1: Tensor, z2: Tensor) -> tuple[Tensor, Tensor]:
-    dtype = torch.promote_types(z1.dtype, torch.float32)
-    return z1.to(dtype), z2.to(dtype)
+def _three_terms(
+    z1: Tensor, z2: Tensor, redundancy: Callable[[Tensor, Tensor], Tensor], inv: float, var: float
+) -> Tensor:
+    """Return inv · distance + Σ_views (var · lack of spread + redundancy(centred, variance))."""
+    _check_shapes(z1, z2)
+    with torch.autocast(z1.device.type, enabled=False):
+        z1, z2 = at_least_float32(z1, z2)
+        loss = inv * F.mse_loss(z1, z2)
+        for z in (z1, z2):
+            centred, variance = _spread(z)
+            loss = loss + var * _too_narrow(variance)
+            loss = loss + redundancy(centred, variance)
+        return loss
 
 
 def _spread(z: Tensor) -> tuple[Tensor, Tensor]:

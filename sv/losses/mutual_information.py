@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sv.losses.inputs import at_least_float32, check_pairs
+
 BOUNDS = ("nce", "bce", "mine")
 """Kinds of the loss."""
 
@@ -29,13 +31,11 @@ def lim_loss(z1: Tensor, z2: Tensor, negatives: Tensor, *, kind: str = "nce") ->
         joined embeddings.
     negatives: (N,) for each anchor the row of z2 that it should be unlike.
     """
-    if z1.shape != z2.shape or z1.ndim != 2:
-        raise ValueError(f"z1 and z2 must both be (N, D), not {(*z1.shape,)} and {(*z2.shape,)}")
+    check_pairs(z1, z2)
     if kind not in BOUNDS:
         raise ValueError(f"kind is {kind!r}: choose one of {', '.join(BOUNDS)}")
     with torch.autocast(z1.device.type, enabled=False):
-        dtype = torch.promote_types(z1.dtype, torch.float32)
-        z1, z2 = z1.to(dtype), z2.to(dtype)
+        z1, z2 = at_least_float32(z1, z2)
         positive = F.cosine_similarity(z1, z2, dim=1)
         negative = F.cosine_similarity(z1, z2[negatives], dim=1)
         if kind == "bce":

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sv.losses.inputs import at_least_float32, check_pairs
+
 
 def whiten(z: Tensor, eps: float = 0.0) -> Tensor:
     """Return (z − mean) · L⁻ᵀ with L·Lᵀ = (1 − eps)·C + eps·I, C the unbiased covariance.
@@ -46,11 +48,9 @@ def w_mse_loss(
         estimate of the covariance noisier, and each needs more than D items.
     eps: as for `whiten`.
     """
-    if z1.shape != z2.shape or z1.ndim != 2:
-        raise ValueError(f"z1 and z2 must both be (N, D), not {(*z1.shape,)} and {(*z2.shape,)}")
+    check_pairs(z1, z2)
     with torch.autocast(z1.device.type, enabled=False):
-        dtype = torch.promote_types(z1.dtype, torch.float32)
-        z1, z2 = z1.to(dtype), z2.to(dtype)
+        z1, z2 = at_least_float32(z1, z2)
         parts = [torch.arange(len(z1), device=z1.device)] if parts is None else parts
         cosines = [
             F.cosine_similarity(whiten(z1[part], eps), whiten(z2[part], eps), dim=1)
@@ -79,7 +79,7 @@ def iterative_whitening(
     if x.ndim != 2 or x.shape[1] % groups:
         raise ValueError(f"x must be (N, D), D a multiple of {groups}, not {(*x.shape,)}")
     with torch.autocast(x.device.type, enabled=False):
-        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        (x,) = at_least_float32(x)
         centred = (x - x.mean(dim=0)).unflatten(1, (groups, -1)).transpose(0, 1)  # (G, N, D/G)
         identity = torch.eye(centred.shape[2], dtype=x.dtype, device=x.device)
         covariance = centred.mT @ centred / len(x) + eps * identity
