@@ -14,7 +14,7 @@ m = τ·ln w. So ℓ is NT-Xent-AM with the clean crops as anchors.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,7 +32,7 @@ from sv.methods.simclr import SimCLR, SimCLRConfig
 class ACSGConfig(SimCLRConfig):
     """Gan et al. 2023 (arXiv 2309.04265): weights are not published as far as we know, so ours."""
 
-    name: str = field(default="acsg", metadata={"help": "the method"})
+    name: str = option("acsg", "the method")
     clean_weight: float = option(
         1.0,
         "λ, weight of the pairs of a clean and an augmented crop. 0: SimCLR; if it is too high, "

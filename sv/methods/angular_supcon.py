@@ -14,7 +14,7 @@ not in that code; their form here is a reconstruction:
 All of them take batches of random speakers or of CHNS (``sv.sampling.chns``).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +33,7 @@ from sv.methods.supcon import SupCon, SupConConfig, contrast, crop_labels
 class AngularSupConConfig(SupConConfig):
     """Li, Mak & Meng, ICASSP 2023 (arXiv 2210.16622), with the settings of their code."""
 
-    name: str = field(default="angular_supcon", metadata={"help": "the method"})
+    name: str = option("angular_supcon", "the method")
     temperature: float = option(
         0.07,
         "τ; at the start, if it is learned. A small value weighs only the hardest negatives, a "
@@ -58,7 +58,7 @@ class AngularSupConConfig(SupConConfig):
 class SupConAAMConfig(AngularSupConConfig):
     """The same and AAM-Softmax; scale and margin of the latter as in arXiv 2507.17540."""
 
-    name: str = field(default="supcon_aam", metadata={"help": "the method"})
+    name: str = option("supcon_aam", "the method")
     scale: float = option(
         30.0, "s of AAM-Softmax. If it is too low, the loss stays high even for good vectors"
     )

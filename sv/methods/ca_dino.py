@@ -13,7 +13,7 @@ So crop 0 of the long ones and crop 0 of the short ones are of u. Its nearest re
 M = 0 (`sv.sampling.ssps`), which takes positives of the cluster from a memory, not from new crops.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sv.config import option
 from sv.methods.dino import DINO, DINOConfig
@@ -23,7 +23,7 @@ from sv.methods.dino import DINO, DINOConfig
 class CADINOConfig(DINOConfig):
     """Han, Chen & Qian 2023 (arXiv 2304.05754), on the DINO of arXiv 2505.14561."""
 
-    name: str = field(default="ca_dino", metadata={"help": "the method"})
+    name: str = option("ca_dino", "the method")
     utterance_clusters: int = option(
         7500,
         "K of k-means over all training utterances. Few clusters mix speakers, and the network "

@@ -13,7 +13,7 @@ of the queue, with clusters c(·) and prototypes as in `sv.methods.moco_proto`:
 Several Ks: the clusters are those of the first. Before the first clusters it is MoCo.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +30,7 @@ from sv.methods.queue import Queue
 class MoCoC3Config(MoCoProtoConfig):
     """Zhang & Yu 2022 (arXiv 2208.07446); threshold and weights are ours."""
 
-    name: str = field(default="moco_c3", metadata={"help": "the method"})
+    name: str = option("moco_c3", "the method")
     collision_cosine: float = option(
         0.7,
         "keys of the queue with a larger cosine to the query are no negatives. If it is too low, "

@@ -13,7 +13,7 @@ In the code of PCL an epoch begins with one pass over the training set for the k
 those of the steps of the epoch before, which costs no pass; they are of augmented crops.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ from sv.sampling.references import References
 class MoCoProtoConfig(MoCoConfig):
     """Xia et al. 2021 (arXiv 2012.07178); numbers of clusters and the warm-up are ours."""
 
-    name: str = field(default="moco_proto", metadata={"help": "the method"})
+    name: str = option("moco_proto", "the method")
     clusters: list[int] = option(
         [5000, 10000],
         "K of k-means, one or several. With as many as there are speakers a prototype is a "

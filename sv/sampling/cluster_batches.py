@@ -82,11 +82,11 @@ class ClusterBatches(Batches):
         self._group(self.recluster(network, epoch))
 
     def state_dict(self) -> dict:
-        """Return the clusters."""
+        """Return the clusters, which resuming needs."""
         return {} if self.clusters is None else {"clusters": torch.from_numpy(self.clusters)}
 
     def load_state_dict(self, state: dict) -> None:
-        """Take up the clusters of another one."""
+        """Restore the clusters that ``state_dict`` returned."""
         self._group(state["clusters"].numpy() if state else None)
 
     def _group(self, clusters: np.ndarray | None) -> None:

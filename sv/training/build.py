@@ -6,13 +6,25 @@ import torch
 from torch import Tensor
 
 from sv import distributed
+from sv.crops.front_end import FrontEnd
 from sv.crops.groups import CropGroup
+from sv.crops.index import TrainingIndex
 from sv.encoders import build_encoder
 from sv.encoders.sync_norm import synchronise
+from sv.features.augment import RoomBank
+from sv.features.augment_wave import WaveRooms
 from sv.methods import build_method
 from sv.methods.base import Facts, Method
 from sv.sampling.ssps import SSPS
 from sv.training.experiment import Experiment
+
+
+def build_front_end(
+    settings: Experiment, index: TrainingIndex, rooms: RoomBank | WaveRooms | None = None
+) -> FrontEnd:
+    """Return the front end for crops out of ``index``; without ``rooms``, for crops as recorded."""
+    data, bands, order = settings.data, settings.model.mel_bins, settings.augment.order
+    return FrontEnd.of(data.normalise, bands, index, rooms, order, data.preset)
 
 
 def build(

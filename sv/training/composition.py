@@ -3,10 +3,10 @@
 import torch
 
 from sv.crops.batches import Batches, RandomBatches
-from sv.crops.front_end import FrontEnd
 from sv.crops.index import TrainingIndex
 from sv.methods.base import Method
 from sv.sampling.cluster_batches import ClusterBatches, UtteranceClusters, check_clusters
+from sv.training.build import build_front_end
 from sv.training.experiment import Experiment
 
 
@@ -19,8 +19,7 @@ def compose(
     if not clusters:
         return RandomBatches(count, size, seed)
     check_clusters(clusters, count)
-    data, bands = settings.data, settings.model.mel_bins
-    front_end = FrontEnd.of(data.normalise, bands, index, rooms=None, preset=data.preset)
+    front_end = build_front_end(settings, index)
     return ClusterBatches(
         count,
         size,

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sv.crops.front_end import FrontEnd
 from sv.crops.index import TrainingIndex
 from sv.data.labels import numbered_labels, read_label_file
 from sv.errors import InputError
@@ -17,6 +16,7 @@ from sv.kaldi.arks import load_vectors
 from sv.methods import METHODS
 from sv.sampling.chns import SpeakerBatches, SpeakerClusters
 from sv.sampling.voiceprints import Recluster
+from sv.training.build import build_front_end
 from sv.training.experiment import Experiment
 
 
@@ -114,10 +114,7 @@ def _batches(
     device: torch.device | str,
 ) -> SpeakerBatches:
     """Return batches of distinct speakers; ``numbers`` (N,) are those of the utterances."""
-    how, data = settings.batches, settings.data
-    front_end = FrontEnd.of(
-        data.normalise, settings.model.mel_bins, index, rooms=None, preset=data.preset
-    )
+    how, front_end = settings.batches, build_front_end(settings, index)
     recluster = Recluster(index, numbers, front_end, how.clusters, settings.train.seed, device)
     return SpeakerBatches(
         numbers,

@@ -23,7 +23,6 @@ import torch
 
 from sv import distributed
 from sv.crops.batches import Batches
-from sv.crops.front_end import FrontEnd
 from sv.crops.index import TrainingIndex
 from sv.crops.noises import NoiseBank
 from sv.crops.readers import read
@@ -34,7 +33,7 @@ from sv.features.augment_wave import WaveRooms
 from sv.methods.base import Facts, Moment, Views
 from sv.progress import progress, silent
 from sv.training.bad_batch import RecentLosses, save_bad_batch
-from sv.training.build import build
+from sv.training.build import build, build_front_end
 from sv.training.composition import compose
 from sv.training.experiment import Experiment
 from sv.training.identity import identity_of
@@ -111,8 +110,7 @@ class Trainer:
             own=distributed.deal(size),
         )
         check(settings, index, self.source, rooms)
-        data, mel_bins, order = settings.data, settings.model.mel_bins, settings.augment.order
-        self.front_end = FrontEnd.of(data.normalise, mel_bins, index, rooms, order, data.preset)
+        self.front_end = build_front_end(settings, index, rooms)
         self.steps = self.source.batches.steps
         self.precision = "float32" if self.dtype is None else "bfloat16"
         identity = identity_of(settings, self.source, rooms, self.precision, self.base)
