@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -113,3 +114,10 @@ def describe_hardware(device: torch.device) -> str:
     models = [line for line in _cpuinfo().splitlines() if line.startswith("model name")]
     name = models[0].partition(":")[2].strip() if models else platform.machine()
     return f"{len(os.sched_getaffinity(0))} × {name}"
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes that this process has used: of the GPU, or of main memory on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -46,8 +46,8 @@ def append_row(path: str | Path, header: list[str], cells: list[str]) -> bool:
     """
     path = Path(path)
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else ["# Results"]
-    head = _line(header)
-    if _line(cells) in lines:
+    head = markdown_line(header)
+    if markdown_line(cells) in lines:
         return False
     at = max((i for i, line in enumerate(lines) if _cells(line) == _cells(head)), default=-1)
     if at < 0:
@@ -56,13 +56,14 @@ def append_row(path: str | Path, header: list[str], cells: list[str]) -> bool:
     else:
         while at < len(lines) and lines[at].lstrip().startswith("|"):
             at += 1
-    lines.insert(at, _line(cells))
+    lines.insert(at, markdown_line(cells))
     with atomic_write(path) as handle:
         handle.write("\n".join(lines) + "\n")
     return True
 
 
-def _line(cells: list[str]) -> str:
+def markdown_line(cells: list[str]) -> str:
+    """Return a row of a Markdown table."""
     safe = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
     return "| " + " | ".join(safe) + " |"
 

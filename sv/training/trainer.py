@@ -27,7 +27,7 @@ from sv.crops.index import TrainingIndex
 from sv.crops.noises import NoiseBank
 from sv.crops.readers import read
 from sv.crops.views import Batch, ViewSource
-from sv.device import autocast, autocast_dtype, describe_hardware, tune_float32_products
+from sv.device import autocast, autocast_dtype, tune_float32_products
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
 from sv.methods.base import Facts, Moment, Views
@@ -36,6 +36,7 @@ from sv.training.bad_batch import RecentLosses, save_bad_batch
 from sv.training.build import build, build_front_end
 from sv.training.composition import compose
 from sv.training.experiment import Experiment
+from sv.training.facts import facts_of_training
 from sv.training.identity import identity_of
 from sv.training.log import TrainLog
 from sv.training.monitor import TrainingFailed, effective_rank, not_finite
@@ -138,7 +139,9 @@ class Trainer:
             if first:
                 self.log.close()
         if first:
-            self.log.summarise(self._facts())
+            supervised = self.labels is not None
+            where = (self.device, len(self.source.index), supervised)
+            self.log.summarise(facts_of_training(self.settings, self.state, *where))
 
     def _train(self, done: int, total: int) -> None:
         """Do the steps from ``done`` to ``total``."""
@@ -281,19 +284,3 @@ class Trainer:
         state.watch.end_of_epoch(means)
         state.save_epoch()
         return f"loss {means['loss']:.3f}, wait {row['data_wait']:.0%}"
-
-    def _facts(self) -> dict[str, object]:
-        """Return the facts on this training for a table of results."""
-        return {
-            "method": self.settings.method.name,
-            "encoder": self.settings.model.name,
-            "epochs": self.state.epoch,
-            "seed": self.settings.train.seed,
-            "wall_seconds": round(self.state.seconds["total"], 1),
-            "hardware": describe_hardware(self.device),
-            "precision": self.precision,
-            "config_hash": self.settings.digest,
-            "git_commit": ", ".join(self.state.commits),
-            "labels_used": "none" if self.labels is None else "speakers",
-            "train_utterances": len(self.source.index),
-        }
