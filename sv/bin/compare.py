@@ -4,7 +4,7 @@ The experiments must be tested on one trial list. For a fair comparison, train a
 encoder and the same number of updates (egs/custom/local/compare_methods.sh does that).
 
 Example:
-  python -m sv.bin.compare --out methods.md exp/simclr-0 exp/dino-0 exp/sdpn-0
+  python -m sv.bin.compare --out methods.md --exp exp/simclr-0 exp/dino-0 exp/sdpn-0
 """
 
 from pathlib import Path
@@ -17,7 +17,11 @@ def main(argv: list[str] | None = None) -> None:
     p = parser(__doc__)
     p.add_argument("--out", type=Path, required=True, help="Markdown file to write")
     p.add_argument(
-        "experiments", type=Path, nargs="+", help="experiment folders with a report of stage 8"
+        "--exp",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="experiment folders with a report of stage 8",
     )
     args = p.parse_args(argv)
 
@@ -25,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     from sv.report.comparison import comparison_rows
     from sv.report.results_table import markdown_line
 
-    header, *rows = comparison_rows(args.experiments)
+    header, *rows = comparison_rows(args.exp)
     lines = [markdown_line(header), "|" + "---|" * len(header), *map(markdown_line, rows)]
     with atomic_write(args.out) as handle:
         handle.write("\n".join(lines) + "\n")

@@ -27,4 +27,4 @@ for method in $methods; do
     experiments+=("exp/$name")
   done
 done
-python -m sv.bin.compare --out exp/methods.md "${experiments[@]}"
+python -m sv.bin.compare --out exp/methods.md --exp "${experiments[@]}"
