@@ -286,6 +286,11 @@ def _build(kinds: type | Mapping[str, type], written: dict[str, Value], group: s
         raise InputError(f"{where}: {group}: {error}") from error
 
 
+def _word(value: Any) -> Any:
+    """Return a Boolean as YAML writes it, ``true`` or ``false``; all else unchanged."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 def _convert(value: Any, hint: Any, where: str) -> Any:
     """Check ``value`` against a type hint; the only conversion is from an int to a float."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -294,9 +299,9 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
             return None
         return _convert(value, next(a for a in arguments if a is not NoneType), where)
     if origin is typing.Literal:
-        if value not in arguments:
-            _check_known(value, arguments, f"{where}: value")
-        return value
+        words = {_word(argument): argument for argument in arguments}
+        _check_known(_word(value), words, f"{where}: value")
+        return words[_word(value)]
     if origin in (list, tuple):
         if not isinstance(value, list | tuple):
             raise InputError(f"{where}: expected a list such as [1, 2], found {_short(value)}")

@@ -28,13 +28,24 @@ def follow(
         because it never measures its own. Their momentum is min(momentum, (1 + steps) /
         (10 + steps)), because they start far from any data and must move faster at first.
     """
-    for average, weight in zip(target.parameters(), source.parameters(), strict=True):
-        average.lerp_(weight, 1.0 - momentum)
+    _move(list(target.parameters()), list(source.parameters()), 1.0 - momentum)
     if steps is None:
         return
     share = 1.0 - ((1.0 + steps) / (10.0 + steps)).clamp_max(momentum)
-    for average, value in zip(target.buffers(), source.buffers(), strict=True):
-        if average.is_floating_point():
-            average.lerp_(value, share.to(average.dtype))
+    pairs = list(zip(target.buffers(), source.buffers(), strict=True))
+    for dtype in dict.fromkeys(average.dtype for average, _ in pairs):
+        averages, values = map(list, zip(*[p for p in pairs if p[0].dtype == dtype], strict=True))
+        if dtype.is_floating_point:
+            _move(averages, values, share.to(dtype))
         else:
-            average.copy_(value)  # a count of batches
+            torch._foreach_copy_(averages, values)  # counts of batches
+
+
+def _move(averages: list[Tensor], values: list[Tensor], share: Tensor | float) -> None:
+    """Move each of ``averages`` by ``share`` of the way; on a GPU few kernels move them all.
+
+    The bits are those of a loop.
+    """
+    if averages:  # a head without layers has no weights
+        many = [share] * len(averages) if isinstance(share, Tensor) else share
+        torch._foreach_lerp_(averages, values, many)

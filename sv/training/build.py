@@ -17,6 +17,7 @@ from sv.methods import build_method
 from sv.methods.base import Facts, Method
 from sv.sampling.ssps import SSPS
 from sv.training.experiment import Experiment
+from sv.training.kernels import Kernels
 
 
 def build_front_end(
@@ -28,16 +29,23 @@ def build_front_end(
 
 
 def build(
-    settings: Experiment, facts: Facts, labels: Tensor | None, device: torch.device
+    settings: Experiment,
+    facts: Facts,
+    labels: Tensor | None,
+    device: torch.device,
+    kernels: Kernels | None = None,
 ) -> tuple[Method, list[CropGroup]]:
     """Return the method on its device, and the groups of crops that it needs.
 
     labels: (N,) speaker of each utterance, for an ablation of SSPS.
+    kernels: how the networks compute; None: as they are written.
     """
     method = build_method(build_encoder(settings.model), settings.method, facts)
     if distributed.world_size() > 1 and settings.train.sync_batch_norm:
         synchronise(method)
     method.to(device)
+    if kernels is not None:
+        kernels.prepare(method)
     groups = method.crop_groups(settings.data)
     if settings.ssps.enabled:
         dim, shape = method.encoder.embedding_dim, method.positive_shape

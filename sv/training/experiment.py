@@ -15,12 +15,13 @@ from sv.methods import METHODS
 from sv.methods.base import MethodConfig
 from sv.sampling.chns import BatchesConfig
 from sv.sampling.ssps import SSPSConfig
+from sv.training.kernels import KernelConfig
 from sv.training.optim import OptimConfig
 
 
 @dataclass
-class TrainConfig:
-    """Length of the training, batch size, precision, processes."""
+class TrainConfig(KernelConfig):
+    """Length of the training, batch size, precision, kernels, processes."""
 
     epochs: int = option(
         100,
@@ -117,12 +118,13 @@ class Experiment:
     def identity(self) -> dict[str, dict[str, Any]]:
         """Return the settings that influence the result.
 
-        The number of readers, the number of kept models and ``train.stop`` do not influence it. If
+        The number of readers, the number of kept models and ``train.stop`` do not influence it. The
+        choice of kernels has an entry of its own (`sv.training.identity`). If
         batch norms are synchronised, the number of processes does not either. The preset "kaldi" is
         left out, so that trainings from before there were presets can resume.
         """
         settings = self.to_dict()
-        for key in ("workers", "keep", "stop"):
+        for key in ("workers", "keep", "stop", "compile", "exact", "memory_format"):
             del settings["train"][key]
         if settings["data"]["preset"] == "kaldi":
             del settings["data"]["preset"]

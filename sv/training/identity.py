@@ -14,6 +14,7 @@ from sv.crops.views import ViewSource
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
 from sv.training.experiment import Experiment
+from sv.training.kernels import Kernels, can_resume
 
 SAMPLED = 64
 """Number of utterances whose features are part of the fingerprint of a training set."""
@@ -49,6 +50,7 @@ def identity_of(
     rooms: RoomBank | WaveRooms | None,
     precision: str,
     base: Path | None,
+    kernels: Kernels,
 ) -> dict[str, Any]:
     """Return, by name, everything that must be unchanged if a training resumes."""
     return {
@@ -58,6 +60,7 @@ def identity_of(
         "room bank": fingerprint_rooms(rooms),
         "precision": precision,
         "base": "" if base is None else checkpoint.digest(checkpoint.state_path(base)),
+        "choice of kernels": kernels.identity,
         "composition of batches": source.batches.fingerprint,
     }
 
@@ -66,6 +69,9 @@ def differences(before: dict, now: dict) -> list[str]:
     """Return the differences between the identities of two trainings, in words."""
     found = changed_settings(before, now, now["settings"])
     others = [name for name in now if name != "settings" and before.get(name) != now[name]]
+    kernels = "choice of kernels"  # checkpoints from before there was a choice have no entry
+    if kernels in others and can_resume(before.get(kernels, ""), now[kernels]):
+        others.remove(kernels)
     return found + [f"the {name} has changed" for name in others]
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -76,16 +76,34 @@ def learning_rate(config: OptimConfig, epoch: float, epochs: int) -> float:
 
 
 def build_optimizer(config: OptimConfig, module: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimiser for the trainable weights of ``module``."""
+    """Return the optimiser for the trainable weights of ``module``.
+
+    On a GPU its kernels are fused: one launch updates all weights. On a CPU they are torch's
+    default, because fused ones round otherwise, and an update is a small part of a step there.
+    """
     groups = [
         {"params": list(weights), "weight_decay": decay}
         for weights, decay in _by_decay(config, module)
     ]
     groups = [group for group in groups if group["params"]]
+    weights = [weight for group in groups for weight in group["params"]]
+    fused = True if all(weight.is_cuda for weight in weights) else None
     if config.name == "sgd":
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum)
-    kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
-    return kind(groups, lr=config.lr)
+        optimizer = torch.optim.SGD(groups, config.lr, config.momentum, fused=fused)
+    else:
+        kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+        optimizer = kind(groups, config.lr, fused=fused)
+    optimizer.register_load_state_dict_pre_hook(_with_own_kernels)
+    return optimizer
+
+
+def _with_own_kernels(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of a checkpoint with this optimiser's choice of kernels, not the saved one.
+
+    A checkpoint may come from another device, or from before there was a choice.
+    """
+    own = {name: optimizer.param_groups[0].get(name) for name in ("fused", "foreach")}
+    return {**state, "param_groups": [{**group, **own} for group in state["param_groups"]]}
 
 
 def _by_decay(

@@ -38,6 +38,7 @@ from sv.training.composition import compose
 from sv.training.experiment import Experiment
 from sv.training.facts import facts_of_training
 from sv.training.identity import identity_of
+from sv.training.kernels import Kernels
 from sv.training.log import TrainLog
 from sv.training.monitor import TrainingFailed, effective_rank, not_finite
 from sv.training.optim import build_optimizer, clip_gradients, learning_rate, set_learning_rate
@@ -91,11 +92,11 @@ class Trainer:
         self.dtype = autocast_dtype(settings.train.precision, self.device)
         if self.device.type == "cpu":
             tune_float32_products()
-        torch.backends.cudnn.deterministic = True  # otherwise resuming would not be exact
+        kernels = Kernels.choose(settings.train, self.device)
         torch.manual_seed(settings.train.seed)
         self.labels = None if labels is None else torch.from_numpy(labels).long()
         facts = Facts(len(index), 0 if labels is None else int(labels.max()) + 1)
-        self.method, groups = build(settings, facts, self.labels, self.device)
+        self.method, groups = build(settings, facts, self.labels, self.device, kernels)
         self.optimizer = build_optimizer(settings.optim, self.method)
         size, seed = settings.train.batch_size, settings.train.seed
         self.source = ViewSource(
@@ -114,7 +115,7 @@ class Trainer:
         self.front_end = build_front_end(settings, index, rooms)
         self.steps = self.source.batches.steps
         self.precision = "float32" if self.dtype is None else "bfloat16"
-        identity = identity_of(settings, self.source, rooms, self.precision, self.base)
+        identity = identity_of(settings, self.source, rooms, self.precision, self.base, kernels)
         of = (self.method, self.optimizer, self.source.batches, self.device)
         self.state = State(self.exp, settings, identity, *of)
         self.losses, self.stop = RecentLosses(), StopSignals()
