@@ -100,40 +100,28 @@ def work(name: str, precision: str, layout: str, batch: int) -> None:
     import torch
 
     encoder = make_encoder(name, layout).train()
-    if precision.endswith("-compiled"):
-        encoder.compile(dynamic=False, fullgraph=True)
-    update = torch.optim.Adam(encoder.parameters()).step if layout == "own" else encoder.train
     features = torch.randn(batch, FRAMES, MEL_BINS)
     for _ in sys.stdin:
         start = time.process_time()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision.startswith("bfloat16")):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             embeddings = encoder(features)
         embeddings.square().sum().backward()
-        update()
         encoder.zero_grad()
         print(time.process_time() - start, flush=True)
 
 
 def make_encoder(name: str, layout: str):
-    """Return the encoder with all its activations in this memory layout; "own": as it chooses."""
-    import torch
-
+    """Return the encoder with all its activations in this memory layout, whatever its own is."""
     if name == "speechbrain":
         from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 
         return ECAPA_TDNN(MEL_BINS, lin_neurons=192, channels=[512, 512, 512, 512, 1536])
 
     from sv.encoders import ENCODERS, build_encoder
+    from sv.training.kernels import LAYOUTS, lay_out
 
     encoder = build_encoder(ENCODERS[name][1](mel_bins=MEL_BINS))
-    if layout == "own":
-        return encoder
-    formats = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
-    chosen = formats[layout]
-    encoder.to(memory_format=chosen)
-    # the layers hand on the layout that they get: the first one decides
-    first = next(m for m in encoder.modules() if isinstance(m, torch.nn.Conv2d))
-    first.register_forward_hook(lambda m, i, output: output.contiguous(memory_format=chosen))
+    lay_out(encoder, LAYOUTS[layout.replace("-", "_")])
     return encoder
 
 

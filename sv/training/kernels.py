@@ -77,7 +77,7 @@ class Kernels:
         compiled = on_gpu if config.compile == "auto" else bool(config.compile)
         layout = None if config.memory_format == "auto" else config.memory_format
         kernels = cls(exact, compiled, config.compile == "graphs", layout, device)
-        kernels._tell_torch()
+        kernels.tell_torch()
         return kernels
 
     @property
@@ -100,14 +100,17 @@ class Kernels:
         if self.compile:
             compile_networks(method, self.device, self.graphs)
 
-    def _tell_torch(self) -> None:
+    def tell_torch(self) -> None:
+        """Set torch's own switches, which are those of the whole process."""
         torch.backends.cudnn.deterministic = self.exact
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = not self.exact
             # cuBLAS reads it when it starts; other values let streams change the order of sums.
             if self.exact:
                 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            # A kernel without a deterministic form still runs, with a warning that names it.
             torch.use_deterministic_algorithms(self.exact, warn_only=True)
+            torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def lay_out(encoder: nn.Module, layout: torch.memory_format) -> None:

@@ -1,7 +1,6 @@
 """The choice of kernels: what `auto` means, what a checkpoint remembers, what is compiled."""
 
 import copy
-import os
 
 import pytest
 import torch
@@ -23,24 +22,24 @@ CPU = torch.device("cpu")
 
 
 class Tiny(Encoder):
-    """Three layers, and a Python call that cannot be compiled if ``says`` is true."""
+    """Three layers, and a graph break, which cannot be compiled, if ``breaks`` is true."""
 
-    def __init__(self, says=False):
+    def __init__(self, breaks=False):
         super().__init__()
-        self.conv, self.norm, self.says = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), says
+        self.conv, self.norm, self.breaks = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), breaks
 
     def forward(self, features, lengths=None):
-        if self.says:
-            os.getcwd()
+        if self.breaks:
+            torch._dynamo.graph_break()
         return self.norm(self.conv(features[:, None]).relu()).mean((2, 3))
 
 
 class TinyMethod(nn.Module):
     """An encoder and a head."""
 
-    def __init__(self, says=False):
+    def __init__(self, breaks=False):
         super().__init__()
-        self.encoder, self.head = Tiny(says), nn.Sequential(nn.Linear(4, 2))
+        self.encoder, self.head = Tiny(breaks), nn.Sequential(nn.Linear(4, 2))
 
 
 def choose(device="cpu", **settings):
@@ -176,9 +175,15 @@ def test_compiled_networks_give_the_same_loss_gradients_and_names():
 
 @pytest.mark.thorough
 @needs_compiler
-def test_a_real_graph_break_falls_back(capsys):
-    method = TinyMethod(says=True)
-    method.encoder.forward = torch._dynamo.disable(method.encoder.forward)
+@pytest.mark.parametrize("obstacle", ["graph break", "compiler"])
+def test_a_real_failure_falls_back(obstacle, capsys, monkeypatch):
+    method = TinyMethod(breaks=obstacle == "graph break")
+    if obstacle == "compiler":  # it is there, and fails
+        monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("false",))
+        monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)
     compile_networks(method, CPU)
-    assert method.encoder(torch.randn(2, 9, 8)).shape == (2, 4)
+    x = torch.randn(2, 9, 8)
+    expected = copy.deepcopy(method).encoder(x)
+    assert torch.equal(method.encoder(x), expected)
+    assert method.encoder.norm.num_batches_tracked == 1
     assert capsys.readouterr().err.startswith("note: encoder is not compiled: ")
