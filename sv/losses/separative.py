@@ -5,6 +5,7 @@ Learning", ICASSP 2021 (arXiv 2103.00816). Only its abstract was at hand. The fo
 reading of it; docs/csc.md says which parts are ours.
 """
 
+from functools import lru_cache
 from itertools import permutations
 
 import torch
@@ -12,6 +13,13 @@ from torch import Tensor
 
 COMPRESSION = 0.3
 """Exponent of power in the separation loss. Power^0.3 is about loudness, so peaks count less."""
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept must also serve a later call with gradients
+def _orders(n: int, device: torch.device) -> Tensor:
+    """Return all orders of n sources, (n!, n); they are copied to the device once."""
+    return torch.tensor(list(permutations(range(n))), device=device)
 
 
 def pit_loss(
@@ -46,7 +54,7 @@ def pit_loss(
         # error[b, s, e] of estimate e as source s
         error = (true[:, :, None] - loud[:, None]).square().sum(dim=3)
         n = estimates.shape[1]
-        orders = torch.tensor(list(permutations(range(n))), device=estimates.device)
+        orders = _orders(n, estimates.device)
         total = error[:, torch.arange(n, device=orders.device), orders].sum(dim=2)  # (batch, n!)
         best, which = total.min(dim=1)
     return (best / energy).mean(), orders[which]
