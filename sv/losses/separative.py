@@ -91,7 +91,9 @@ def csl_scores(v: Tensor, g: Tensor, alpha: Tensor | float, beta: Tensor | float
     return beta - alpha * square.clamp_min(0.0)
 
 
-def separative_loss(scores: Tensor, own: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+def separative_loss(
+    scores: Tensor, own: Tensor, candidates: Tensor, counted: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """L = −mean_i log[f(v_i, g_own(i)) / Σ_j f(v_i, g_j)] and its bound on mutual information.
 
     Parameters
@@ -99,6 +101,7 @@ def separative_loss(scores: Tensor, own: Tensor, candidates: Tensor) -> tuple[Te
     scores: (M, N) log f of every v with every g: ``csl_scores``, or cosines over a temperature.
     own: (M,) column of the vector that each v must predict.
     candidates: (M, N) bool, the j of the sum; the column ``own`` is always included.
+    counted: (M,) bool, the i of the means; None: all. At least one must be true.
 
     Returns
     -------
@@ -110,6 +113,13 @@ def separative_loss(scores: Tensor, own: Tensor, candidates: Tensor) -> tuple[Te
     candidates[torch.arange(len(own), device=own.device), own] = True
     positive = scores.gather(1, own[:, None])[:, 0]
     total = scores.masked_fill(~candidates, float("-inf")).logsumexp(dim=1)
-    loss = (total - positive).mean()
-    chance = candidates.sum(dim=1).to(scores.dtype).log().mean()
+    loss = _mean(total - positive, counted)
+    chance = _mean(candidates.sum(dim=1).to(scores.dtype).log(), counted)
     return loss, chance - loss.detach()
+
+
+def _mean(values: Tensor, counted: Tensor | None) -> Tensor:
+    """Return the mean of the values (M,) that count; no shape depends on how many they are."""
+    if counted is None:
+        return values.mean()
+    return torch.where(counted, values, 0.0).sum() / counted.sum()
