@@ -3,7 +3,8 @@
 A program that reads a number from a GPU waits until the GPU has done everything before it, and the
 GPU then waits for the program. So does an operation whose output has a shape that depends on
 values, and so does a copy of ordinary memory to the device. On a CPU nothing waits, but the same
-operations can be counted as they are called.
+operations can be counted as they are called. A copy to the device cannot be seen on a CPU; instead,
+what makes an array without naming a device is counted, and so is a generator without a device.
 """
 
 import traceback
@@ -22,6 +23,10 @@ MASKED = ("index", "index_put", "index_put_", "_index_put_impl_")
 METHODS = ("tolist", "numpy", "__array__", "__bool__", "__int__", "__float__", "__index__", "cpu")
 CREATORS = ("tensor", "as_tensor")
 """They copy numbers to a device if one is given."""
+ON_HOST = ("from_numpy", "arange", "linspace", "zeros", "ones", "full", "empty", "eye")
+ON_HOST += ("rand", "randn", "randint", "randperm")
+"""They make arrays in the memory of the processor if no device is given. A step needs such an array
+only to copy it to the device."""
 OURS = Path(__file__).resolve().parents[1] / "sv"
 
 
@@ -34,10 +39,12 @@ class DeviceWaits(TorchDispatchMode):
 
     def __enter__(self):
         self.patches = ExitStack()
-        for owner, names in ((torch.Tensor, METHODS), (torch, CREATORS)):
+        for owner, names in ((torch.Tensor, METHODS), (torch, (*CREATORS, *ON_HOST))):
             for name in names:
                 patched = self._counting(getattr(owner, name), name)
                 self.patches.enter_context(mock.patch.object(owner, name, patched))
+        generator = self._counting(torch.Generator, "Generator")
+        self.patches.enter_context(mock.patch.object(torch, "Generator", generator))
         return super().__enter__()
 
     def __exit__(self, *args):
@@ -57,7 +64,13 @@ class DeviceWaits(TorchDispatchMode):
 
     def _counting(self, function, name):
         def counted(*args, **kwargs):
-            if name not in CREATORS or kwargs.get("device") is not None:
+            if name in CREATORS:
+                counts = kwargs.get("device") is not None
+            elif name in ON_HOST:
+                counts = kwargs.get("device") is None and kwargs.get("out") is None
+            else:
+                counts = name != "Generator" or not (args or kwargs)
+            if counts:
                 self._note(name)
             return function(*args, **kwargs)
 

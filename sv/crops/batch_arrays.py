@@ -9,13 +9,14 @@ from sv.crops.views import Batch, Crops
 from sv.features.augment import Draws
 
 UTTERANCES = "utterances"
+ITEMS = "items"
 
 
 def flatten(batch: Batch) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the arrays of a batch by name, and values fit for JSON that `rebuild` also needs.
 
-    The names are ``utterances`` and, for each group of crops, ``<group>/signal`` and
-    ``<group>/<field of Draws>``.
+    The names are ``utterances`` and, for each group of crops, ``<group>/signal``,
+    ``<group>/<field of Draws>`` and, for mixtures, ``<group>/items``.
     """
     arrays, groups = {UTTERANCES: batch.utterances}, {}
     for name, crops in batch.crops.items():
@@ -23,6 +24,8 @@ def flatten(batch: Batch) -> tuple[dict[str, Tensor], dict[str, Any]]:
         for draw, values in vars(crops.draws).items():
             if values is not None:
                 arrays[f"{name}/{draw}"] = values
+        if crops.items is not None:
+            arrays[f"{name}/{ITEMS}"] = crops.items
         groups[name] = {"frames": crops.frames, "sources": crops.sources}
     return arrays, groups
 
@@ -36,5 +39,6 @@ def rebuild(arrays: dict[str, Tensor], groups: dict[str, Any]) -> Batch:
             for field in dataclasses.fields(Draws)
             if f"{name}/{field.name}" in arrays
         }
+        rest = {**rest, "items": arrays.get(f"{name}/{ITEMS}")}
         crops[name] = Crops(arrays[f"{name}/signal"], draws=Draws(**drawn), **rest)
     return Batch(crops, arrays[UTTERANCES])

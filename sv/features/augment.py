@@ -99,9 +99,22 @@ class Draws:
     level: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "Draws":
-        """Move every array to ``device``."""
-        moved = {k: v.to(device, non_blocking=True) for k, v in vars(self).items() if v is not None}
-        return Draws(**moved)
+        """Move every array to ``device``, but not ``speed``: shapes depend on it."""
+        given = {k: v for k, v in vars(self).items() if v is not None}
+        moved = {k: v.to(device, non_blocking=True) for k, v in given.items() if k != "speed"}
+        return Draws(**moved, speed=self.speed)
+
+
+def used_rooms(bank: Tensor, room: Tensor) -> tuple[Tensor, Tensor]:
+    """Return some rows of ``bank`` (rooms, ...) and which of them each ``room`` (...) is.
+
+    -1 is the first row. Rooms that no crop uses are only there if the bank is smaller than the
+    batch. How many rows there are does not depend on values, so a GPU does not wait.
+    """
+    room = room.clamp_min(0)
+    if len(bank) <= room.numel():
+        return bank, room
+    return bank[room.flatten()], torch.arange(room.numel(), device=room.device).view(room.shape)
 
 
 class RoomBank:
@@ -120,16 +133,19 @@ class RoomBank:
     def __len__(self) -> int:
         return len(self.decays)
 
+    def to(self, device: torch.device | str) -> "RoomBank":
+        """Return the bank on ``device``."""
+        return RoomBank(self.decays.to(device), self.preset)
+
     def convolve(self, power: Tensor, room: Tensor) -> Tensor:
         """Convolve mel power (..., frames, mel) along time with the decays of ``room`` (...).
 
-        Crops whose ``room`` is -1 do not change. Only the rooms of this batch are transformed, so
+        Crops whose ``room`` is -1 do not change. At most as many rooms as crops are transformed, so
         the bank needs no memory beyond its decays, whatever its size.
         """
         frames = power.shape[-2]
         size = next_fast_len(frames + self.decays.shape[1] - 1, real=True)
-        used, which = room.clamp_min(0).unique(return_inverse=True)
-        decays = self.decays[used.to(self.decays.device)].to(power.device)
+        decays, which = used_rooms(self.decays, room)
         spectrum = torch.fft.rfft(power, n=size, dim=-2)
         spectrum.mul_(torch.fft.rfft(decays, n=size, dim=-2)[which])
         wet = torch.fft.irfft(spectrum, n=size, dim=-2)[..., :frames, :]

@@ -5,6 +5,7 @@ Learning", ICASSP 2021 (arXiv 2103.00816). Only its abstract was at hand. The fo
 reading of it; docs/csc.md says which parts are ours.
 """
 
+from functools import lru_cache
 from itertools import permutations
 
 import torch
@@ -12,6 +13,13 @@ from torch import Tensor
 
 COMPRESSION = 0.3
 """Exponent of power in the separation loss. Power^0.3 is about loudness, so peaks count less."""
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept must also serve a later call with gradients
+def _orders(n: int, device: torch.device) -> Tensor:
+    """Return all orders of n sources, (n!, n); they are copied to the device once."""
+    return torch.tensor(list(permutations(range(n))), device=device)
 
 
 def pit_loss(
@@ -46,7 +54,7 @@ def pit_loss(
         # error[b, s, e] of estimate e as source s
         error = (true[:, :, None] - loud[:, None]).square().sum(dim=3)
         n = estimates.shape[1]
-        orders = torch.tensor(list(permutations(range(n))), device=estimates.device)
+        orders = _orders(n, estimates.device)
         total = error[:, torch.arange(n, device=orders.device), orders].sum(dim=2)  # (batch, n!)
         best, which = total.min(dim=1)
     return (best / energy).mean(), orders[which]
@@ -83,7 +91,9 @@ def csl_scores(v: Tensor, g: Tensor, alpha: Tensor | float, beta: Tensor | float
     return beta - alpha * square.clamp_min(0.0)
 
 
-def separative_loss(scores: Tensor, own: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+def separative_loss(
+    scores: Tensor, own: Tensor, candidates: Tensor, counted: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """L = −mean_i log[f(v_i, g_own(i)) / Σ_j f(v_i, g_j)] and its bound on mutual information.
 
     Parameters
@@ -91,6 +101,7 @@ def separative_loss(scores: Tensor, own: Tensor, candidates: Tensor) -> tuple[Te
     scores: (M, N) log f of every v with every g: ``csl_scores``, or cosines over a temperature.
     own: (M,) column of the vector that each v must predict.
     candidates: (M, N) bool, the j of the sum; the column ``own`` is always included.
+    counted: (M,) bool, the i of the means; None: all. At least one must be true.
 
     Returns
     -------
@@ -102,6 +113,13 @@ def separative_loss(scores: Tensor, own: Tensor, candidates: Tensor) -> tuple[Te
     candidates[torch.arange(len(own), device=own.device), own] = True
     positive = scores.gather(1, own[:, None])[:, 0]
     total = scores.masked_fill(~candidates, float("-inf")).logsumexp(dim=1)
-    loss = (total - positive).mean()
-    chance = candidates.sum(dim=1).to(scores.dtype).log().mean()
+    loss = _mean(total - positive, counted)
+    chance = _mean(candidates.sum(dim=1).to(scores.dtype).log(), counted)
     return loss, chance - loss.detach()
+
+
+def _mean(values: Tensor, counted: Tensor | None) -> Tensor:
+    """Return the mean of the values (M,) that count; no shape depends on how many they are."""
+    if counted is None:
+        return values.mean()
+    return torch.where(counted, values, 0.0).sum() / counted.sum()

@@ -91,17 +91,18 @@ class Views:
     ) -> "Views":
         """Move a batch to the device and turn it into the network's input.
 
-        labels: (N,) speaker of each utterance of the training set; None without labels.
+        labels: (N,) speaker of each utterance of the training set, best on the device; None without
+            labels.
         """
         crops, sources = {}, {}
         for name, group in batch.crops.items():
             if group.sources:
                 crops[name], of_sources = front_end.mixtures(group, device)
-                sources[name] = Sources(of_sources, group.items.to(device))
+                sources[name] = Sources(of_sources, group.items.to(device, non_blocking=True))
             else:
                 crops[name] = front_end(group, device)
-        speakers = None if labels is None else labels[batch.utterances].to(device)
-        utterances = batch.utterances.to(device)
+        utterances = batch.utterances.to(device, non_blocking=True)
+        speakers = None if labels is None else labels.to(device)[utterances]
         return cls(crops, utterances, speakers, moment or Moment(), sources)
 
 

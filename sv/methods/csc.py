@@ -153,30 +153,31 @@ class CSC(Method):
         items: (conditions, batch, sources) place of each source in the joined batch, -1 for none.
         identity: (batch,) numbers; equal numbers are the same speaker.
         """
-        there = items >= 0
-        conditions, batch = items.shape[:2]
-        condition = torch.arange(conditions, device=items.device)
-        of_voice = condition[:, None, None].expand_as(items)[there]
+        # Absent sources keep their rows, which no sum counts. So no shape depends on values, and a
+        # GPU does not wait.
+        there = (items >= 0).flatten()
+        condition = torch.arange(len(items), device=items.device)
+        of_voice = condition[:, None, None].expand_as(items).flatten()
         everybody, others = gather(identity), elsewhere(identity)
-        who = everybody[items[there]]
-        v = voices[there].float()
+        who = everybody[items.clamp_min(0)].flatten()
+        v = voices.flatten(0, 2).float()
         if self.config.contrast == "infonce" or self.config.unit_length:
             v = F.normalize(v)
-        first = torch.zeros_like(there)
-        first[:, :, 0] = True
-        is_target = first[there]
+
+        def targets(x: Tensor) -> Tensor:
+            """Return the targets' rows of x (M, ...): (conditions, batch, ...)."""
+            return x.unflatten(0, items.shape)[:, :, 0]
 
         def targets_elsewhere(x: Tensor) -> Tensor:
             """Return the targets' rows of x (M, dim) of the other processes, item by item."""
-            own = x[is_target].unflatten(0, (conditions, batch)).transpose(0, 1)
-            return elsewhere(own).flatten(0, 1)
+            return elsewhere(targets(x).transpose(0, 1)).flatten(0, 1)
 
         # Every item under every condition: first own items, then those of other processes.
-        bank = torch.cat([v[is_target], targets_elsewhere(v)])
+        bank = torch.cat([targets(v).flatten(0, 1), targets_elsewhere(v)])
         other_condition = condition.repeat(len(others))
-        others = others.repeat_interleave(conditions)
-        bank_who = torch.cat([who[is_target], others])
-        bank_condition = torch.cat([of_voice[is_target], other_condition])
+        others = others[:, None].expand(-1, len(items)).flatten()
+        bank_who = torch.cat([targets(who).flatten(), others])
+        bank_condition = torch.cat([targets(of_voice).flatten(), other_condition])
         # Mask the current condition; otherwise the query could copy it.
         allowed = (who[:, None] == bank_who) & (of_voice[:, None] != bank_condition)
         g = self.global_vectors(v, bank, allowed)
@@ -184,8 +185,9 @@ class CSC(Method):
         # Everybody in the batch is the contrast, through the global vector of the same condition.
         of_column = torch.cat([of_voice, other_condition])
         candidates = (who[:, None] != torch.cat([who, others])) & (of_voice[:, None] == of_column)
-        candidates[:, : len(v)] &= is_target
-        loss, bound = separative_loss(scores, torch.arange(len(v), device=v.device), candidates)
+        own = torch.arange(len(v), device=v.device)
+        candidates[:, : len(v)] &= own % items.shape[2] == 0  # targets only: their source is 0
+        loss, bound = separative_loss(scores, own, candidates, there)
         # Processes may have different numbers of sources, because items have 0 to n interferers.
         factor = factor_of_mean(there.sum())
         stats = {

@@ -25,10 +25,10 @@ class Draws(nn.Module):
         """Take up what ``get_extra_state`` returned."""
         self.count = state["count"]
 
-    def next(self) -> torch.Generator:
-        """Return the generator of this draw, for the processor."""
+    def next(self, device: torch.device) -> torch.Generator:
+        """Return the generator of this draw, for a device. A GPU draws other numbers than a CPU."""
         self.count += 1
-        return torch.Generator().manual_seed(self.count - 1)
+        return torch.Generator(device).manual_seed(self.count - 1)
 
     def number(self, low: int, high: int) -> int:
         """Return a number of this draw, from ``low`` to below ``high``."""

@@ -200,8 +200,8 @@ def shuffled_forward(
     if distributed.world_size() == parts == 1:
         return network(crops)
     everything = distributed.gather(crops)
-    order = torch.randperm(len(everything), generator=torch.Generator().manual_seed(seed))
-    order = order.to(crops.device)
+    generator = torch.Generator(crops.device).manual_seed(seed)
+    order = torch.randperm(len(everything), generator=generator, device=crops.device)
     mine = order[distributed.own_rows(len(crops)) or slice(None)]
     outputs = [network(everything[some]) for some in mine.tensor_split(parts) if len(some)]
     shuffled = distributed.gather(torch.cat(outputs))

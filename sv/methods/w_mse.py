@@ -65,7 +65,8 @@ class WMSE(Siamese):
             )
         losses = []
         for _ in range(c.whitening_draws):
-            order = torch.randperm(len(anchor), generator=self.draws.next()).to(anchor.device)
+            draw = self.draws.next(anchor.device)
+            order = torch.randperm(len(anchor), generator=draw, device=anchor.device)
             parts = order.tensor_split(max(1, len(anchor) // c.whitening_size))
             try:
                 losses.append(w_mse_loss(anchor, positive, parts=parts, eps=c.whitening_eps))

@@ -287,7 +287,7 @@ class SSPS(References):
         own = self.cluster[utterances]
         if not self.config.nearest:
             return own
-        rank = self._draw_rank(len(utterances)).to(own.device)
+        rank = self._draw_rank(len(utterances))
         return torch.where(own >= 0, self.near[own.clamp_min(0), rank], -1)
 
     def _member(self, cluster: Tensor, utterances: Tensor) -> Tensor:
@@ -308,7 +308,7 @@ class SSPS(References):
         own = torch.where(own >= 0, place[own.clamp_min(0)], -1) - first
         inside = (own >= 0) & (own < count)
         count = count - inside.long()
-        drawn = (self._uniform(len(cluster), stream=1).to(cluster.device) * count).long()
+        drawn = (self._uniform(len(cluster), stream=1) * count).long()
         drawn = torch.minimum(drawn, (count - 1).clamp_min(0))  # a draw may round up to 1.0
         drawn += (inside & (drawn >= own)).long()
         return torch.where(count > 0, slots[(first + drawn).clamp_max(len(slots) - 1)], -1)
@@ -319,7 +319,7 @@ class SSPS(References):
         −1 if neighbours must be mutual and these are not.
         """
         best = self._most_similar(utterances, references)
-        rank = self._draw_rank(len(utterances)).to(best.device).clamp_max(best.shape[1] - 1)
+        rank = self._draw_rank(len(utterances)).clamp_max(best.shape[1] - 1)
         drawn = best.gather(1, rank[:, None]).squeeze(1)
         if not self.config.mutual:
             return drawn
@@ -339,14 +339,20 @@ class SSPS(References):
         What we could read of the paper does not define its "exponential" sampling. P(r-th nearest)
         ∝ e^(−r) is our interpretation.
         """
-        share = torch.arange(self.config.nearest, dtype=torch.float64)
+        device = self.slot.device
+        share = torch.arange(self.config.nearest, dtype=torch.float64, device=device)
         share = torch.exp(-share) if self.config.sampling == "exponential" else share * 0 + 1
         steps = (share / share.sum()).cumsum(0)
         drawn = torch.searchsorted(steps, self._uniform(count, stream=0).double())
         return drawn.clamp_max(self.config.nearest - 1)
 
     def _uniform(self, count: int, stream: int) -> Tensor:
-        """Draw numbers in [0, 1): a function of the seed and of the number of steps done."""
+        """Draw numbers in [0, 1): a function of the seed and of the number of steps done.
+
+        They are drawn on the device, so no step copies them. A GPU draws other numbers than a CPU.
+        """
         key = (self.seed * 1_000_003 + self.steps) * 2 + stream
-        generator = torch.Generator().manual_seed(key % 2**63)
-        return torch.rand(count, generator=generator, dtype=torch.float64).float()
+        device = self.slot.device
+        generator = torch.Generator(device).manual_seed(key % 2**63)
+        drawn = torch.rand(count, generator=generator, dtype=torch.float64, device=device)
+        return drawn.float()

@@ -21,9 +21,16 @@ from sv.training.kernels import Kernels
 
 
 def build_front_end(
-    settings: Experiment, index: TrainingIndex, rooms: RoomBank | WaveRooms | None = None
+    settings: Experiment,
+    index: TrainingIndex,
+    rooms: RoomBank | WaveRooms | None = None,
+    device: torch.device | str = "cpu",
 ) -> FrontEnd:
-    """Return the front end for crops out of ``index``; without ``rooms``, for crops as recorded."""
+    """Return the front end for crops out of ``index``; without ``rooms``, for crops as recorded.
+
+    device: where the front end keeps its rooms.
+    """
+    rooms = None if rooms is None else rooms.to(device)
     data, bands, order = settings.data, settings.model.mel_bins, settings.augment.order
     return FrontEnd.of(data.normalise, bands, index, rooms, order, data.preset)
 

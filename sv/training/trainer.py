@@ -25,8 +25,8 @@ from sv import distributed
 from sv.crops.batches import Batches
 from sv.crops.index import TrainingIndex
 from sv.crops.noises import NoiseBank
-from sv.crops.readers import read
-from sv.crops.views import Batch, ViewSource
+from sv.crops.readers import Key, read
+from sv.crops.views import ViewSource
 from sv.device import autocast, autocast_dtype, tune_float32_products
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
@@ -45,6 +45,7 @@ from sv.training.optim import build_optimizer, clip_gradients, learning_rate, se
 from sv.training.oracle import Oracle
 from sv.training.plan import refuse_early_stop
 from sv.training.positives import fill_step, positive_figures, start_epoch, steps_of_pass
+from sv.training.prefetch import Prefetcher, Ready, side_of
 from sv.training.preflight import check
 from sv.training.state import State
 from sv.training.stopping import Interrupted, StopSignals
@@ -94,7 +95,7 @@ class Trainer:
             tune_float32_products()
         kernels = Kernels.choose(settings.train, self.device)
         torch.manual_seed(settings.train.seed)
-        self.labels = None if labels is None else torch.from_numpy(labels).long()
+        self.labels = None if labels is None else torch.from_numpy(labels).long().to(device)
         facts = Facts(len(index), 0 if labels is None else int(labels.max()) + 1)
         self.method, groups = build(settings, facts, self.labels, self.device, kernels)
         self.optimizer = build_optimizer(settings.optim, self.method)
@@ -112,7 +113,8 @@ class Trainer:
             own=distributed.deal(size),
         )
         check(settings, index, self.source, rooms)
-        self.front_end = build_front_end(settings, index, rooms)
+        self.front_end = build_front_end(settings, index, rooms, self.device)
+        self.prefetcher = Prefetcher(self.views, side_of(self.device))
         self.steps = self.source.batches.steps
         self.precision = "float32" if self.dtype is None else "bfloat16"
         identity = identity_of(settings, self.source, rooms, self.precision, self.base, kernels)
@@ -155,13 +157,14 @@ class Trainer:
                 state.seconds["wait"] += seconds() - start
                 if batch is not None:  # if it is None, a signal came first
                     self.train_step(batch)
+                    state.seconds["wait"] += self.prefetcher.look_ahead()
                     bar.update(1)
                 state.seconds["epoch"] += seconds() - start
                 if state.step == self.steps:
                     bar.set_postfix_str(self._end_of_epoch(), refresh=False)
                 self._obey_signals()
 
-    def train_step(self, batch: Batch) -> None:
+    def train_step(self, batch: Ready) -> None:
         """Do one step of training: views, loss, gradients, update, figures."""
         settings, state, method, moment = self.settings, self.state, self.method, self.moment
         method.train()
@@ -198,11 +201,13 @@ class Trainer:
         """The present moment of training."""
         return Moment(self.state.epoch + self.state.step / self.steps, self.settings.train.epochs)
 
-    def views(self, batch: Batch, moment: Moment) -> Views:
-        """Return a batch as the method sees it."""
+    def views(self, batch: Ready, moment: Moment) -> Views:
+        """Return a batch as the method sees it; it may have been prepared ahead."""
+        if isinstance(batch, Views):
+            return batch
         return Views.of(batch, self.front_end, self.device, labels=self.labels, moment=moment)
 
-    def _batches(self) -> Iterator[Batch | None]:
+    def _batches(self) -> Iterator[Ready | None]:
         """Yield the remaining batches; refresh their composition when it is due.
 
         The readers know one composition of batches, so they never read beyond the next refresh.
@@ -216,10 +221,15 @@ class Trainer:
             keys = [(n, step) for n in range(state.epoch, until) for step in range(self.steps)]
             yield from self._read(keys[state.step :])
 
-    def _read(self, steps: list[tuple[int, int]]) -> Iterator[Batch | None]:
-        """Yield the batches of these (epoch, step); None if a signal came first."""
-        count = self.settings.train.workers
-        yield from read(self.source, steps, count, stop=self.stop.waits_no_more)
+    def _read(self, steps: list[Key], moment: Moment | None = None) -> Iterator[Ready | None]:
+        """Yield the batches of these (epoch, step); None if a signal came first.
+
+        moment: of all of them; None: each has that of its step.
+        """
+        count, epochs = self.settings.train.workers, self.settings.train.epochs
+        batches = read(self.source, steps, count, stop=self.stop.waits_no_more)
+        moments = (moment or Moment(n + step / self.steps, epochs) for n, step in steps)
+        yield from self.prefetcher.run(batches, moments)
 
     def _fill_memories(self) -> None:
         """Let SSPS see the training set once before the first step, if it starts with a pass."""
@@ -228,11 +238,12 @@ class Trainer:
             return
         how = {"total": self.steps, "initial": self.steps - len(remaining), "unit": "step"}
         bar = self.shown(desc="filling memories", **how)
-        with bar, closing(self._read(remaining)) as batches:
+        with bar, closing(self._read(remaining, self.moment)) as batches:
             for batch in batches:
                 if batch is not None:
                     with autocast(self.device, self.dtype):
                         fill_step(self.method, self.views(batch, self.moment))
+                    self.prefetcher.look_ahead()
                     bar.update(1)
                 self._obey_signals()
         self.state.save()

@@ -188,3 +188,12 @@ def test_readers_need_no_shared_memory_of_the_container(source):
     if status == 77:
         pytest.skip("only root may mount a small /dev/shm")
     assert status == 0
+
+
+def test_whose_crops_are_in_a_mixture_is_sent_too(source):
+    groups = [CropGroup("mixtures", 2, 0.3, sources=True)]
+    augment = AugmentConfig(room_probability=0, noise_probability=0)
+    mixing = MixingConfig(probability=0.5)
+    mixtures = ViewSource(source.index, groups, source.batches, augment, seed=1, mixing=mixing)
+    for key, batch in zip(KEYS[:3], read(mixtures, KEYS[:3], 1), strict=True):
+        assert torch.equal(batch.crops["mixtures"].items, mixtures[key].crops["mixtures"].items)

@@ -93,13 +93,29 @@ def test_the_current_condition_is_not_looked_at(monkeypatch):
     voices = torch.randn(3, 5, 2, 6, generator=torch.Generator().manual_seed(1))
     method.contrast(voices, items, torch.arange(5))
     there = [(k, i, s) for k in range(3) for i in range(5) for s in range(2) if items[k, i, s] >= 0]
-    assert seen["allowed"].shape == (len(there), 15)
-    for row, (k, i, s) in enumerate(there):
+    assert seen["allowed"].shape == (30, 15)  # absent sources have rows, too
+    for k, i, s in there:
+        row = (k * 5 + i) * 2 + s
         for other in range(3):
             for item in range(5):
                 expected = other != k and item == int(items[k, i, s])
                 assert bool(seen["allowed"][row, other * 5 + item]) == expected
                 assert torch.equal(seen["values"][other * 5 + item], voices[other, item, 0])
+
+
+def test_absent_sources_count_nowhere():
+    method = method_of()
+    items = views_of(method).sources["mixtures"].items
+    voices = torch.randn(3, 5, 2, 6, generator=torch.Generator().manual_seed(1))
+    other = torch.where(items[..., None] >= 0, voices, 7.0)
+    results = []
+    for x in (voices, other):
+        x = x.clone().requires_grad_()
+        loss, stats = method.contrast(x, items, torch.arange(5))
+        loss.backward()
+        results.append((loss.detach(), stats["mi_bound"], x.grad))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    assert not results[0][2][items < 0].any()
 
 
 def test_contrast_against_a_loop():
