@@ -1,5 +1,6 @@
 """Noise, music and babble for crops: drawn as numbers, then read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,9 @@ import numpy as np
 from sv.crops.index import TrainingIndex
 from sv.crops.starts import starts_anywhere
 from sv.features.augment import AugmentConfig
+
+AT_ONCE = 16
+"""Windows that are read together; they must fit the second-level cache."""
 
 
 @dataclass
@@ -130,30 +134,66 @@ def draw_talkers(
 
 
 def read_noises(
-    plan: NoisePlan, length: int, index: TrainingIndex, bank: NoiseBank | None
+    plan: NoisePlan,
+    length: int,
+    index: TrainingIndex,
+    bank: NoiseBank | None,
+    empty: Callable[..., np.ndarray] = np.empty,
 ) -> np.ndarray:
     """Read ``length`` rows of the sounds for each crop: (n, length, *row_shape) float32.
 
-    The crops of the plan have the shape (n,). A crop without noise gets zeros.
+    The crops of the plan have the shape (n,). A crop without noise gets zeros. ``empty`` makes the
+    array. All single sounds of a batch are read in one pass, whatever their kind.
     """
-    noise = np.zeros((len(plan.kind), length, *index.row_shape), dtype=np.float32)
-    for number, kind in enumerate(plan.kinds):
-        (rows,) = np.nonzero(plan.kind == number)
-        source = sounds_of(kind, index, bank)
-        if kind == "babble":
-            noise[rows] = read_sum(plan.sounds[rows], plan.starts[rows], length, source)
-        else:
-            noise[rows] = source.read_windows(plan.sounds[rows, 0], plan.starts[rows, 0], length)
+    noise = empty((len(plan.kind), length, *index.row_shape), dtype=np.float32)
+    noise[plan.kind < 0] = 0
+    babble = plan.kinds.index("babble") if "babble" in plan.kinds else len(plan.kinds)
+    single = np.flatnonzero((plan.kind >= 0) & (plan.kind != babble))
+    if len(single):
+        read_each(plan.sounds[single, 0], plan.starts[single, 0], length, bank.index, noise, single)
+    several = np.flatnonzero(plan.kind == babble)
+    if len(several):
+        source = sounds_of("babble", index, bank)
+        read_sums(plan.sounds[several], plan.starts[several], length, source, noise, several)
     return noise
 
 
-def read_sum(
-    sounds: np.ndarray, starts: np.ndarray, length: int, source: TrainingIndex
-) -> np.ndarray:
-    """Read the sum (n, length, *row_shape) of the sounds (n, most) of each crop; -1: no sound."""
-    power = np.zeros((len(sounds), length, *source.row_shape), dtype=np.float32)
-    for column in range(sounds.shape[1]):
-        (rows,) = np.nonzero(sounds[:, column] >= 0)
-        voices = source.read_windows(sounds[rows, column], starts[rows, column], length)
-        power[rows] += source.to_power(voices)
-    return source.from_power(power)
+def read_each(
+    sounds: np.ndarray,
+    starts: np.ndarray,
+    length: int,
+    source: TrainingIndex,
+    out: np.ndarray,
+    places: np.ndarray,
+) -> None:
+    """Read sounds (n,) into the windows ``places`` (n,) of ``out``, float32."""
+    if source.dtype == np.float32:
+        source.read_windows(sounds, starts, length, out, places)
+        return
+    for first in range(0, len(sounds), AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        out[places[part]] = source.read_windows(sounds[part], starts[part], length)
+
+
+def read_sums(
+    sounds: np.ndarray,
+    starts: np.ndarray,
+    length: int,
+    source: TrainingIndex,
+    out: np.ndarray,
+    places: np.ndarray,
+) -> None:
+    """Read the sum of the sounds (n, most) of each crop into windows of ``out``; -1: no sound.
+
+    A few crops are read at a time, so that powers stay in the cache until they are summed.
+    """
+    at_once = max(1, AT_ONCE // sounds.shape[1])
+    for first in range(0, len(sounds), at_once):
+        part = slice(first, first + at_once)
+        there = sounds[part] >= 0
+        voices = source.read_windows(sounds[part][there], starts[part][there], length)
+        power, end = source.to_power(voices), 0
+        for place, count in zip(places[part], there.sum(axis=1), strict=True):
+            total = np.add.reduce(power[end : end + count], axis=0, out=out[place])
+            source.from_power(total)
+            end += count

@@ -45,15 +45,16 @@ def starts_apart(lengths: np.ndarray, crop: int, rng: np.random.Generator) -> np
 
 
 def read_apart(
-    index: TrainingIndex, utterances: np.ndarray, starts: np.ndarray, crop: int
+    index: TrainingIndex, utterances: np.ndarray, starts: np.ndarray, crop: int, signal: np.ndarray
 ) -> np.ndarray:
-    """Read crops (n, crop, *row_shape) whose first rows (n,) ``starts_apart`` has drawn.
+    """Read crops whose first rows (n,) ``starts_apart`` has drawn into ``signal``; return it.
 
-    An utterance shorter than two crops is repeated up to the length of two crops.
+    An utterance shorter than two crops is repeated up to the length of two crops. signal:
+    (n, crop, *row_shape).
     """
-    signal = np.empty((len(utterances), crop, *index.row_shape), index.dtype)
     short = index.lengths[utterances] < 2 * crop
-    signal[~short] = index.read_windows(utterances[~short], starts[~short], crop)
+    long = np.flatnonzero(~short)
+    index.read_windows(utterances[long], starts[long], crop, signal, long)
     both = index.read_windows(utterances[short], np.zeros(short.sum(), np.int64), 2 * crop)
     first = (starts[short] == 0).reshape(-1, *[1] * (both.ndim - 1))
     signal[short] = np.where(first, both[:, :crop], both[:, crop:])

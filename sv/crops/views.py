@@ -1,6 +1,6 @@
 """The views of a batch: drawn as a plan of numbers, then read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -79,6 +79,8 @@ class ViewSource:
         self.index, self.groups, self.batches = index, list(groups), batches
         self.noises, self.rooms = noises, rooms
         self.own = own or slice(None)
+        self.empty: Callable[..., np.ndarray] = np.empty
+        """Makes the large arrays of a batch; a reader gives memory that it shares."""
         self.materials = Materials(
             index,
             self.groups,
@@ -109,10 +111,10 @@ class ViewSource:
     def _read_group(self, plan: GroupPlan) -> Crops:
         group = plan.group
         utterances, starts = plan.utterances.reshape(-1), plan.starts.reshape(-1)
-        if group.apart:
-            signal = read_apart(self.index, utterances, starts, plan.rows)
-        else:
-            signal = self.index.read_windows(utterances, starts, plan.rows)
+        shape = (len(utterances), plan.rows, *self.index.row_shape)
+        signal = self.empty(shape, dtype=self.index.dtype)
+        read = read_apart if group.apart else TrainingIndex.read_windows
+        read(self.index, utterances, starts, plan.rows, signal)
         draws = {
             "room": plan.room,
             "speed": plan.speed,
@@ -122,7 +124,8 @@ class ViewSource:
         if plan.noise is not None:
             draws["snr"], shape = plan.noise.snr, plan.noise.kind.shape
             each = plan.noise.reshape((plan.noise.kind.size,))
-            noise = read_noises(each, self.index.rows(group.frames), self.index, self.noises)
+            length = self.index.rows(group.frames)
+            noise = read_noises(each, length, self.index, self.noises, self.empty)
             draws["noise"] = noise.reshape(*shape, *noise.shape[1:])
         if plan.time_masks is not None:
             frames = hidden(plan.time_masks, group.frames)

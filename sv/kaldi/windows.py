@@ -51,15 +51,17 @@ class WindowReader:
         starts: Sequence[int] | np.ndarray,
         length: int,
         out: np.ndarray,
+        places: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Fill ``out[i]`` with rows ``starts[i] : starts[i] + length`` of the i-th matrix.
+        """Fill ``out[i]``, or ``out[places[i]]``, with rows ``starts[i] : starts[i] + length`` of the i-th matrix.
 
         A matrix of fewer than ``length`` rows is repeated until the window is full.
 
         Args:
             arks, offsets: (n,) place of the file, and byte offset in it (as in an scp).
             starts: (n,) first row.
-            out: float32 (n, length, cols), C-contiguous; also returned.
+            out: float32 (n, length, cols), C-contiguous; also returned. With ``places`` (n,) it may
+                have more windows, which keep their values.
 
         Raises:
             InputError: an ark is damaged or truncated, or a matrix has not as many columns as
@@ -67,12 +69,51 @@ class WindowReader:
             IndexError: a window lies outside its matrix.
         """
         self._check_out(out)
-        if out.shape[:2] != (len(starts), length):
+        count = len(out) if places is None else len(places)
+        if (count, out.shape[1]) != (len(starts), length):
             raise ValueError(f"out is {out.shape}, the request {(len(starts), length)}")
-        where = zip(_ints(arks), _ints(offsets), _ints(starts), out, strict=True)
+        windows = out if places is None else (out[place] for place in places)
+        where = zip(_ints(arks), _ints(offsets), _ints(starts), windows, strict=True)
         for ark, offset, start, window in where:
             self._read_one(ark, offset, start, window)
         return out
+
+    def read_codes(
+        self,
+        arks: np.ndarray,
+        offsets: np.ndarray,
+        starts: np.ndarray,
+        length: int,
+        codes: np.ndarray,
+        scales: np.ndarray,
+    ) -> list[int]:
+        """Copy the 16-bit values of windows of CM2 matrices; return the windows that have none.
+
+        ``codes[i] * scales[i, 0] + scales[i, 1]``, in float32, are the bits that ``read`` returns.
+        A window in the returned list is of another format, or of a matrix that is shorter than
+        ``length``, or does not exist: use ``read``.
+
+        Args:
+            arks, offsets, starts, length: as for ``read``.
+            codes: uint16 (n, length, cols) to fill, C-contiguous.
+            scales: float32 (n, 2) to fill.
+        """
+        width, size, others = codes.shape[2], length * codes.shape[2], []
+        where = zip(_ints(arks), _ints(offsets), _ints(starts), codes, strict=True)
+        for place, (ark, offset, start, window) in enumerate(where):
+            buffer = self._maps.get(ark) or self._map(ark)
+            try:
+                if buffer[offset : offset + 6] == b"\0BCM2 ":
+                    minimum, span, rows, cols = _COMPRESSED.unpack_from(buffer, offset + 6)
+                    if cols == width and 0 <= start <= rows - length:
+                        first = offset + _CM23_BODY + start * cols * 2
+                        window.reshape(-1)[:] = np.frombuffer(buffer, _TWO_BYTES, size, first)
+                        scales[place] = span / 65535, minimum
+                        continue
+            except (ValueError, struct.error):  # beyond the end of the file: ``read`` explains
+                pass
+            others.append(place)
+        return others
 
     def _check_out(self, out: np.ndarray) -> None:
         if out.dtype != np.float32 or out.ndim != 3 or not out.flags.c_contiguous:
