@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from sv.crops.ark_sample import sampled_entries
-from sv.crops.decoding import read_decoded
 from sv.data.feature_preset import read_preset
 from sv.errors import InputError
 from sv.kaldi.arks import MAX_DIGITS, Location, parse_location
@@ -150,17 +149,11 @@ class TrainingIndex:
         Raises:
             InputError: a damaged ark. IndexError: a window outside its utterance.
         """
-        utterances, starts = np.asarray(utterances), np.asarray(starts)
+        utterances = np.asarray(utterances)
         if out is None:
             out = np.empty((len(utterances), length, *self.row_shape), self.dtype)
-        if places is not None and len(places) == len(out):
-            places = None if (places[1:] > places[:-1]).all() else places
         arks, offsets = self.ark_id[utterances], self.offset[utterances]
-        if self.codes:
-            read_decoded(self._reader, arks, offsets, starts, length, out, places)
-        else:
-            self._reader.read(arks, offsets, starts, length, out, places)
-        return out
+        return self._reader.read(arks, offsets, starts, length, out, places)
 
 
 def read_locations(path: Path) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray]:
