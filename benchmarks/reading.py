@@ -14,6 +14,7 @@ the table has the ratios. Processor time is measured, with one thread and a warm
 
 import argparse
 import cProfile
+import inspect
 import os
 import pstats
 import subprocess
@@ -45,7 +46,6 @@ SSPS = [*VIEWS, CropGroup("reference", 1, 4.0, augment=False)]
 DINO = [CropGroup("global", 2, 4.0), CropGroup("local", 4, 2.0)]
 CHNS = [CropGroup("views", 2, 3.0)]
 ONE_FILE = {"babble_speakers": [1, 1]}
-"""name → (domain, groups, items of a batch, augmentation)."""
 CASES = {
     "windows alone": ("fbank", VIEWS, 256, {"noise_probability": 0.0}),
     "SimCLR": ("fbank", VIEWS, 256, ONE_FILE),
@@ -56,6 +56,9 @@ CASES = {
     "SimCLR, waveforms": ("wave", VIEWS, 256, ONE_FILE),
     "SimCLR, with the front end": ("fbank", VIEWS, 256, ONE_FILE),
 }
+"""Name → (domain, groups, items of a batch, augmentation)."""
+CODES = "codes" in inspect.signature(ViewSource).parameters
+"""Whether this checkout can leave the 16-bit values to the device, as training on a GPU does."""
 
 
 class Pairs(RandomBatches):
@@ -91,8 +94,10 @@ def write(folder: Path, domain: str, count: int, low: int, high: int) -> Trainin
     return load_index(folder, domain)
 
 
-def sources(folder: Path, names: list[str], small: bool) -> dict[str, ViewSource]:
-    """Write what the cases ``names`` need; return their sources."""
+def sources(
+    folder: Path, names: list[str], small: bool, codes: bool = False
+) -> dict[str, ViewSource]:
+    """Write what the cases ``names`` need; return their sources; ``codes``: for a GPU."""
     size = 10 if small else 1
     data, noises, found = {}, {}, {}
     for name in names:
@@ -105,7 +110,7 @@ def sources(folder: Path, names: list[str], small: bool) -> dict[str, ViewSource
         bank = NoiseBank(noises[domain], KINDS)
         found[name] = ViewSource(
             index, groups, batches, AugmentConfig(**augment), seed=0, noises=bank, rooms=ROOMS,
-            mel_bins=MEL,
+            mel_bins=MEL, **({"codes": codes} if CODES else {}),
         )  # fmt: skip
     return found
 
@@ -133,11 +138,11 @@ def crops_of(name: str, small: bool) -> int:
     return sum(group.count for group in groups) * (items // (10 if small else 1))
 
 
-def serve(small: bool, names: list[str]) -> None:
+def serve(small: bool, names: list[str], codes: bool) -> None:
     """Read the batch that each line of the input names; answer with seconds of the processor."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        made = calls(sources(Path(folder), names, small))
+        made = calls(sources(Path(folder), names, small, codes))
         print("ready", flush=True)
         for line in sys.stdin:
             number, _, name = line.strip().partition(" ")
@@ -149,8 +154,9 @@ def serve(small: bool, names: list[str]) -> None:
 class Checkout:
     """A process that reads with the code of a checkout."""
 
-    def __init__(self, root: Path, names: list[str], small: bool):
-        options = ["--serve", *(["--quick"] if small else []), "--case", *names]
+    def __init__(self, root: Path, args: argparse.Namespace):
+        flags = [f"--{name}" for name in ("quick", "codes") if getattr(args, name)]
+        options = ["--serve", *flags, "--case", *args.case]
         self.process = subprocess.Popen(
             [sys.executable, str(Path(__file__).resolve()), *options],
             env={**os.environ, "PYTHONPATH": f"{root.resolve()}:{Path(__file__).parents[1]}"},
@@ -165,13 +171,13 @@ class Checkout:
         return float(self.process.stdout.readline())
 
 
-def against(other: Path, names: list[str], rounds: int, small: bool) -> Iterator[Table]:
+def against(args: argparse.Namespace) -> Iterator[Table]:
     """Yield a table for each case: the other checkout and this one, in turns."""
-    pair = {"before": Checkout(other, names, small)}
-    pair["after"] = Checkout(Path(__file__).parents[1], names, small)
+    pair = {"before": Checkout(args.against, args)}
+    pair["after"] = Checkout(Path(__file__).parents[1], args)
     try:
-        for name in names:
-            yield _in_turns(pair, name, rounds, small)
+        for name in args.case:
+            yield _in_turns(pair, name, args.rounds, args.quick)
     finally:
         for checkout in pair.values():
             checkout.process.kill()
@@ -215,10 +221,11 @@ def main() -> None:
     p.add_argument("--profile", choices=CASES, help="show where the time of a case goes")
     p.add_argument("--rounds", type=int, default=9)
     p.add_argument("--quick", action="store_true", help="small batches")
+    p.add_argument("--codes", action="store_true", help="as on a GPU, which decodes 16-bit values")
     p.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     args = p.parse_args()
     if args.serve:
-        return serve(args.quick, args.case)
+        return serve(args.quick, args.case, args.codes)
     if args.profile:
         torch.set_num_threads(1)
         with tempfile.TemporaryDirectory() as folder:
@@ -231,7 +238,7 @@ def main() -> None:
         return None
     if args.against is None:
         p.error("give --against or --profile; python -m benchmarks.run reading does the rest")
-    for table in against(args.against, args.case, args.rounds, args.quick):
+    for table in against(args):
         print(table, flush=True)
     return None
 

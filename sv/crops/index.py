@@ -155,6 +155,18 @@ class TrainingIndex:
         arks, offsets = self.ark_id[utterances], self.offset[utterances]
         return self._reader.read(arks, offsets, starts, length, out, places)
 
+    def read_codes(
+        self,
+        utterances: np.ndarray,
+        starts: np.ndarray,
+        codes: np.ndarray,
+        scales: np.ndarray,
+        places: np.ndarray,
+    ) -> list[int]:
+        """Copy 16-bit values of windows; see ``sv.kaldi.windows.WindowReader.read_codes``."""
+        arks, offsets = self.ark_id[utterances], self.offset[utterances]
+        return self._reader.read_codes(arks, offsets, starts, codes, scales, places)
+
 
 def read_locations(path: Path) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray]:
     """Read an scp: names (N,), paths of the arks, and for each entry ark and byte offset (N,)."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sv.crops.codes import read_windows
 from sv.crops.index import TrainingIndex
 from sv.crops.starts import starts_anywhere
 from sv.features.augment import AugmentConfig
@@ -156,6 +157,30 @@ def read_noises(
         source = sounds_of("babble", index, bank)
         read_sums(plan.sounds[several], plan.starts[several], length, source, noise, several)
     return noise
+
+
+def read_noise_codes(
+    plan: NoisePlan,
+    length: int,
+    index: TrainingIndex,
+    bank: NoiseBank | None,
+    empty: Callable[..., np.ndarray] = np.empty,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read what ``read_noises`` reads as 16-bit codes (n, length, mel) and scales (n, 2).
+
+    Every noise must be one sound. Babble of one file is not converted to power and back here, so
+    its values differ from those of ``read_noises`` by that rounding (some 1e-6).
+    """
+    codes = empty((len(plan.kind), length, *index.row_shape), dtype=np.uint16)
+    scales = np.zeros((len(plan.kind), 2), np.float32)
+    codes[plan.kind < 0] = 0
+    of_bank = np.array([sounds_of(kind, index, bank) is not index for kind in plan.kinds])
+    for source, wanted in ((index, False), (bank and bank.index, True)):
+        rows = np.flatnonzero((plan.kind >= 0) & (of_bank[plan.kind] == wanted))
+        if len(rows):
+            sounds, starts = plan.sounds[rows, 0], plan.starts[rows, 0]
+            read_windows(source, sounds, starts, codes, scales, rows)
+    return codes, scales
 
 
 def read_each(

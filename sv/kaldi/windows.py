@@ -53,15 +53,15 @@ class WindowReader:
         out: np.ndarray,
         places: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Fill ``out[i]``, or ``out[places[i]]``, with rows ``starts[i] : starts[i] + length`` of the i-th matrix.
+        """Fill ``out[i]`` with rows ``starts[i] : starts[i] + length`` of the i-th matrix.
 
         A matrix of fewer than ``length`` rows is repeated until the window is full.
 
         Args:
             arks, offsets: (n,) place of the file, and byte offset in it (as in an scp).
             starts: (n,) first row.
-            out: float32 (n, length, cols), C-contiguous; also returned. With ``places`` (n,) it may
-                have more windows, which keep their values.
+            out: float32 (n, length, cols), C-contiguous; also returned.
+            places: (n,) the windows of ``out`` to fill, if it has more.
 
         Raises:
             InputError: an ark is damaged or truncated, or a matrix has not as many columns as
@@ -80,40 +80,55 @@ class WindowReader:
 
     def read_codes(
         self,
-        arks: np.ndarray,
-        offsets: np.ndarray,
-        starts: np.ndarray,
-        length: int,
+        arks: Sequence[int] | np.ndarray,
+        offsets: Sequence[int] | np.ndarray,
+        starts: Sequence[int] | np.ndarray,
         codes: np.ndarray,
         scales: np.ndarray,
+        places: np.ndarray,
     ) -> list[int]:
-        """Copy the 16-bit values of windows of CM2 matrices; return the windows that have none.
+        """Copy the 16-bit values of windows of CM2 matrices; return the requests without such.
 
-        ``codes[i] * scales[i, 0] + scales[i, 1]``, in float32, are the bits that ``read`` returns.
-        A window in the returned list is of another format, or of a matrix that is shorter than
-        ``length``, or does not exist: use ``read``.
+        ``codes * scales[:, 0] + scales[:, 1]`` in float32 are the bits that ``read`` gives. A
+        request in the returned list is of another format or faulty: ask ``read`` for it.
 
         Args:
-            arks, offsets, starts, length: as for ``read``.
-            codes: uint16 (n, length, cols) to fill, C-contiguous.
-            scales: float32 (n, 2) to fill.
+            arks, offsets, starts: (n,) as for ``read``.
+            codes: uint16 (windows, length, cols), C-contiguous, to fill.
+            scales: float32 (windows, 2) to fill.
+            places: (n,) the windows to fill.
         """
-        width, size, others = codes.shape[2], length * codes.shape[2], []
-        where = zip(_ints(arks), _ints(offsets), _ints(starts), codes, strict=True)
-        for place, (ark, offset, start, window) in enumerate(where):
-            buffer = self._maps.get(ark) or self._map(ark)
-            try:
-                if buffer[offset : offset + 6] == b"\0BCM2 ":
-                    minimum, span, rows, cols = _COMPRESSED.unpack_from(buffer, offset + 6)
-                    if cols == width and 0 <= start <= rows - length:
-                        first = offset + _CM23_BODY + start * cols * 2
-                        window.reshape(-1)[:] = np.frombuffer(buffer, _TWO_BYTES, size, first)
-                        scales[place] = span / 65535, minimum
-                        continue
-            except (ValueError, struct.error):  # beyond the end of the file: ``read`` explains
-                pass
-            others.append(place)
+        others = []
+        where = zip(_ints(arks), _ints(offsets), _ints(starts), _ints(places), strict=True)
+        for request, (ark, offset, start, place) in enumerate(where):
+            scale = self._copy_codes(ark, offset, start, codes[place])
+            if scale is None:
+                others.append(request)
+            else:
+                scales[place] = scale
         return others
+
+    def _copy_codes(
+        self, ark: int, offset: int, start: int, out: np.ndarray
+    ) -> tuple[float, float] | None:
+        buffer = self._map(ark)
+        length, width = out.shape
+        if buffer[offset : offset + 6] != b"\0BCM2 ":
+            return None
+        try:
+            minimum, span, rows, cols = _COMPRESSED.unpack_from(buffer, offset + 6)
+            first = offset + _CM23_BODY
+            if cols == width and 0 <= start <= rows - length:
+                first += start * cols * 2
+                out.reshape(-1)[:] = np.frombuffer(buffer, _TWO_BYTES, length * cols, first)
+            elif cols == width and 0 <= start < rows < length:  # repeat it
+                whole = np.frombuffer(buffer, _TWO_BYTES, rows * cols, first).reshape(rows, cols)
+                np.take(whole, np.arange(start, start + length) % rows, axis=0, out=out)
+            else:
+                return None
+        except (ValueError, struct.error):  # beyond the end of the file: ``read`` explains
+            return None
+        return span / 65535, minimum
 
     def _check_out(self, out: np.ndarray) -> None:
         if out.dtype != np.float32 or out.ndim != 3 or not out.flags.c_contiguous:
