@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from sv import checkpoint
-from sv.device import autocast
 from sv.encoders import ENCODERS, build_encoder, check_variant
 from sv.errors import InputError
 from sv.features.normalise import normalise
@@ -84,5 +83,5 @@ class Embedder(nn.Module):
         normalised = normalise(features, self.normalise, lengths)
         if self.dtype is None:
             return self.encoder(normalised, lengths)
-        with autocast(features.device, self.dtype):
+        with torch.autocast(features.device.type, self.dtype):
             return self.encoder(normalised, lengths)
