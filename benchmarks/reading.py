@@ -53,6 +53,7 @@ CASES = {
     "DINO": ("fbank", DINO, 128, ONE_FILE),
     "CHNS, babble of one file": ("fbank", CHNS, 650, ONE_FILE),
     "CHNS, babble of 3 to 7": ("fbank", CHNS, 650, {}),
+    "CHNS, babble of 3 to 7, mixed in stage 2": ("fbank", CHNS, 650, {}),
     "SimCLR, waveforms": ("wave", VIEWS, 256, ONE_FILE),
     "SimCLR, with the front end": ("fbank", VIEWS, 256, ONE_FILE),
 }
@@ -108,6 +109,9 @@ def sources(
         index, kind = data[domain], Pairs if name.startswith("CHNS") else RandomBatches
         batches: Batches = kind(len(index), items // size, 0)
         bank = NoiseBank(noises[domain], KINDS)
+        if name.endswith("stage 2") and hasattr(bank, "talkers"):
+            mixed = {"mixed_babble": KINDS["speech"]}
+            bank = NoiseBank(noises[domain], KINDS | mixed, AugmentConfig().babble_speakers)
         found[name] = ViewSource(
             index, groups, batches, AugmentConfig(**augment), seed=0, noises=bank, rooms=ROOMS,
             mel_bins=MEL, **({"codes": codes} if CODES else {}),

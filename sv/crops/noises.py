@@ -13,17 +13,22 @@ from sv.features.augment import AugmentConfig
 AT_ONCE = 16
 """Windows that are read together; they must fit the second-level cache."""
 
+MIXED_BABBLE = "mixed_babble"
+"""The kind of babble that stage 2 has summed (``sv.crops.mixed_babble``)."""
+
 
 @dataclass
 class NoiseBank:
     """Sounds to add to crops: an index of them, and the kind of each sound.
 
     ``rows``: kind (``noise``, ``music``, ``speech``) → places in the index. Babble is summed from
-    ``speech``, or from other training utterances if the bank has no ``speech``.
+    ``speech``, or from other training utterances if the bank has no ``speech``. If ``talkers`` is
+    the range of talkers that is asked for, babble is one of the sums in ``rows[MIXED_BABBLE]``.
     """
 
     index: TrainingIndex
     rows: dict[str, np.ndarray]
+    talkers: list[int] | None = None
 
 
 @dataclass
@@ -66,7 +71,9 @@ def noise_kinds(augment: AugmentConfig, bank: NoiseBank | None) -> dict[str, lis
     ranges = {"noise": augment.noise_snr, "music": augment.music_snr}
     banked = bank.rows if bank else {}
     kinds = {kind: ranges[kind] for kind in ranges if len(banked.get(kind, ()))}
-    if augment.babble_speakers[1] > 0:
+    if bank and bank.talkers == augment.babble_speakers:
+        kinds[MIXED_BABBLE] = augment.babble_snr
+    elif augment.babble_speakers[1] > 0:
         kinds["babble"] = augment.babble_snr
     return kinds
 

@@ -84,8 +84,8 @@ class ViewSource:
         self.noises, self.rooms = noises, rooms
         self.own = own or slice(None)
         self.codes = codes and index.codes
-        single = augment.babble_speakers[1] <= 1
-        self.noise_codes = self.codes and single and (noises is None or noises.index.codes)
+        sums = "babble" in noise_kinds(augment, noises) and augment.babble_speakers[1] > 1
+        self.noise_codes = self.codes and not sums and (noises is None or noises.index.codes)
         self.empty: Callable[..., np.ndarray] = np.empty
         """Makes the large arrays of a batch; a reader gives memory that it shares."""
         self.materials = Materials(

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 import torch
 
+from sv.crops.batch_arrays import flatten, without_codes
 from sv.crops.batches import RandomBatches
 from sv.crops.front_end import on_device
 from sv.crops.groups import CropGroup
 from sv.crops.index import TrainingIndex
 from sv.crops.noises import NoiseBank, draw_noises, draw_talkers, read_noises, read_sums
-from sv.crops.views import ViewSource
+from sv.crops.views import Batch, ViewSource
 from sv.crops.wave_index import WaveformIndex
 from sv.features.augment import AugmentConfig
 from sv.kaldi.arks import ArkWriter
@@ -225,6 +226,9 @@ def test_codes_decode_to_the_bits_of_features(tmp_path):
         assert coded[name].signal.dtype == coded[name].draws.noise.dtype == torch.uint16
         signal, draws = on_device(coded[name], torch.device("cpu"))
         assert torch.equal(signal, plain[name].signal) and draws.noise_scales is None
+        arrays = without_codes(flatten(Batch(coded, torch.zeros(5)))[0])
+        assert arrays.keys() == flatten(Batch(plain, torch.zeros(5)))[0].keys()
+        assert torch.equal(arrays[f"{name}/signal"], signal)
         torch.testing.assert_close(draws.noise, plain[name].draws.noise, rtol=2e-6, atol=1e-6)
     assert read(loaded["CM3"], True)["views"].signal.dtype == torch.float32
     mixed = loaded["CM3"]
