@@ -13,6 +13,7 @@ nnodes=${nnodes:-1} # machines with --ngpu GPUs each
 processes=   # processes on each machine, if not one for each GPU; several leave --nj no work
 crops=       # program: so many evenly spaced crops of each utterance, 10 as in papers
 crop_seconds= # program: length of a crop
+precision=   # program: arithmetic; bfloat16 is faster
 force=${force:-false} # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
@@ -21,7 +22,7 @@ model=$1 data=$2 exp=$3
 read -r -a launch <<< "${cmd:-launch}"
 name=$(basename -- "$data")${crops:+.crops$crops}
 hears=()
-hand_on hears crops crop_seconds
+hand_on hears crops crop_seconds precision
 out=$exp/embeddings/$name
 
 what=(--title "embeddings of $data in $exp" --done "$exp/embeddings/.$name.done"

@@ -11,6 +11,7 @@ seed=                  # program: of what is generated
 num_mel_bins=          # program: mel bands, as in stage 1
 preset=                # program: filterbank, as in stage 1
 room_seconds=          # program: length kept of each room response; 0: all of it
+mixed_babble=          # program: clips of babble that are summed once, for readers; 0: none
 wave=false             # keep waveforms too, for data.domain: wave
 force=${force:-false}  # run it even if complete
 
@@ -20,7 +21,7 @@ banks=$1
 read -r -a launch <<< "${cmd:-launch}"
 
 settings=()
-hand_on settings noise rir seed num_mel_bins preset room_seconds
+hand_on settings noise rir seed num_mel_bins preset room_seconds mixed_babble
 key="${settings[*]}"
 [ "$wave" = false ] || key+=" wave"
 what=(--title "augmentation banks" --done "$banks/.banks.done" --key "$key")

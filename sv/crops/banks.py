@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sv.crops.noises import NoiseBank
+from sv.crops.mixed_babble import TALKERS
+from sv.crops.noises import MIXED_BABBLE, NoiseBank
 from sv.crops.wave_index import Domain, WaveformIndex, load_index
 from sv.data.feature_preset import read_preset
 from sv.data.labels import refuse_gaps
@@ -20,6 +21,7 @@ from sv.features.augment_wave import WaveRooms
 from sv.features.filterbank import mel_banks
 from sv.features.presets import Preset
 from sv.kaldi import arks
+from sv.text import read_text
 
 KINDS = ("noise", "music", "speech")
 FRAME_SHIFT = 0.010
@@ -97,7 +99,12 @@ def load_noises(banks: str | Path, domain: Domain = "fbank") -> NoiseBank | None
     ids = index.ids(slice(None))
     refuse_gaps(folder / "utt2kind", kinds, ids, f"{folder}: run stage 2 again")
     order = np.array([kinds[name] for name in ids])
-    return NoiseBank(index, {kind: np.flatnonzero(order == kind) for kind in KINDS})
+    bank = NoiseBank(index, {kind: np.flatnonzero(order == kind) for kind in KINDS})
+    mixed = np.flatnonzero(order == MIXED_BABBLE)
+    if len(mixed):
+        bank.rows[MIXED_BABBLE] = mixed
+        bank.talkers = [int(word) for word in read_text(folder / TALKERS).split()]
+    return bank
 
 
 def load_rooms(banks: str | Path, domain: Domain = "fbank") -> RoomBank | WaveRooms | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sv.crops.codes import decoded
 from sv.crops.views import Batch, Crops
 from sv.features.augment import Draws
 
@@ -28,6 +29,16 @@ def flatten(batch: Batch) -> tuple[dict[str, Tensor], dict[str, Any]]:
             arrays[f"{name}/{ITEMS}"] = crops.items
         groups[name] = {"frames": crops.frames, "sources": crops.sources}
     return arrays, groups
+
+
+def without_codes(arrays: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the arrays of `flatten` with 16-bit codes decoded (``sv.crops.codes``)."""
+    scales = {name.removesuffix("_scales"): name for name in arrays if name.endswith("_scales")}
+    return {
+        name: decoded(values, arrays[scales[name]]) if name in scales else values
+        for name, values in arrays.items()
+        if name not in scales.values()
+    }
 
 
 def rebuild(arrays: dict[str, Tensor], groups: dict[str, Any]) -> Batch:

@@ -1,19 +1,29 @@
 """From the crops of a batch to the input of the network, on the device of the network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from sv.crops.codes import decoded
 from sv.crops.index import TrainingIndex
 from sv.crops.views import Crops
 from sv.crops.wave_index import WaveformIndex
-from sv.features.augment import Order, RoomBank, augment
+from sv.features.augment import Draws, Order, RoomBank, augment
 from sv.features.augment_wave import WaveRooms, alter, augment_waves
 from sv.features.framing import frames_lasting
 from sv.features.mixing import add_speakers, mix_log_mel, mix_waves
 from sv.features.normalise import Normalisation, normalise
 from sv.features.presets import Preset
+
+
+def on_device(crops: Crops, device: torch.device) -> tuple[Tensor, Draws]:
+    """Return the crops, decoded if they are 16-bit codes, and their draws, on ``device``."""
+    draws = crops.draws.to(device)
+    signal = decoded(crops.signal.to(device, non_blocking=True), draws.signal_scales)
+    if draws.noise_scales is not None:
+        draws = replace(draws, noise=decoded(draws.noise, draws.noise_scales), noise_scales=None)
+    return signal, draws
 
 
 @dataclass
@@ -59,8 +69,7 @@ class FrontEnd:
         """Return (count, batch, frames, mel), augmented and normalised, on ``device``."""
         if crops.draws.partner is not None:
             return self.mixtures(crops, device)[0]
-        inputs = crops.signal.to(device, non_blocking=True)
-        draws = crops.draws.to(device)
+        inputs, draws = on_device(crops, device)
         if self.sample_rate is None:
             log_mel = augment(inputs, draws, self.rooms, self.order, self.preset)
         else:
@@ -92,8 +101,7 @@ class FrontEnd:
         From the log-mel of each source the mean of its mixture in each band is subtracted. So the
         powers of the sources still add to that of a mixture normalised by its mean.
         """
-        inputs = crops.signal.to(device, non_blocking=True)
-        draws = crops.draws.to(device)
+        inputs, draws = on_device(crops, device)
         if self.sample_rate is None:
             mixture, sources = mix_log_mel(inputs, draws, self.rooms, self.preset)
         else:

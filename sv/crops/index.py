@@ -37,11 +37,13 @@ class TrainingIndex:
         row_seconds: time from one row to the next.
         row_shape, dtype: of a row as ``read_windows`` gives it.
         preset: the filterbank of the features.
+        codes: whether all features are 16-bit values of the format CM2 (as far as was looked).
     """
 
     dtype: type = np.float32
     reader: type[WindowReader] = WindowReader
     row_seconds: float = 0.01
+    codes: bool = False
 
     def __init__(
         self,
@@ -74,8 +76,10 @@ class TrainingIndex:
         names, arks, ark_id, offset = read_locations(scp)
         refuse_duplicates(names, scp)
         frames = read_lengths(counts, names, scp)
-        mel_bins = _check_arks(scp, names, arks, ark_id, offset, frames)
-        return cls(arks, ark_id, offset, frames, names, mel_bins, read_preset(data_dir))
+        mel_bins, kinds = _check_arks(scp, names, arks, ark_id, offset, frames)
+        index = cls(arks, ark_id, offset, frames, names, mel_bins, read_preset(data_dir))
+        index.codes = kinds == {"CM2"}
+        return index
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -103,15 +107,22 @@ class TrainingIndex:
         return frames
 
     def to_power(self, windows: np.ndarray) -> np.ndarray:
-        """Return windows as something that adds when sounds do: mel power."""
-        form, power = self._form(), np.exp(windows)
-        return np.maximum(power - np.float32(form.floor), 0) if form.add else power
+        """Return windows as something that adds when sounds do: mel power, in the same memory."""
+        form, power = self._form(), np.exp(windows, out=windows)
+        if form.add:
+            power -= np.float32(form.floor)
+            np.maximum(power, 0, out=power)
+        return power
 
     def from_power(self, power: np.ndarray) -> np.ndarray:
-        """Undo ``to_power``, for windows of noise."""
+        """Undo ``to_power``, for windows of noise, in the same memory."""
         form = self._form()
         floor = np.float32(form.floor)
-        return np.log(power + floor if form.add else np.maximum(power, floor))
+        if form.add:
+            power += floor
+        else:
+            np.maximum(power, floor, out=power)
+        return np.log(power, out=power)
 
     def _form(self):
         from sv.features.presets import definition  # loads torch, which an index is without
@@ -124,6 +135,7 @@ class TrainingIndex:
         starts: np.ndarray,
         length: int,
         out: np.ndarray | None = None,
+        places: np.ndarray | None = None,
     ) -> np.ndarray:
         """Read ``length`` rows of each utterance from row ``starts``, decoded.
 
@@ -132,6 +144,7 @@ class TrainingIndex:
         Args:
             utterances, starts: (n,) places in this index, and first rows.
             out: (n, length, *row_shape) of ``dtype`` to fill, else a new array.
+            places: (n,) the windows of ``out`` to fill, if it has more than n.
 
         Raises:
             InputError: a damaged ark. IndexError: a window outside its utterance.
@@ -140,7 +153,19 @@ class TrainingIndex:
         if out is None:
             out = np.empty((len(utterances), length, *self.row_shape), self.dtype)
         arks, offsets = self.ark_id[utterances], self.offset[utterances]
-        return self._reader.read(arks, offsets, starts, length, out)
+        return self._reader.read(arks, offsets, starts, length, out, places)
+
+    def read_codes(
+        self,
+        utterances: np.ndarray,
+        starts: np.ndarray,
+        codes: np.ndarray,
+        scales: np.ndarray,
+        places: np.ndarray,
+    ) -> list[int]:
+        """Copy 16-bit values of windows; see ``sv.kaldi.windows.WindowReader.read_codes``."""
+        arks, offsets = self.ark_id[utterances], self.offset[utterances]
+        return self._reader.read_codes(arks, offsets, starts, codes, scales, places)
 
 
 def read_locations(path: Path) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray]:
@@ -254,9 +279,9 @@ def _check_arks(
     ark_id: np.ndarray,
     offset: np.ndarray,
     frames: np.ndarray,
-) -> int:
-    """Check the end of every ark and a sample of headers; return the number of columns."""
-    mel_bins = None
+) -> tuple[int, set[str]]:
+    """Check the end of every ark and a sample of headers; return the columns and the formats."""
+    mel_bins, kinds = None, set()
     for entry in sampled_entries(names, arks, ark_id, offset):
         ark, name = entry.ark, entry.name
         header = parse_header(entry.buffer, entry.offset, entry.where)
@@ -273,4 +298,5 @@ def _check_arks(
                 "features of a set must be made with the same settings"
             )
         mel_bins = header.cols
-    return mel_bins
+        kinds.add(header.kind)
+    return mel_bins, kinds

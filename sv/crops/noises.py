@@ -1,12 +1,20 @@
 """Noise, music and babble for crops: drawn as numbers, then read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from sv.crops.codes import read_windows
 from sv.crops.index import TrainingIndex
 from sv.crops.starts import starts_anywhere
 from sv.features.augment import AugmentConfig
+
+AT_ONCE = 16
+"""Windows that are read together; they must fit the second-level cache."""
+
+MIXED_BABBLE = "mixed_babble"
+"""The kind of babble that stage 2 has summed (``sv.crops.mixed_babble``)."""
 
 
 @dataclass
@@ -14,11 +22,13 @@ class NoiseBank:
     """Sounds to add to crops: an index of them, and the kind of each sound.
 
     ``rows``: kind (``noise``, ``music``, ``speech``) → places in the index. Babble is summed from
-    ``speech``, or from other training utterances if the bank has no ``speech``.
+    ``speech``, or from other training utterances if the bank has no ``speech``. If ``talkers`` is
+    the range of talkers that is asked for, babble is one of the sums in ``rows[MIXED_BABBLE]``.
     """
 
     index: TrainingIndex
     rows: dict[str, np.ndarray]
+    talkers: list[int] | None = None
 
 
 @dataclass
@@ -61,7 +71,9 @@ def noise_kinds(augment: AugmentConfig, bank: NoiseBank | None) -> dict[str, lis
     ranges = {"noise": augment.noise_snr, "music": augment.music_snr}
     banked = bank.rows if bank else {}
     kinds = {kind: ranges[kind] for kind in ranges if len(banked.get(kind, ()))}
-    if augment.babble_speakers[1] > 0:
+    if bank and bank.talkers == augment.babble_speakers:
+        kinds[MIXED_BABBLE] = augment.babble_snr
+    elif augment.babble_speakers[1] > 0:
         kinds["babble"] = augment.babble_snr
     return kinds
 
@@ -130,30 +142,90 @@ def draw_talkers(
 
 
 def read_noises(
-    plan: NoisePlan, length: int, index: TrainingIndex, bank: NoiseBank | None
+    plan: NoisePlan,
+    length: int,
+    index: TrainingIndex,
+    bank: NoiseBank | None,
+    empty: Callable[..., np.ndarray] = np.empty,
 ) -> np.ndarray:
     """Read ``length`` rows of the sounds for each crop: (n, length, *row_shape) float32.
 
-    The crops of the plan have the shape (n,). A crop without noise gets zeros.
+    The crops of the plan have the shape (n,). A crop without noise gets zeros. ``empty`` makes the
+    array. All single sounds of a batch are read in one pass, whatever their kind.
     """
-    noise = np.zeros((len(plan.kind), length, *index.row_shape), dtype=np.float32)
-    for number, kind in enumerate(plan.kinds):
-        (rows,) = np.nonzero(plan.kind == number)
-        source = sounds_of(kind, index, bank)
-        if kind == "babble":
-            noise[rows] = read_sum(plan.sounds[rows], plan.starts[rows], length, source)
-        else:
-            noise[rows] = source.read_windows(plan.sounds[rows, 0], plan.starts[rows, 0], length)
+    noise = empty((len(plan.kind), length, *index.row_shape), dtype=np.float32)
+    noise[plan.kind < 0] = 0
+    babble = plan.kinds.index("babble") if "babble" in plan.kinds else len(plan.kinds)
+    single = np.flatnonzero((plan.kind >= 0) & (plan.kind != babble))
+    if len(single):
+        read_each(plan.sounds[single, 0], plan.starts[single, 0], length, bank.index, noise, single)
+    several = np.flatnonzero(plan.kind == babble)
+    if len(several):
+        source = sounds_of("babble", index, bank)
+        read_sums(plan.sounds[several], plan.starts[several], length, source, noise, several)
     return noise
 
 
-def read_sum(
-    sounds: np.ndarray, starts: np.ndarray, length: int, source: TrainingIndex
-) -> np.ndarray:
-    """Read the sum (n, length, *row_shape) of the sounds (n, most) of each crop; -1: no sound."""
-    power = np.zeros((len(sounds), length, *source.row_shape), dtype=np.float32)
-    for column in range(sounds.shape[1]):
-        (rows,) = np.nonzero(sounds[:, column] >= 0)
-        voices = source.read_windows(sounds[rows, column], starts[rows, column], length)
-        power[rows] += source.to_power(voices)
-    return source.from_power(power)
+def read_noise_codes(
+    plan: NoisePlan,
+    length: int,
+    index: TrainingIndex,
+    bank: NoiseBank | None,
+    empty: Callable[..., np.ndarray] = np.empty,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read what ``read_noises`` reads as 16-bit codes (n, length, mel) and scales (n, 2).
+
+    Every noise must be one sound. Babble of one file is not converted to power and back here, so
+    its values differ from those of ``read_noises`` by that rounding (some 1e-6).
+    """
+    codes = empty((len(plan.kind), length, *index.row_shape), dtype=np.uint16)
+    scales = np.zeros((len(plan.kind), 2), np.float32)
+    codes[plan.kind < 0] = 0
+    of_bank = np.array([sounds_of(kind, index, bank) is not index for kind in plan.kinds])
+    for source, wanted in ((index, False), (bank and bank.index, True)):
+        rows = np.flatnonzero((plan.kind >= 0) & (of_bank[plan.kind] == wanted))
+        if len(rows):
+            sounds, starts = plan.sounds[rows, 0], plan.starts[rows, 0]
+            read_windows(source, sounds, starts, codes, scales, rows)
+    return codes, scales
+
+
+def read_each(
+    sounds: np.ndarray,
+    starts: np.ndarray,
+    length: int,
+    source: TrainingIndex,
+    out: np.ndarray,
+    places: np.ndarray,
+) -> None:
+    """Read sounds (n,) into the windows ``places`` (n,) of ``out``, float32."""
+    if source.dtype == np.float32:
+        source.read_windows(sounds, starts, length, out, places)
+        return
+    for first in range(0, len(sounds), AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        out[places[part]] = source.read_windows(sounds[part], starts[part], length)
+
+
+def read_sums(
+    sounds: np.ndarray,
+    starts: np.ndarray,
+    length: int,
+    source: TrainingIndex,
+    out: np.ndarray,
+    places: np.ndarray,
+) -> None:
+    """Read the sum of the sounds (n, most) of each crop into windows of ``out``; -1: no sound.
+
+    A few crops are read at a time, so that powers stay in the cache until they are summed.
+    """
+    at_once = max(1, AT_ONCE // sounds.shape[1])
+    for first in range(0, len(sounds), at_once):
+        part = slice(first, first + at_once)
+        there = sounds[part] >= 0
+        voices = source.read_windows(sounds[part][there], starts[part][there], length)
+        power, end = source.to_power(voices), 0
+        for place, count in zip(places[part], there.sum(axis=1), strict=True):
+            total = np.add.reduce(power[end : end + count], axis=0, out=out[place])
+            source.from_power(total)
+            end += count

@@ -139,19 +139,43 @@ class _Reader:
         )
 
 
-def _places(arrays: dict[str, Tensor]) -> tuple[list[tuple], int]:
-    """Return (name, offset, dtype, shape) of each array in shared memory, and the bytes of all."""
-    places, end = [], 0
-    for name, array in arrays.items():
-        values = array.numpy()
-        places.append((name, end, values.dtype.str, values.shape))
-        end += -(-values.nbytes // ALIGNED) * ALIGNED
-    return places, end
-
-
 def _size(batch: Batch) -> int:
-    size = _places(flatten(batch)[0])[1]
+    """Return the bytes of shared memory that a batch takes, whole pages."""
+    sizes = [array.numpy().nbytes for array in flatten(batch)[0].values()]
+    size = sum(-(-size // ALIGNED) * ALIGNED for size in sizes)
     return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+
+
+class _Slot:
+    """The shared memory of one batch, which gives room for its arrays, one after another."""
+
+    def __init__(self, room: mmap.mmap, size: int):
+        self.room, self.size, self.start, self.end = room, size, 0, 0
+        self.address = np.frombuffer(room, np.uint8).ctypes.data
+
+    def begin(self, number: int) -> None:
+        """Give the memory of batch ``number`` from now on."""
+        self.start, self.end = (number % ROOM) * self.size, 0
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Return an array in this memory, or in new memory if there is no room."""
+        kind, count = np.dtype(dtype), math.prod(shape)
+        offset, after = self.end, self.end + -(-count * kind.itemsize // ALIGNED) * ALIGNED
+        if after > self.size:
+            return np.empty(shape, kind)
+        self.end = after
+        return np.frombuffer(self.room, kind, count, self.start + offset).reshape(shape)
+
+    def place(self, name: str, array: Tensor) -> tuple:
+        """Return (name, offset, dtype, shape) of an array in this memory; copy it if need be."""
+        values = array.numpy()
+        offset = values.ctypes.data - self.address - self.start
+        if not 0 <= offset < self.size or not values.flags.c_contiguous:
+            offset, there = self.end, self.empty(values.shape, values.dtype)
+            if self.end == offset and values.size:
+                raise RuntimeError(f"the first batch had {self.size} bytes; {name} has no room")
+            np.copyto(there, values)
+        return name, offset, values.dtype.str, values.shape
 
 
 def _serve(
@@ -159,28 +183,23 @@ def _serve(
 ) -> None:
     """Make batches and send them, in the process of a reader."""
     torch.set_num_threads(1)
+    slot = _Slot(room, size)
+    source.empty = slot.empty
     try:
         for number, key in enumerate(keys):
             if number >= ROOM:
                 connection.recv()
-            start = (number % ROOM) * size
-            connection.send(_answer(source, key, room, start, size))
+            slot.begin(number)
+            connection.send(_answer(source, key, slot))
     except (EOFError, ConnectionError):  # the training process needs no more batches
         pass
 
 
-def _answer(
-    source: ViewSource, key: Key, room: mmap.mmap, start: int, size: int
-) -> tuple[Any, ...]:
-    """Put a batch into shared memory; return (None, places, groups), or an error's parts."""
+def _answer(source: ViewSource, key: Key, slot: _Slot) -> tuple[Any, ...]:
+    """Make a batch in shared memory; return (None, places, groups), or an error's parts."""
     try:
         arrays, groups = flatten(source[key])
-        places, end = _places(arrays)
-        if end > size:
-            raise RuntimeError(f"batch {key} has {end} bytes, the first one {size} or less")
-        for (_, offset, kind, shape), array in zip(places, arrays.values(), strict=True):
-            there = np.frombuffer(room, kind, math.prod(shape), start + offset)
-            np.copyto(there.reshape(shape), array.numpy())
+        places = [slot.place(name, array) for name, array in arrays.items()]
     except InputError as error:
         return type(error), str(error)
     except OSError as error:

@@ -7,6 +7,7 @@ frames instead of the speaker. Lepage & Dehak took pairs of crops that do not ov
 
 import numpy as np
 
+from sv.crops.codes import read_windows
 from sv.crops.index import TrainingIndex
 
 
@@ -45,16 +46,25 @@ def starts_apart(lengths: np.ndarray, crop: int, rng: np.random.Generator) -> np
 
 
 def read_apart(
-    index: TrainingIndex, utterances: np.ndarray, starts: np.ndarray, crop: int
-) -> np.ndarray:
-    """Read crops (n, crop, *row_shape) whose first rows (n,) ``starts_apart`` has drawn.
+    index: TrainingIndex,
+    utterances: np.ndarray,
+    starts: np.ndarray,
+    signal: np.ndarray,
+    scales: np.ndarray | None = None,
+) -> None:
+    """Read crops whose first rows (n,) ``starts_apart`` has drawn.
 
     An utterance shorter than two crops is repeated up to the length of two crops.
+    signal, scales: to fill, as ``out`` and ``scales`` of `sv.crops.codes.read_windows`.
     """
-    signal = np.empty((len(utterances), crop, *index.row_shape), index.dtype)
-    short = index.lengths[utterances] < 2 * crop
-    signal[~short] = index.read_windows(utterances[~short], starts[~short], crop)
-    both = index.read_windows(utterances[short], np.zeros(short.sum(), np.int64), 2 * crop)
+    crop = signal.shape[1]
+    is_short = index.lengths[utterances] < 2 * crop
+    (long,), (short,) = np.nonzero(~is_short), np.nonzero(is_short)
+    read_windows(index, utterances[long], starts[long], signal, scales, long)
+    both = np.empty((len(short), 2 * crop, *index.row_shape), signal.dtype)
+    of_both = None if scales is None else np.empty((len(short), 2), np.float32)
+    read_windows(index, utterances[short], np.zeros_like(short), both, of_both)
     first = (starts[short] == 0).reshape(-1, *[1] * (both.ndim - 1))
     signal[short] = np.where(first, both[:, :crop], both[:, crop:])
-    return signal
+    if scales is not None:
+        scales[short] = of_both

@@ -1,6 +1,6 @@
 """The views of a batch: drawn as a plan of numbers, then read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from sv.crops.batches import Batches
+from sv.crops.codes import read_windows
 from sv.crops.groups import CropGroup
 from sv.crops.index import TrainingIndex
-from sv.crops.noises import NoiseBank, noise_kinds, read_noises
+from sv.crops.noises import NoiseBank, noise_kinds, read_noise_codes, read_noises
 from sv.crops.plan import BatchPlan, GroupPlan, Materials, draw_batch, hidden
 from sv.crops.starts import read_apart
 from sv.features.augment import AugmentConfig, Draws
@@ -22,8 +23,8 @@ class Crops:
     """The crops of one group, before augmentation.
 
     signal: (count, batch, frames, mel) log-mel, or (count, batch, samples) int16 waveforms; neither
-        augmented nor normalised yet. If this is a part of a batch with mixtures, crops of other
-        parts follow that are mixed into its own.
+        augmented nor normalised yet. Log-mel may be 16-bit codes (``sv.crops.codes``). If this is
+        a part of a batch with mixtures, crops of other parts follow that are mixed into its own.
     frames: number of frames of 10 ms in each crop, after the filterbank.
     draws: the draws of augmentation for each crop.
     sources: whether the method needs the sources of mixtures.
@@ -70,15 +71,23 @@ class ViewSource:
         mel_bins: int | None = None,
         mixing: MixingConfig | None = None,
         own: slice | None = None,
+        codes: bool = False,
     ):
         """``own``: the items of each batch that this process reads; None: all.
 
         The draws for an item, and its interferers, are the same whichever process reads it. If an
         interferer is an item of another part, it is read here as well.
+        ``codes``: crops stay the 16-bit values of the arks where they can (``sv.crops.codes``):
+        features of the format CM2, and noises of one sound each.
         """
         self.index, self.groups, self.batches = index, list(groups), batches
         self.noises, self.rooms = noises, rooms
         self.own = own or slice(None)
+        self.codes = codes and index.codes
+        sums = "babble" in noise_kinds(augment, noises) and augment.babble_speakers[1] > 1
+        self.noise_codes = self.codes and not sums and (noises is None or noises.index.codes)
+        self.empty: Callable[..., np.ndarray] = np.empty
+        """Makes the large arrays of a batch; a reader gives memory that it shares."""
         self.materials = Materials(
             index,
             self.groups,
@@ -108,30 +117,47 @@ class ViewSource:
 
     def _read_group(self, plan: GroupPlan) -> Crops:
         group = plan.group
-        utterances, starts = plan.utterances.reshape(-1), plan.starts.reshape(-1)
-        if group.apart:
-            signal = read_apart(self.index, utterances, starts, plan.rows)
-        else:
-            signal = self.index.read_windows(utterances, starts, plan.rows)
         draws = {
             "room": plan.room,
             "speed": plan.speed,
             "partner": plan.partner,
             "level": plan.level,
         }
+        signal, draws["signal_scales"] = self._read_signal(plan)
         if plan.noise is not None:
-            draws["snr"], shape = plan.noise.snr, plan.noise.kind.shape
-            each = plan.noise.reshape((plan.noise.kind.size,))
-            noise = read_noises(each, self.index.rows(group.frames), self.index, self.noises)
-            draws["noise"] = noise.reshape(*shape, *noise.shape[1:])
+            draws["snr"] = plan.noise.snr
+            draws["noise"], draws["noise_scales"] = self._read_noise(plan)
         if plan.time_masks is not None:
             frames = hidden(plan.time_masks, group.frames)
             bands = hidden(plan.band_masks, self.materials.mel_bins)
             draws["masks"] = frames[..., :, None] | bands[..., None, :]
         return Crops(
-            torch.from_numpy(signal).unflatten(0, plan.starts.shape),
+            torch.from_numpy(signal),
             group.frames,
             Draws(**{k: torch.from_numpy(v) for k, v in draws.items() if v is not None}),
             group.sources,
             None if plan.items is None else torch.from_numpy(plan.items),
         )
+
+    def _read_signal(self, plan: GroupPlan) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the crops (count, heard, rows, *row_shape), and their scales if they are codes."""
+        shape, utterances, starts = plan.starts.shape, plan.utterances, plan.starts
+        crops = (starts.size, plan.rows, *self.index.row_shape)
+        signal = self.empty(crops, dtype=np.uint16 if self.codes else self.index.dtype)
+        scales = np.empty((starts.size, 2), np.float32) if self.codes else None
+        read = read_apart if plan.group.apart else read_windows
+        read(self.index, utterances.reshape(-1), starts.reshape(-1), signal, scales)
+        return _reshaped(signal, shape), _reshaped(scales, shape)
+
+    def _read_noise(self, plan: GroupPlan) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the noises (count, batch, rows, *row_shape), and scales if they are codes."""
+        shape, length = plan.noise.kind.shape, self.index.rows(plan.group.frames)
+        words = (plan.noise.reshape((-1,)), length, self.index, self.noises, self.empty)
+        if not self.noise_codes:
+            return _reshaped(read_noises(*words), shape), None
+        noise, scales = read_noise_codes(*words)
+        return _reshaped(noise, shape), _reshaped(scales, shape)
+
+
+def _reshaped(values: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    return None if values is None else values.reshape(*shape, *values.shape[1:])

@@ -88,6 +88,8 @@ class Draws:
     crops that are read, -1 for none; level (..., most) dB of the target relative to it. With
     mixtures, room and speed have values for all crops that are read; noise, snr and masks have
     values for the mixtures.
+    signal_scales, noise_scales (..., 2): if crops or noises are 16-bit codes, factor and offset of
+    each (``sv.crops.codes``); the front end decodes them before it augments.
     """
 
     noise: Tensor | None = None
@@ -97,6 +99,8 @@ class Draws:
     speed: Tensor | None = None
     partner: Tensor | None = None
     level: Tensor | None = None
+    signal_scales: Tensor | None = None
+    noise_scales: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "Draws":
         """Move every array to ``device``, but not ``speed``: shapes depend on it."""

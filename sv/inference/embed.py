@@ -1,5 +1,7 @@
 """Embeddings of many utterances, in batches. The batch has no effect on the result."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,26 +9,23 @@ import torch
 
 from sv import distributed
 from sv.crops.index import TrainingIndex
+from sv.device import Precision
 from sv.errors import InputError
 from sv.inference.crops import EvenCrops
+from sv.inference.embed_batches import (
+    EmbedBatch,
+    batches_by_length,
+    read_ahead,
+    read_crops,
+    read_whole,
+)
 from sv.inference.embedder import Embedder
+from sv.inference.parity import choose_precision
 from sv.kaldi.arks import ArkWriter
 from sv.progress import progress, silent
 
-
-def batches_by_length(frames: np.ndarray, frames_per_batch: int) -> list[np.ndarray]:
-    """Group utterances of similar length; return arrays of indices, longest utterances first.
-
-    A batch holds at most ``frames_per_batch`` frames, padding included, and at least one
-    utterance. The longest come first, so that a batch that is too large fails at once.
-    """
-    order = np.argsort(-frames.astype(np.int64), kind="stable")
-    batches, start = [], 0
-    while start < len(order):
-        size = max(1, frames_per_batch // max(1, int(frames[order[start]])))
-        batches.append(order[start : start + size])
-        start += size
-    return batches
+SAMPLE = 8
+"""Utterances of a middle length that decide whether bfloat16 agrees with float32."""
 
 
 def embed(
@@ -38,19 +37,21 @@ def embed(
     device: torch.device | str = "cpu",
     frames_per_batch: int = 8000,
     crops: EvenCrops | None = None,
+    precision: Precision = "float32",
 ) -> int:
     """Write the embedding of every utterance of ``index``; return their number.
 
     With ``crops``, an entry is a matrix (crops, dim) with one embedding for each crop; otherwise it
     is a vector (dim,). Entries are in the order of the index. ``frames_per_batch`` limits memory
-    and does not change results. Several processes (`sv.distributed`) share the batches of one, so
-    the result is the same to the bit; the first writes. Raises ``InputError`` for features of
-    another kind than in training, crops that are too short, or embeddings that are not finite.
+    and does not change results. ``precision``: as in ``sv.inference.parity``. Several processes
+    (`sv.distributed`) share the batches of one, so the result is the same to the bit; the first
+    writes. Raises ``InputError`` for features of another kind than in training, crops that are too
+    short, or embeddings that are not finite.
     """
     embedder.require_features(index)
     embedder.to(device)
     torch.backends.cudnn.allow_tf32 = False  # its rounding would depend on the batch
-    processes, first = distributed.world_size(), distributed.is_first()
+    processes = distributed.world_size()
     shape: tuple[int, ...] = (embedder.encoder.embedding_dim,)
     frames = index.lengths
     if crops is not None:
@@ -60,20 +61,17 @@ def embed(
     batches = batches_by_length(frames, frames_per_batch)
     shares = [[*batches[part::processes], np.empty(0, np.int64)] for part in range(processes)]
     order = [np.concatenate(share) for share in shares]
-    own = np.zeros((len(order[distributed.rank()]), *shape), np.float32)
-    bar = (progress if first else silent)(total=len(own), desc="embeddings", unit="utt")
-    done = 0
-    for rows in batches[distributed.rank() :: processes]:
-        made = (
-            _whole(embedder, index, rows, device)
-            if crops is None
-            else _cropped(embedder, index, rows, device, crops)
-        )
-        own[done : done + len(rows)] = made.cpu().numpy().reshape(-1, *shape)
-        done += len(rows)
-        bar.update(len(rows))
+    read = _reader(embedder, index, crops, torch.device(device))
+    if precision != "float32":
+        sample = read(batches[len(batches) // 2][:SAMPLE]).to(device)
+        choose_precision(embedder, precision, *sample)
+    made = [np.empty((0, *shape), np.float32)]
+    bar = _Progress(index, batches[distributed.rank() :: processes])
+    for batch in read_ahead(read, batches[distributed.rank() :: processes]):
+        made.append(embedder(*batch.to(device)).cpu().numpy().reshape(-1, *shape))
+        bar.add(batch.rows)
     bar.close()
-    joined = distributed.to_first(torch.from_numpy(own))
+    joined = distributed.to_first(torch.from_numpy(np.concatenate(made)))
     if joined is None:
         return len(index)
     vectors = np.empty((len(index), *shape), np.float32)
@@ -90,26 +88,39 @@ def embed(
     return len(index)
 
 
-def _whole(
-    embedder: Embedder, index: TrainingIndex, rows: np.ndarray, device: torch.device | str
-) -> torch.Tensor:
-    """Return the embeddings (rows, dim) of whole utterances, in one padded batch."""
-    lengths = np.maximum(index.lengths[rows], embedder.encoder.min_frames)
-    zeros = np.zeros(len(rows), dtype=np.int64)
-    features = index.read_windows(rows, zeros, int(lengths.max()))
-    given = torch.from_numpy(lengths.astype(np.int64)).to(device)
-    padded = None if (lengths == lengths[0]).all() else given
-    return embedder(torch.from_numpy(features).to(device), padded)
+def _reader(
+    embedder: Embedder, index: TrainingIndex, crops: EvenCrops | None, device: torch.device
+) -> Callable[[np.ndarray], EmbedBatch]:
+    """Return a function that reads the batch of some utterances."""
+    pin = device.type == "cuda"
+    if crops is not None:
+        return partial(read_crops, index, crops=crops, pin=pin)
+    return partial(read_whole, index, shortest=embedder.encoder.min_frames, pin=pin)
 
 
-def _cropped(
-    embedder: Embedder,
-    index: TrainingIndex,
-    rows: np.ndarray,
-    device: torch.device | str,
-    crops: EvenCrops,
-) -> torch.Tensor:
-    """Return the embeddings (rows * crops, dim) of crops of utterances, in one batch."""
-    starts = crops.starts(index.lengths[rows], crops.frames).reshape(-1)
-    features = index.read_windows(np.repeat(rows, crops.count), starts, crops.frames)
-    return embedder(torch.from_numpy(features).to(device))
+class _Progress:
+    """Shows the seconds of speech that this process has embedded, and the hours beside them.
+
+    Batches are sorted by length. So utterances would come slowly first and fast at the end, and the
+    time left would be wrong.
+    """
+
+    def __init__(self, index: TrainingIndex, batches: list[np.ndarray]):
+        self.index, self.exact = index, 0.0
+        self.total = sum(self._seconds(rows) for rows in batches)
+        how = {"total": round(self.total), "desc": "embeddings", "unit": "s of speech"}
+        self.bar = (progress if distributed.is_first() else silent)(**how)
+
+    def _seconds(self, rows: np.ndarray) -> float:
+        return float(self.index.lengths[rows].sum()) * self.index.row_seconds
+
+    def add(self, rows: np.ndarray) -> None:
+        """Count the utterances of a batch."""
+        self.exact += self._seconds(rows)
+        hours = f"{self.exact / 3600:.2f} of {self.total / 3600:.2f} h"
+        self.bar.set_postfix_str(hours, refresh=False)
+        self.bar.update(round(self.exact) - self.bar.n)
+
+    def close(self) -> None:
+        """Show the last figures."""
+        self.bar.close()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Embedder(nn.Module):
     """An encoder with the feature normalisation that it was trained with.
 
-    It is always in evaluation mode and float32. An utterance has the same embedding alone and in a
-    batch of longer utterances.
+    It is always in evaluation mode, and in float32 unless ``dtype`` is set. An utterance has the
+    same embedding alone and in a batch of longer utterances.
     """
 
     def __init__(self, model: dict):
@@ -37,6 +37,8 @@ class Embedder(nn.Module):
         self.mel_bins = settings["mel_bins"]
         self.preset = model.get("preset", "kaldi")  # older files do not name their preset
         definition(self.preset)  # raises if the name is unknown
+        self.dtype: torch.dtype | None = None
+        """For autocast; None: float32. ``sv.inference.parity`` sets it after a check."""
         self.eval()
 
     @classmethod
@@ -78,4 +80,8 @@ class Embedder(nn.Module):
     @torch.inference_mode()
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Map log-mel (batch, frames, mel) to (batch, dim); lengths: (batch,) real frames."""
-        return self.encoder(normalise(features, self.normalise, lengths), lengths)
+        normalised = normalise(features, self.normalise, lengths)
+        if self.dtype is None:
+            return self.encoder(normalised, lengths)
+        with torch.autocast(features.device.type, self.dtype):
+            return self.encoder(normalised, lengths)

@@ -51,6 +51,7 @@ class WindowReader:
         starts: Sequence[int] | np.ndarray,
         length: int,
         out: np.ndarray,
+        places: np.ndarray | None = None,
     ) -> np.ndarray:
         """Fill ``out[i]`` with rows ``starts[i] : starts[i] + length`` of the i-th matrix.
 
@@ -60,6 +61,7 @@ class WindowReader:
             arks, offsets: (n,) place of the file, and byte offset in it (as in an scp).
             starts: (n,) first row.
             out: float32 (n, length, cols), C-contiguous; also returned.
+            places: (n,) the windows of ``out`` to fill, if it has more.
 
         Raises:
             InputError: an ark is damaged or truncated, or a matrix has not as many columns as
@@ -67,12 +69,66 @@ class WindowReader:
             IndexError: a window lies outside its matrix.
         """
         self._check_out(out)
-        if out.shape[:2] != (len(starts), length):
+        count = len(out) if places is None else len(places)
+        if (count, out.shape[1]) != (len(starts), length):
             raise ValueError(f"out is {out.shape}, the request {(len(starts), length)}")
-        where = zip(_ints(arks), _ints(offsets), _ints(starts), out, strict=True)
+        windows = out if places is None else (out[place] for place in places)
+        where = zip(_ints(arks), _ints(offsets), _ints(starts), windows, strict=True)
         for ark, offset, start, window in where:
             self._read_one(ark, offset, start, window)
         return out
+
+    def read_codes(
+        self,
+        arks: Sequence[int] | np.ndarray,
+        offsets: Sequence[int] | np.ndarray,
+        starts: Sequence[int] | np.ndarray,
+        codes: np.ndarray,
+        scales: np.ndarray,
+        places: np.ndarray,
+    ) -> list[int]:
+        """Copy the 16-bit values of windows of CM2 matrices; return the requests without such.
+
+        ``codes * scales[:, 0] + scales[:, 1]`` in float32 are the bits that ``read`` gives. A
+        request in the returned list is of another format or faulty: ask ``read`` for it.
+
+        Args:
+            arks, offsets, starts: (n,) as for ``read``.
+            codes: uint16 (windows, length, cols), C-contiguous, to fill.
+            scales: float32 (windows, 2) to fill.
+            places: (n,) the windows to fill.
+        """
+        others = []
+        where = zip(_ints(arks), _ints(offsets), _ints(starts), _ints(places), strict=True)
+        for request, (ark, offset, start, place) in enumerate(where):
+            scale = self._copy_codes(ark, offset, start, codes[place])
+            if scale is None:
+                others.append(request)
+            else:
+                scales[place] = scale
+        return others
+
+    def _copy_codes(
+        self, ark: int, offset: int, start: int, out: np.ndarray
+    ) -> tuple[float, float] | None:
+        buffer = self._map(ark)
+        length, width = out.shape
+        if buffer[offset : offset + 6] != b"\0BCM2 ":
+            return None
+        try:
+            minimum, span, rows, cols = _COMPRESSED.unpack_from(buffer, offset + 6)
+            first = offset + _CM23_BODY
+            if cols == width and 0 <= start <= rows - length:
+                first += start * cols * 2
+                out.reshape(-1)[:] = np.frombuffer(buffer, _TWO_BYTES, length * cols, first)
+            elif cols == width and 0 <= start < rows < length:  # repeat it
+                whole = np.frombuffer(buffer, _TWO_BYTES, rows * cols, first).reshape(rows, cols)
+                np.take(whole, np.arange(start, start + length) % rows, axis=0, out=out)
+            else:
+                return None
+        except (ValueError, struct.error):  # beyond the end of the file: ``read`` explains
+            return None
+        return span / 65535, minimum
 
     def _check_out(self, out: np.ndarray) -> None:
         if out.dtype != np.float32 or out.ndim != 3 or not out.flags.c_contiguous:

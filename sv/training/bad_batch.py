@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sv import distributed
 from sv.cli import describe_os_error
-from sv.crops.batch_arrays import UTTERANCES, flatten
+from sv.crops.batch_arrays import UTTERANCES, flatten, without_codes
 from sv.crops.index import TrainingIndex
 from sv.crops.views import Batch
 from sv.errors import InputError
@@ -73,6 +73,7 @@ def save_bad_batch(
     about: other facts to save, such as the epoch.
     """
     arrays, groups = flatten(batch)
+    arrays = without_codes(arrays)
     arrays |= {f"{name}/{INPUT}": crops.detach() for name, crops in inputs.items()}
     places = batch.utterances.unique()
     ids = dict(zip(places.tolist(), index.ids(places.numpy()), strict=True))

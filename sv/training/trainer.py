@@ -111,6 +111,7 @@ class Trainer:
             mel_bins=settings.model.mel_bins,
             mixing=settings.mixing,
             own=distributed.deal(size),
+            codes=self.device.type == "cuda",  # the device converts them
         )
         check(settings, index, self.source, rooms)
         self.front_end = build_front_end(settings, index, rooms, self.device)

@@ -4,9 +4,14 @@ import soundfile
 import torch
 
 from sv.bin import make_banks
+from sv.crops import mixed_babble
 from sv.crops.banks import load_noises, load_rooms
+from sv.crops.noises import draw_noises, noise_kinds
 from sv.errors import InputError
 from sv.features import fbank
+from sv.features.augment import AugmentConfig
+
+PLAIN = AugmentConfig()
 
 
 def write(path, samples):
@@ -53,6 +58,41 @@ def test_generated_banks_are_deterministic(tmp_path, monkeypatch):
     noises = load_noises(tmp_path / "one")
     assert len(noises.rows["noise"]) == 4 and len(noises.rows["music"]) == 2
     assert len(load_rooms(tmp_path / "one")) == 4
+
+
+@pytest.mark.parametrize("domain", ["fbank", "wave"])
+def test_babble_is_mixed_once_where_asked(corpus, tmp_path, domain, monkeypatch):
+    """A training with the same range of talkers reads one sound; another one sums as before."""
+    monkeypatch.setattr(mixed_babble, "CLIP_SECONDS", 2)
+    command = ["--noise", str(corpus / "my noises"), "--rir", "none", "--num-mel-bins", "20"]
+    command += ["--out", str(tmp_path / "banks"), "--wave", "true" if domain == "wave" else "false"]
+    make_banks.main([*command, "--mixed-babble", "3", "--babble-speakers", "2", "2"])
+    bank = load_noises(tmp_path / "banks", domain)
+    assert bank.talkers == [2, 2] and len(bank.rows["mixed_babble"]) == 3
+    asked = AugmentConfig(babble_speakers=[2, 2])
+    assert "babble" not in noise_kinds(asked, bank) and "babble" in noise_kinds(PLAIN, bank)
+    places = np.arange(2)
+    plan = draw_noises(places, 30, bank.index, bank, asked, np.random.default_rng(4))
+    assert plan.sounds.shape == (2, 1)
+    if domain == "wave":  # the features are of the sums
+        clip = bank.rows["mixed_babble"][:1], np.zeros(1, int)
+        samples = bank.index.read_windows(*clip, int(bank.index.lengths[clip[0][0]]))[0]
+        features = load_noises(tmp_path / "banks").index
+        log_mel = features.read_windows(*clip, int(features.lengths[clip[0][0]]))[0]
+        np.testing.assert_allclose(fbank(samples / 32768, num_mel_bins=20), log_mel, atol=2e-3)
+        assert np.abs(samples).max() > 29000
+    else:  # one speech file, twice: 3 dB more than the file at some place
+        clip = bank.index.read_windows(bank.rows["mixed_babble"][:1], np.zeros(1, int), 30)
+        speech = bank.index.read_windows(bank.rows["speech"], np.zeros(1, int), 198)
+        assert abs(np.exp(clip).mean() / np.exp(speech).mean() - 2) < 0.4
+    make_banks.main(command)
+    assert "mixed_babble" not in load_noises(tmp_path / "banks", domain).rows
+
+
+def test_babble_cannot_be_mixed_without_speech(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_banks, "GENERATED_NOISES", 2)
+    with pytest.raises(InputError, match="no speech, of which babble could be mixed"):
+        make_banks.main(["--rir", "none", "--out", str(tmp_path), "--mixed-babble", "2"])
 
 
 def test_waveforms_are_kept_where_asked(corpus, tmp_path):

@@ -2,13 +2,16 @@ import numpy as np
 import pytest
 import torch
 
+from sv.crops.batch_arrays import flatten, without_codes
 from sv.crops.batches import RandomBatches
+from sv.crops.front_end import on_device
 from sv.crops.groups import CropGroup
 from sv.crops.index import TrainingIndex
-from sv.crops.noises import NoiseBank, draw_noises, draw_talkers, read_noises
-from sv.crops.views import ViewSource
+from sv.crops.noises import NoiseBank, draw_noises, draw_talkers, read_noises, read_sums
+from sv.crops.views import Batch, ViewSource
 from sv.crops.wave_index import WaveformIndex
 from sv.features.augment import AugmentConfig
+from sv.kaldi.arks import ArkWriter
 
 PLAIN = AugmentConfig(noise_probability=0, room_probability=0)
 
@@ -192,3 +195,58 @@ def test_processes_read_shares_of_the_very_same_batch(index):
             if value is not None:
                 parts = [getattr(one.draws, draw), getattr(other.draws, draw)]
                 assert torch.equal(torch.cat(parts, dim=1), value), draw
+
+
+def test_codes_decode_to_the_bits_of_features(tmp_path):
+    """CM2, as stage 1 writes it; utterances shorter than a crop, and crops apart, too."""
+    loaded, rng = {}, np.random.default_rng(0)
+    matrices = [rng.standard_normal((n, 8), np.float32) for n in (60, 80, 100, 25, 70, 90)]
+    for kind in ("CM2", "CM3"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        with ArkWriter(folder / "feats.ark", folder / "feats.scp", kind) as writer:
+            for number, matrix in enumerate(matrices):
+                writer.write(f"utt{number}", matrix)
+        counts = "".join(f"utt{n} {len(matrix)}\n" for n, matrix in enumerate(matrices))
+        (folder / "utt2num_frames").write_text(counts)
+        loaded[kind] = TrainingIndex.load(folder)
+    index = loaded["CM2"]
+    assert index.codes and not loaded["CM3"].codes
+    groups = [CropGroup("views", 2, 0.4), CropGroup("apart", 2, 0.3, apart=True)]
+    augment = AugmentConfig(room_probability=0, noise_probability=0.7, babble_speakers=[1, 1])
+    bank = NoiseBank(index, {"noise": np.arange(3)})
+
+    def read(one, codes):
+        batches = RandomBatches(len(one), 5, 0)
+        made = ViewSource(one, groups, batches, augment, seed=0, noises=bank, codes=codes)
+        return made[0, 0].crops
+
+    coded, plain = read(index, True), read(index, False)
+    for name in ("views", "apart"):
+        assert coded[name].signal.dtype == coded[name].draws.noise.dtype == torch.uint16
+        signal, draws = on_device(coded[name], torch.device("cpu"))
+        assert torch.equal(signal, plain[name].signal) and draws.noise_scales is None
+        arrays = without_codes(flatten(Batch(coded, torch.zeros(5)))[0])
+        assert arrays.keys() == flatten(Batch(plain, torch.zeros(5)))[0].keys()
+        assert torch.equal(arrays[f"{name}/signal"], signal)
+        torch.testing.assert_close(draws.noise, plain[name].draws.noise, rtol=2e-6, atol=1e-6)
+    assert read(loaded["CM3"], True)["views"].signal.dtype == torch.float32
+    mixed = loaded["CM3"]
+    mixed.codes = True  # an ark that is of another format where it was not looked at
+    signal, _ = on_device(read(mixed, True)["views"], torch.device("cpu"))
+    torch.testing.assert_close(signal, read(mixed, False)["views"].signal, rtol=0, atol=1e-4)
+
+
+def test_babble_is_the_sum_in_the_order_of_its_talkers(index):
+    """To the bit, however many crops are read at a time."""
+    rng = np.random.default_rng(3)
+    sounds = np.where(rng.random((9, 7)) < 0.7, rng.integers(0, len(index), (9, 7)), -1)
+    starts, places = np.zeros_like(sounds), np.arange(9)[::-1]
+    found = np.empty((9, 20, 8), np.float32)
+    read_sums(sounds, starts, 20, index, found, places)
+    for row, place in enumerate(places):
+        power = np.zeros((20, 8), np.float32)
+        for sound in sounds[row][sounds[row] >= 0]:
+            power += np.exp(index.read_windows(np.array([sound]), np.array([0]), 20)[0])
+        expected = np.log(np.maximum(power, np.finfo(np.float32).eps))
+        np.testing.assert_array_equal(found[place], expected)

@@ -10,7 +10,9 @@ from sv import checkpoint
 from sv.bin import embed as program
 from sv.crops.index import TrainingIndex
 from sv.errors import InputError
-from sv.inference.embed import batches_by_length, embed
+from sv.inference import parity
+from sv.inference.embed import embed
+from sv.inference.embed_batches import batches_by_length, read_ahead, read_whole
 from sv.inference.embedder import Embedder
 from sv.kaldi.arks import load_vectors
 
@@ -46,6 +48,46 @@ def test_batches_hold_like_lengths_within_their_budget():
     assert batches[0].tolist() == [6]  # longer than the budget: alone
     for batch in batches[1:]:
         assert frames[batch].max() * len(batch) <= 120
+
+
+def test_a_reading_thread_keeps_the_order_and_raises_its_error_in_turn():
+    def read(rows):
+        if rows == 6:
+            raise InputError("a damaged ark")
+        return rows * 10
+
+    found = []
+    with pytest.raises(InputError, match="a damaged ark"):
+        for batch in read_ahead(read, range(9)):
+            found.append(batch)
+    assert found == [0, 10, 20, 30, 40, 50]
+
+
+def test_codes_give_the_bits_of_features(index, tmp_path, write_model):
+    """Features as stage 1 stores them; a shorter utterance is repeated in both ways."""
+    embedder, rows = Embedder.load(write_model(tmp_path / "m.pt")), np.arange(len(LENGTHS))
+    coded = read_whole(index, rows, 20, pin=False)
+    assert coded.windows.dtype == torch.uint16 and coded.lengths.tolist()[5] == 20
+    index.codes = False
+    plain = read_whole(index, rows, 20, pin=False)
+    assert plain.scales is None and torch.equal(coded.to("cpu")[0], plain.windows)
+    assert torch.equal(embedder(*coded.to("cpu")), embedder(*plain.to("cpu")))
+
+
+def test_bfloat16_is_used_only_if_it_agrees(index, tmp_path, capsys, write_model, monkeypatch):
+    embedder = Embedder.load(write_model(tmp_path / "m.pt"))
+    made = {}
+    for precision in ("float32", "bfloat16"):
+        paths = tmp_path / f"{precision}.ark", tmp_path / f"{precision}.scp"
+        embed(embedder, index, *paths, precision=precision)
+        made[precision] = torch.from_numpy(load_vectors(f"scp:{paths[1]}")[1])
+    assert embedder.dtype is torch.bfloat16 and "note:" not in capsys.readouterr().err
+    apart = 1 - torch.cosine_similarity(*made.values())
+    assert 0 < apart.max() <= parity.PARITY
+    monkeypatch.setattr(parity, "PARITY", 1e-12)
+    embed(embedder, index, *paths, precision="bfloat16")
+    assert embedder.dtype is None and "computed in float32" in capsys.readouterr().err
+    assert np.array_equal(load_vectors(f"scp:{paths[1]}")[1], made["float32"].numpy())
 
 
 def test_the_program_writes_ark_and_scp(index, tmp_path, capsys, write_model):
