@@ -14,6 +14,7 @@ from sv.methods.base import Facts, Moment, Sources, Views
 from sv.methods.moco import shuffled_forward
 from sv.sampling.ssps import SSPS, SSPSConfig
 from sv.training.experiment import Experiment
+from sv.training.gradients import Gradients
 
 pytestmark = pytest.mark.whole
 
@@ -63,9 +64,9 @@ def step(name: str, items: int):
     method = build_method(encoder, settings.method, Facts(utterances=16, speakers=7)).train()
     if distributed.world_size() > 1:
         synchronise(method)
-    loss, _ = method.training_step(views_of(method.crop_groups(settings.data), items, rows))
-    loss.backward()
-    distributed.average_gradients(method.parameters())
+    gradients = Gradients(method, settings.train, torch.device("cpu"), None)
+    gradients.averaging.bucket = 60  # several buckets, which are sent during the backward pass
+    loss, _ = gradients.of(views_of(method.crop_groups(settings.data), items, rows))
     gradients = [weight.grad for weight in method.parameters() if weight.grad is not None]
     loss = distributed.all_reduce_mean(loss)
     return [loss, *gradients], [buffer.clone() for buffer in method.buffers()]
