@@ -26,6 +26,7 @@ from sv.errors import InputError, LostProcess
 
 Result = TypeVar("Result")
 
+
 def world_size() -> int:
     """Return how many processes train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1

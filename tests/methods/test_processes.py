@@ -2,15 +2,16 @@
 
 import pytest
 import torch
+from tiny_batches import views_of
 from tiny_methods import TINY, settings_of
 from torch import nn
-from two_processes import in_processes
+from two_processes import Collectives, in_processes
 
 from sv import distributed
 from sv.encoders import build_encoder
 from sv.encoders.sync_norm import synchronise
 from sv.methods import METHODS, build_method
-from sv.methods.base import Facts, Moment, Sources, Views
+from sv.methods.base import Facts, Moment
 from sv.methods.moco import shuffled_forward
 from sv.sampling.ssps import SSPS, SSPSConfig
 from sv.training.experiment import Experiment
@@ -22,54 +23,48 @@ TEAMS = [(2, 8), (2, 7), (4, 7)]
 """How many processes, and how many items they share; 7 make shares that are not equal."""
 
 
+PARTS = ["simclr", "aam", "dino", "supcon", "vicreg", "moco"]
+"""Methods that are also tried in parts: train.accumulate of 2."""
+
+
 class Mean(nn.Module):
     """Batch norm of every frame, mean over frames, a linear layer, another batch norm."""
 
     embedding_dim = 5
 
-    def __init__(self):
+    def __init__(self, norms: bool = True):
         super().__init__()
-        self.first, self.layer = nn.BatchNorm1d(8), nn.Linear(8, 5)
-        self.last = nn.BatchNorm1d(5, affine=False)
+        self.first = nn.BatchNorm1d(8) if norms else nn.Identity()
+        self.layer = nn.Linear(8, 5)
+        self.last = nn.BatchNorm1d(5, affine=False) if norms else nn.Identity()
 
     def forward(self, features):
         frames = self.first(features.transpose(1, 2))
         return self.last(self.layer(frames.mean(dim=2)))
 
 
-def views_of(groups, items: int, rows: slice) -> Views:
-    """Return some rows of a batch; what is random in it does not depend on them."""
-    generator = torch.Generator().manual_seed(1)
-    place, crops, sources = torch.arange(items), {}, {}
-    for group in groups:
-        shape = (group.count, items)
-        crops[group.name] = torch.randn(*shape, 3, 8, generator=generator)[:, rows]
-        if group.sources:
-            log_mel = torch.randn(*shape, 2, 3, 8, generator=generator)[:, rows]
-            away = torch.randint(1, items, shape, generator=generator)
-            alone = torch.rand(shape, generator=generator) < 0.3
-            partner = torch.where(alone, -1, (place + away) % items)
-            made_of = torch.stack([place.expand(shape), partner], dim=2)[:, rows]
-            sources[group.name] = Sources(log_mel, made_of)
-    speakers = torch.tensor([0, 1, 2, 3, 4, 0, 5, 6])[:items][rows]  # one is there twice
-    return Views(crops, place[rows], speakers, Moment(5.0, 10), sources)
+def step(name: str, items: int, parts: int = 1, norms: bool = True):
+    """Return loss, gradients and buffers after one step on this process's share of the items.
 
-
-def step(name: str, items: int):
-    """Return loss, gradients and buffers after one step on this process's share of the items."""
+    Returns also the numbers of collectives: of losses and memories, and of batch norms.
+    """
     torch.manual_seed(0)
     rows = distributed.deal(items) or slice(None)
-    settings = Experiment.load(None, settings_of(name))
-    encoder = build_encoder(settings.model) if settings.mixing.probability else Mean()
+    more = [f"train.batch_size={items}", f"train.accumulate={parts}"]
+    settings = Experiment.load(None, settings_of(name, *more))
+    encoder = build_encoder(settings.model) if settings.mixing.probability else Mean(norms)
     method = build_method(encoder, settings.method, Facts(utterances=16, speakers=7)).train()
     if distributed.world_size() > 1:
         synchronise(method)
     gradients = Gradients(method, settings.train, torch.device("cpu"), None)
     gradients.averaging.bucket = 60  # several buckets, which are sent during the backward pass
-    loss, _ = gradients.of(views_of(method.crop_groups(settings.data), items, rows))
+    views = views_of(method.crop_groups(settings.data), items, rows)
+    with Collectives() as collectives:
+        loss, _ = gradients.of(views)
     gradients = [weight.grad for weight in method.parameters() if weight.grad is not None]
     loss = distributed.all_reduce_mean(loss)
-    return [loss, *gradients], [buffer.clone() for buffer in method.buffers()]
+    buffers = [buffer.clone() for buffer in method.buffers()]
+    return [loss, *gradients], buffers, collectives.of("distributed", "encoders.sync_norm")
 
 
 def ssps_steps(items: int) -> list[torch.Tensor]:
@@ -123,6 +118,8 @@ def work(rank: int) -> dict:
         found["in parts"] = shuffled_forward(company, mine, seed=3, parts=2)
         found["own mean"] = mine.mean()
         results[items] = found
+    if distributed.world_size() == 2:
+        results["parts"] = {name: step(name, 8, parts=2, norms=False) for name in PARTS}
     results["flags"] = [distributed.any_of(rank == 1), distributed.from_first(rank == 1)]
     distributed.deal(distributed.world_size())
     results["mean"] = distributed.mean_of({"b": rank + 1.0, "a": 3.0})
@@ -138,6 +135,17 @@ def done(tmp_path_factory):
     }
     found = {(count, items): [r[items] for r in results[count]] for count, items in TEAMS}
     return found | {"figures": results[2]}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_in_two_processes_give_the_gradient_of_one_batch(done, name):
+    """Without batch norms in the encoder; those of the heads measure the joined batch."""
+    whole = step(name, 8, norms=False)
+    for found in done["figures"]:
+        one = found["parts"][name]
+        for mine, expected in zip((*one[0], *one[1]), (*whole[0], *whole[1]), strict=True):
+            rounding = 1e-5 * (1 + float(expected.abs().max()))
+            torch.testing.assert_close(mine, expected, rtol=1e-4, atol=rounding)
 
 
 def test_every_method_is_in_the_table():
