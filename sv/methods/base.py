@@ -131,9 +131,9 @@ class Method(nn.Module):
     """Whether ``training_step`` uses ``views.labels``: true for supervised methods only."""
 
     accumulation: Literal["plain", "cached", "none"] = "cached"
-    """How ``train.accumulate`` works (`sv.training.gradients`). plain: the loss is a mean over items
-    that need no others, and a step changes no memory; cached: any other method that takes only
-    embeddings from ``self.encoder``; none: the method takes more from it, such as masks."""
+    """How ``train.accumulate`` works (`sv.training.gradients`). plain: the loss is a mean over
+    items that need no others, and a step changes no memory; cached: any other method that takes
+    only embeddings from ``self.encoder``; none: the method takes more from it, such as masks."""
 
     def __init__(self, encoder: Encoder, config: MethodConfig):
         super().__init__()
