@@ -1,5 +1,7 @@
 """Several processes (gloo) against one with the joined batch: loss, gradient, memory, norm."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from tiny_batches import views_of
@@ -19,6 +21,7 @@ from sv.training.gradients import Gradients
 
 pytestmark = pytest.mark.whole
 
+ROOT = Path(__file__).resolve().parents[2]
 TEAMS = [(2, 8), (2, 7), (4, 7)]
 """How many processes, and how many items they share; 7 make shares that are not equal."""
 
@@ -141,11 +144,21 @@ def done(tmp_path_factory):
 def test_parts_in_two_processes_give_the_gradient_of_one_batch(done, name):
     """Without batch norms in the encoder; those of the heads measure the joined batch."""
     whole = step(name, 8, norms=False)
+    rounding = 1e-5 * (1 + max(float(value.abs().max()) for value in whole[0]))
     for found in done["figures"]:
         one = found["parts"][name]
         for mine, expected in zip((*one[0], *one[1]), (*whole[0], *whole[1]), strict=True):
-            rounding = 1e-5 * (1 + float(expected.abs().max()))
             torch.testing.assert_close(mine, expected, rtol=1e-4, atol=rounding)
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_the_exchanges_of_a_step_are_those_of_the_documentation(done, name):
+    """The table in docs/scaling.md: for losses and memories, and for batch norms."""
+    rows = (ROOT / "docs" / "scaling.md").read_text().partition("| method | losses")[2].split("\n")
+    cells = [[cell.strip() for cell in row.split("|")] for row in rows if row.startswith("| ")]
+    stated = {each: row[2:4] for row in cells for each in row[1].split(", ")}
+    for found in done[2, 8]:
+        assert [str(number) for number in found[name][2]] == stated[name]
 
 
 def test_every_method_is_in_the_table():
