@@ -169,7 +169,7 @@ def test_every_method_is_in_the_table():
 @pytest.mark.parametrize("team", TEAMS, ids=str)
 @pytest.mark.parametrize("name", sorted(TINY))
 def test_loss_gradient_and_memories_are_those_of_the_joined_batch(done, name, team):
-    values, memories = step(name, team[1])
+    values, memories, _ = step(name, team[1])
     first, *others = (found[name] for found in done[team])
     for one, whole in zip(first[0], values, strict=True):
         rounding = 1e-5 * (1 + float(whole.abs().max()))
