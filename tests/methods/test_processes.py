@@ -11,13 +11,14 @@ from two_processes import Collectives, in_processes
 
 from sv import distributed
 from sv.encoders import build_encoder
-from sv.encoders.sync_norm import synchronise
+from sv.encoders.sync_norm import is_synchronised, synchronise
 from sv.methods import METHODS, build_method
 from sv.methods.base import Facts, Moment
 from sv.methods.moco import shuffled_forward
 from sv.sampling.ssps import SSPS, SSPSConfig
 from sv.training.experiment import Experiment
 from sv.training.gradients import Gradients
+from sv.training.overlap import Averaging
 
 pytestmark = pytest.mark.whole
 
@@ -105,6 +106,28 @@ def proto_steps(items: int) -> list[torch.Tensor]:
     return [*losses, made.centroids, made.density, made.cluster, method.memory.references.float()]
 
 
+def overlapped(rank: int) -> dict:
+    """Return the gradients of five layers with a bucket each; the second is unused, the third fixed.
+
+    Also how many buckets had been sent when the backward pass ended, after a first pass that is not
+    the last one of its step.
+    """
+    distributed.deal(3)  # the first process has two items, the second has one
+    layers = [nn.Linear(2, 2, bias=False) for _ in range(5)]
+    for number, layer in enumerate(layers):
+        nn.init.constant_(layer.weight, number + 1.0)
+    averaging = Averaging((layer.weight for layer in layers), bucket=4)
+    layers[2].requires_grad_(False)
+    x = torch.full((1, 2), rank + 1.0)
+    for begin in (lambda: None, averaging.begin):
+        begin()
+        layers[4](layers[3](layers[2](layers[0](x)))).sum().backward()
+    sent = len(averaging.sent)
+    averaging.finish()
+    gradients = {str(n): layer.weight.grad for n, layer in enumerate(layers)}
+    return {"sent": sent, **gradients}
+
+
 def company(x):
     """Add the mean over the batch, as a batch norm would let it show."""
     return x + 100.0 * x.mean(dim=0)
@@ -122,6 +145,7 @@ def work(rank: int) -> dict:
         found["own mean"] = mine.mean()
         results[items] = found
     if distributed.world_size() == 2:
+        results["overlap"] = overlapped(rank)
         results["parts"] = {name: step(name, 8, parts=2, norms=False) for name in PARTS}
     results["flags"] = [distributed.any_of(rank == 1), distributed.from_first(rank == 1)]
     distributed.deal(distributed.world_size())
@@ -159,6 +183,32 @@ def test_the_exchanges_of_a_step_are_those_of_the_documentation(done, name):
     stated = {each: row[2:4] for row in cells for each in row[1].split(", ")}
     for found in done[2, 8]:
         assert [str(number) for number in found[name][2]] == stated[name]
+
+
+def test_gradients_leave_during_the_backward_pass_in_a_fixed_order(done):
+    """Those behind a weight that the step does not use wait for the end."""
+    for found in done["figures"]:
+        assert found["overlap"]["sent"] == 2  # of the last layers; the first is behind the unused
+        assert found["overlap"]["1"] is None and found["overlap"]["2"] is None
+        # The input of the first layer is 1 and 2, of two items and of one; the step is done twice.
+        mean = (2 * 1 + 1 * 2) / 3
+        chain = 2 * 3 * 2 * 4 * 2 * 5
+        expected = torch.full((2, 2), 2 * mean * chain)
+        torch.testing.assert_close(found["overlap"]["0"], expected)
+
+
+def test_torchs_norms_on_gpus_have_the_same_weights_and_statistics():
+    """They are made on a processor, where they compute in evaluation mode only."""
+    network = nn.Sequential(nn.BatchNorm1d(3), nn.Sequential(nn.BatchNorm1d(3, affine=False)))
+    network(torch.randn(8, 3))
+    x, before, names = torch.randn(4, 3), network.state_dict(), list(network.state_dict())
+    expected = network.eval()(x)
+    assert not is_synchronised(network)
+    synchronise(network, native=True)
+    assert [type(m) for m in (network[0], network[1][0])] == [nn.SyncBatchNorm] * 2
+    assert is_synchronised(network) and list(network.state_dict()) == names
+    assert network[0].weight.data_ptr() == before["0.weight"].data_ptr()
+    assert torch.equal(network(x), expected)
 
 
 def test_every_method_is_in_the_table():
