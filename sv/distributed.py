@@ -2,7 +2,7 @@
 
 Convention: every process computes its loss as a mean over its own items. If the loss needs other
 items, the process compares its own with the joined embeddings of all processes. Gradients of the
-weights are averaged over processes, as in DistributedDataParallel. The result is the loss and the
+weights are averaged over processes (`sv.training.overlap`). The result is the loss and the
 gradients of one process with the joined batch. If the batch size is no multiple of the number of
 processes (`deal`), some processes have one item more than others. So every mean over processes
 weights a process by its number of items.
@@ -12,7 +12,7 @@ WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
@@ -25,9 +25,6 @@ from sv.device import choose_device
 from sv.errors import InputError, LostProcess
 
 Result = TypeVar("Result")
-
-BUCKET = 1 << 22
-"""Number of gradient values that are averaged at once: 16 MB in float32."""
 
 
 def world_size() -> int:
@@ -259,24 +256,6 @@ def mean_of(figures: dict[str, Tensor | float]) -> dict[str, float]:
 
 
 @torch.no_grad()
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace the gradients of weights by their means over processes, a bucket at a time."""
-    if world_size() == 1:
-        return
-    bucket: list[Tensor] = []
-    for parameter in parameters:
-        if parameter.grad is None:
-            continue
-        other = bucket and bucket[0].dtype != parameter.grad.dtype
-        if bucket and (other or sum(g.numel() for g in bucket) + parameter.numel() > BUCKET):
-            _average(bucket)
-            bucket = []
-        bucket.append(parameter.grad)
-    if bucket:
-        _average(bucket)
-
-
-@torch.no_grad()
 def average_statistics(network: nn.Module) -> None:
     """Replace the running statistics of batch norms by their means over processes."""
     norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
@@ -286,12 +265,6 @@ def average_statistics(network: nn.Module) -> None:
     flat = all_reduce_mean(torch.cat(tensors))
     for tensor, mean in zip(tensors, flat.split([len(t) for t in tensors]), strict=True):
         tensor.copy_(mean)
-
-
-def _average(bucket: list[Tensor]) -> None:
-    flat = all_reduce_mean(torch.cat([grad.flatten() for grad in bucket]))
-    for grad, mean in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
-        grad.copy_(mean.view_as(grad))
 
 
 @torch.no_grad()

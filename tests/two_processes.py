@@ -2,6 +2,10 @@
 
 import multiprocessing
 import socket
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from unittest import mock
 
 import torch
 
@@ -21,6 +25,29 @@ def in_processes(work, folder, count):
     words = (work, port, str(folder), count)
     torch.multiprocessing.start_processes(_begin, words, nprocs=count, start_method="forkserver")
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(count)]
+
+
+class Collectives:
+    """Context that counts exchanges between processes by the module of ours that asks for them."""
+
+    def __enter__(self):
+        self.counts, self.patches = Counter(), ExitStack()
+        for name in ("all_reduce", "all_gather", "broadcast", "gather"):
+            real = getattr(torch.distributed, name)
+
+            def counted(*args, real=real, **kwargs):
+                self.counts[sys._getframe(1).f_globals["__name__"]] += 1
+                return real(*args, **kwargs)
+
+            self.patches.enter_context(mock.patch.object(torch.distributed, name, counted))
+        return self
+
+    def __exit__(self, *args):
+        self.patches.close()
+
+    def of(self, *modules):
+        """Return how many of these modules of ``sv`` asked for, in their order."""
+        return [self.counts[f"sv.{module}"] for module in modules]
 
 
 def _begin(rank, work, port, folder, count):

@@ -1,8 +1,10 @@
 """Batch norms that use the joined batch of all processes, on any device.
 
-torch's own SyncBatchNorm needs GPUs. This one also works with gloo on CPUs. It follows the
-convention of `sv.distributed`: the mean of its results over the processes is the result that one
-process with the joined batch would compute.
+torch's own SyncBatchNorm needs GPUs, where it is the faster one, and equal shares of the batch: its
+backward pass adds up gradients as if each process had the same number of items. The one here also
+works with gloo on CPUs, and with unequal shares. It follows the convention of `sv.distributed`: the
+mean of its results over the processes is the result that one process with the joined batch would
+compute.
 """
 
 import torch
@@ -37,12 +39,16 @@ class SyncBatchNorm(_BatchNorm):
         return y
 
 
-def synchronise(network: nn.Module) -> nn.Module:
-    """Replace every batch norm inside ``network``; weights and statistics stay the same tensors."""
+def synchronise(network: nn.Module, native: bool = False) -> nn.Module:
+    """Replace every batch norm inside ``network``; weights and statistics stay the same tensors.
+
+    native: take torch's own, for GPUs and equal shares.
+    """
+    kind = nn.SyncBatchNorm if native else SyncBatchNorm
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, _BatchNorm) and not isinstance(child, SyncBatchNorm):
-                other = SyncBatchNorm(child.num_features, child.eps, child.momentum)
+            if isinstance(child, _BatchNorm) and not isinstance(child, kind):
+                other = kind(child.num_features, child.eps, child.momentum)
                 other._parameters, other._buffers = child._parameters, child._buffers
                 other.affine, other.training = child.affine, child.training
                 setattr(parent, name, other)
@@ -51,7 +57,8 @@ def synchronise(network: nn.Module) -> nn.Module:
 
 def is_synchronised(network: nn.Module) -> bool:
     """Return whether ``network`` has batch norms that use the joined batch."""
-    return any(isinstance(module, SyncBatchNorm) for module in network.modules())
+    kinds = (SyncBatchNorm, nn.SyncBatchNorm)
+    return any(isinstance(module, kinds) for module in network.modules())
 
 
 def _joined_count(x: Tensor) -> int:

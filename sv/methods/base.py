@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -130,6 +130,11 @@ class Method(nn.Module):
 
     needs_labels = False
     """Whether ``training_step`` uses ``views.labels``: true for supervised methods only."""
+
+    accumulation: Literal["plain", "cached", "none"] = "cached"
+    """How ``train.accumulate`` works (`sv.training.gradients`). plain: the loss is a mean over
+    items that need no others, and a step changes no memory; cached: any other method that takes
+    only embeddings from ``self.encoder``; none: the method takes more from it, such as masks."""
 
     def __init__(self, encoder: Encoder, config: MethodConfig):
         super().__init__()

@@ -38,6 +38,7 @@ class Classify(Method):
     """The encoder and a centre for each speaker. The centres are not part of the saved model."""
 
     needs_labels = True
+    accumulation = "plain"
 
     def __init__(self, encoder: nn.Module, config: ClassifyConfig, facts: Facts | None = None):
         super().__init__(encoder, config)

@@ -83,6 +83,8 @@ class CSCConfig(MethodConfig):
 class CSC(Method):
     """The separative encoder, cross-attention, and the two losses."""
 
+    accumulation = "none"
+
     def __init__(self, encoder: nn.Module, config: CSCConfig, facts: Facts | None = None):
         super().__init__(encoder, config)
         if encoder.sources < 2:

@@ -48,8 +48,10 @@ def build(
     kernels: how the networks compute; None: as they are written.
     """
     method = build_method(build_encoder(settings.model), settings.method, facts)
-    if distributed.world_size() > 1 and settings.train.sync_batch_norm:
-        synchronise(method)
+    processes = distributed.world_size()
+    if processes > 1 and settings.train.sync_batch_norm:
+        equal = settings.train.batch_size % processes == 0
+        synchronise(method, native=equal and device.type == "cuda")
     method.to(device)
     if kernels is not None:
         kernels.prepare(method)

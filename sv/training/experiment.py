@@ -41,6 +41,13 @@ class TrainConfig(KernelConfig):
         "utterances each. Contrastive losses need large batches, because the batch "
         "gives the negatives",
     )
+    accumulate: int = option(
+        1,
+        "number of equal parts in which a step is computed. The memory of a step falls with it, so "
+        "that a large batch fits a small GPU; time grows by about a third, except for aam. The "
+        "gradient is that of the whole batch, except that batch norms of the encoder measure each "
+        "part: keep 32 items or more in a part",
+    )
     seed: int = option(
         0, "seed of weights, order, crops and augmentation; the same seed gives the same result"
     )
@@ -63,6 +70,8 @@ class TrainConfig(KernelConfig):
             raise ValueError(f"batch_size must be at least 2, not {self.batch_size}")
         if min(self.epochs, self.stop, self.workers, self.seed) < 0 or self.keep < 1:
             raise ValueError("epochs, stop, workers and seed must not be negative, keep at least 1")
+        if self.accumulate < 1:
+            raise ValueError(f"accumulate must be at least 1, not {self.accumulate}")
         if self.stop > self.epochs:
             raise ValueError(
                 f"train.stop is {self.stop}, beyond train.epochs, {self.epochs}: a training stops "
@@ -130,6 +139,8 @@ class Experiment:
             del settings["data"]["preset"]
         if settings["train"]["sync_batch_norm"]:
             del settings["train"]["sync_batch_norm"]
+        if settings["train"]["accumulate"] == 1:  # so do those from before it
+            del settings["train"]["accumulate"]
         return settings
 
     @property

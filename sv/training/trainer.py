@@ -27,7 +27,7 @@ from sv.crops.index import TrainingIndex
 from sv.crops.noises import NoiseBank
 from sv.crops.readers import Key, read
 from sv.crops.views import ViewSource
-from sv.device import autocast, autocast_dtype, tune_float32_products
+from sv.device import autocast_dtype, tune_float32_products
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
 from sv.methods.base import Facts, Moment, Views
@@ -37,6 +37,7 @@ from sv.training.build import build, build_front_end
 from sv.training.composition import compose
 from sv.training.experiment import Experiment
 from sv.training.facts import facts_of_training
+from sv.training.gradients import Gradients
 from sv.training.identity import identity_of
 from sv.training.kernels import Kernels
 from sv.training.log import TrainLog
@@ -98,6 +99,7 @@ class Trainer:
         self.labels = None if labels is None else torch.from_numpy(labels).long().to(device)
         facts = Facts(len(index), 0 if labels is None else int(labels.max()) + 1)
         self.method, groups = build(settings, facts, self.labels, self.device, kernels)
+        self.gradients = Gradients(self.method, settings.train, self.device, self.dtype)
         self.optimizer = build_optimizer(settings.optim, self.method)
         size, seed = settings.train.batch_size, settings.train.seed
         self.source = ViewSource(
@@ -175,15 +177,11 @@ class Trainer:
         rate = learning_rate(settings.optim, moment.epoch, moment.epochs)
         set_learning_rate(self.optimizer, rate)
         views = self.views(batch, moment)
-        with autocast(self.device, self.dtype):
-            loss, stats = method.training_step(views)
+        loss, stats = self.gradients.of(views)
         stats |= positive_figures(method, views, self.oracle)
         self.losses.add(state.step, loss)
         if state.step % CHECK_EVERY == 0 or state.step + 1 == self.steps:
             self._check_losses()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        distributed.average_gradients(method.parameters())
         clip_gradients(settings.optim, method.parameters())
         self.optimizer.step()
         if not settings.train.sync_batch_norm:
@@ -195,7 +193,7 @@ class Trainer:
         embeddings = stats.pop("embeddings")
         if state.step == self.steps:
             state.add({"rank": effective_rank(distributed.gather(embeddings)) * self.steps})
-        state.add({"loss": loss.detach(), **stats})
+        state.add({"loss": loss, **stats})
 
     @property
     def moment(self) -> Moment:
@@ -242,7 +240,7 @@ class Trainer:
         with bar, closing(self._read(remaining, self.moment)) as batches:
             for batch in batches:
                 if batch is not None:
-                    with autocast(self.device, self.dtype):
+                    with self.gradients.forward():
                         fill_step(self.method, self.views(batch, self.moment))
                     self.prefetcher.look_ahead()
                     bar.update(1)

@@ -1,24 +1,34 @@
 """Several processes (gloo) against one with the joined batch: loss, gradient, memory, norm."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from tiny_batches import views_of
 from tiny_methods import TINY, settings_of
 from torch import nn
-from two_processes import in_processes
+from two_processes import Collectives, in_processes
 
 from sv import distributed
 from sv.encoders import build_encoder
-from sv.encoders.sync_norm import synchronise
+from sv.encoders.sync_norm import is_synchronised, synchronise
 from sv.methods import METHODS, build_method
-from sv.methods.base import Facts, Moment, Sources, Views
+from sv.methods.base import Facts, Moment
 from sv.methods.moco import shuffled_forward
 from sv.sampling.ssps import SSPS, SSPSConfig
 from sv.training.experiment import Experiment
+from sv.training.gradients import Gradients
+from sv.training.overlap import Averaging
 
 pytestmark = pytest.mark.whole
 
+ROOT = Path(__file__).resolve().parents[2]
 TEAMS = [(2, 8), (2, 7), (4, 7)]
 """How many processes, and how many items they share; 7 make shares that are not equal."""
+
+
+PARTS = ["simclr", "aam", "dino", "supcon", "vicreg", "moco"]
+"""Methods that are also tried in parts: train.accumulate of 2."""
 
 
 class Mean(nn.Module):
@@ -26,49 +36,39 @@ class Mean(nn.Module):
 
     embedding_dim = 5
 
-    def __init__(self):
+    def __init__(self, norms: bool = True):
         super().__init__()
-        self.first, self.layer = nn.BatchNorm1d(8), nn.Linear(8, 5)
-        self.last = nn.BatchNorm1d(5, affine=False)
+        self.first = nn.BatchNorm1d(8) if norms else nn.Identity()
+        self.layer = nn.Linear(8, 5)
+        self.last = nn.BatchNorm1d(5, affine=False) if norms else nn.Identity()
 
     def forward(self, features):
         frames = self.first(features.transpose(1, 2))
         return self.last(self.layer(frames.mean(dim=2)))
 
 
-def views_of(groups, items: int, rows: slice) -> Views:
-    """Return some rows of a batch; what is random in it does not depend on them."""
-    generator = torch.Generator().manual_seed(1)
-    place, crops, sources = torch.arange(items), {}, {}
-    for group in groups:
-        shape = (group.count, items)
-        crops[group.name] = torch.randn(*shape, 3, 8, generator=generator)[:, rows]
-        if group.sources:
-            log_mel = torch.randn(*shape, 2, 3, 8, generator=generator)[:, rows]
-            away = torch.randint(1, items, shape, generator=generator)
-            alone = torch.rand(shape, generator=generator) < 0.3
-            partner = torch.where(alone, -1, (place + away) % items)
-            made_of = torch.stack([place.expand(shape), partner], dim=2)[:, rows]
-            sources[group.name] = Sources(log_mel, made_of)
-    speakers = torch.tensor([0, 1, 2, 3, 4, 0, 5, 6])[:items][rows]  # one is there twice
-    return Views(crops, place[rows], speakers, Moment(5.0, 10), sources)
+def step(name: str, items: int, parts: int = 1, norms: bool = True):
+    """Return loss, gradients and buffers after one step on this process's share of the items.
 
-
-def step(name: str, items: int):
-    """Return loss, gradients and buffers after one step on this process's share of the items."""
+    Returns also the numbers of collectives: of losses and memories, and of batch norms.
+    """
     torch.manual_seed(0)
     rows = distributed.deal(items) or slice(None)
-    settings = Experiment.load(None, settings_of(name))
-    encoder = build_encoder(settings.model) if settings.mixing.probability else Mean()
+    more = [f"train.batch_size={items}", f"train.accumulate={parts}"]
+    settings = Experiment.load(None, settings_of(name, *more))
+    encoder = build_encoder(settings.model) if settings.mixing.probability else Mean(norms)
     method = build_method(encoder, settings.method, Facts(utterances=16, speakers=7)).train()
     if distributed.world_size() > 1:
         synchronise(method)
-    loss, _ = method.training_step(views_of(method.crop_groups(settings.data), items, rows))
-    loss.backward()
-    distributed.average_gradients(method.parameters())
+    gradients = Gradients(method, settings.train, torch.device("cpu"), None)
+    gradients.averaging.bucket = 60  # several buckets, which are sent during the backward pass
+    views = views_of(method.crop_groups(settings.data), items, rows)
+    with Collectives() as collectives:
+        loss, _ = gradients.of(views)
     gradients = [weight.grad for weight in method.parameters() if weight.grad is not None]
     loss = distributed.all_reduce_mean(loss)
-    return [loss, *gradients], [buffer.clone() for buffer in method.buffers()]
+    buffers = [buffer.clone() for buffer in method.buffers()]
+    return [loss, *gradients], buffers, collectives.of("distributed", "encoders.sync_norm")
 
 
 def ssps_steps(items: int) -> list[torch.Tensor]:
@@ -106,6 +106,28 @@ def proto_steps(items: int) -> list[torch.Tensor]:
     return [*losses, made.centroids, made.density, made.cluster, method.memory.references.float()]
 
 
+def overlapped(rank: int) -> dict:
+    """Return the gradients of five layers with a bucket each; the second is unused, the third fixed.
+
+    Also how many buckets had been sent when the backward pass ended, after a first pass that is not
+    the last one of its step.
+    """
+    distributed.deal(3)  # the first process has two items, the second has one
+    layers = [nn.Linear(2, 2, bias=False) for _ in range(5)]
+    for number, layer in enumerate(layers):
+        nn.init.constant_(layer.weight, number + 1.0)
+    averaging = Averaging((layer.weight for layer in layers), bucket=4)
+    layers[2].requires_grad_(False)
+    x = torch.full((1, 2), rank + 1.0)
+    for begin in (lambda: None, averaging.begin):
+        begin()
+        layers[4](layers[3](layers[2](layers[0](x)))).sum().backward()
+    sent = len(averaging.sent)
+    averaging.finish()
+    gradients = {str(n): layer.weight.grad for n, layer in enumerate(layers)}
+    return {"sent": sent, **gradients}
+
+
 def company(x):
     """Add the mean over the batch, as a batch norm would let it show."""
     return x + 100.0 * x.mean(dim=0)
@@ -122,6 +144,9 @@ def work(rank: int) -> dict:
         found["in parts"] = shuffled_forward(company, mine, seed=3, parts=2)
         found["own mean"] = mine.mean()
         results[items] = found
+    if distributed.world_size() == 2:
+        results["overlap"] = overlapped(rank)
+        results["parts"] = {name: step(name, 8, parts=2, norms=False) for name in PARTS}
     results["flags"] = [distributed.any_of(rank == 1), distributed.from_first(rank == 1)]
     distributed.deal(distributed.world_size())
     results["mean"] = distributed.mean_of({"b": rank + 1.0, "a": 3.0})
@@ -139,6 +164,53 @@ def done(tmp_path_factory):
     return found | {"figures": results[2]}
 
 
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_in_two_processes_give_the_gradient_of_one_batch(done, name):
+    """Without batch norms in the encoder; those of the heads measure the joined batch."""
+    whole = step(name, 8, norms=False)
+    rounding = 1e-5 * (1 + max(float(value.abs().max()) for value in whole[0]))
+    for found in done["figures"]:
+        one = found["parts"][name]
+        for mine, expected in zip((*one[0], *one[1]), (*whole[0], *whole[1]), strict=True):
+            torch.testing.assert_close(mine, expected, rtol=1e-4, atol=rounding)
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_the_exchanges_of_a_step_are_those_of_the_documentation(done, name):
+    """The table in docs/scaling.md: for losses and memories, and for batch norms."""
+    rows = (ROOT / "docs" / "scaling.md").read_text().partition("| method | losses")[2].split("\n")
+    cells = [[cell.strip() for cell in row.split("|")] for row in rows if row.startswith("| ")]
+    stated = {each: row[2:4] for row in cells for each in row[1].split(", ")}
+    for found in done[2, 8]:
+        assert [str(number) for number in found[name][2]] == stated[name]
+
+
+def test_gradients_leave_during_the_backward_pass_in_a_fixed_order(done):
+    """Those behind a weight that the step does not use wait for the end."""
+    for found in done["figures"]:
+        assert found["overlap"]["sent"] == 2  # of the last layers; the first is behind the unused
+        assert found["overlap"]["1"] is None and found["overlap"]["2"] is None
+        # The input of the first layer is 1 and 2, of two items and of one; the step is done twice.
+        mean = (2 * 1 + 1 * 2) / 3
+        chain = 2 * 3 * 2 * 4 * 2 * 5
+        expected = torch.full((2, 2), 2 * mean * chain)
+        torch.testing.assert_close(found["overlap"]["0"], expected)
+
+
+def test_torchs_norms_on_gpus_have_the_same_weights_and_statistics():
+    """They are made on a processor, where they compute in evaluation mode only."""
+    network = nn.Sequential(nn.BatchNorm1d(3), nn.Sequential(nn.BatchNorm1d(3, affine=False)))
+    network(torch.randn(8, 3))
+    x, before, names = torch.randn(4, 3), network.state_dict(), list(network.state_dict())
+    expected = network.eval()(x)
+    assert not is_synchronised(network)
+    synchronise(network, native=True)
+    assert [type(m) for m in (network[0], network[1][0])] == [nn.SyncBatchNorm] * 2
+    assert is_synchronised(network) and list(network.state_dict()) == names
+    assert network[0].weight.data_ptr() == before["0.weight"].data_ptr()
+    assert torch.equal(network(x), expected)
+
+
 def test_every_method_is_in_the_table():
     """It is tried in several processes, stopped and killed, as all others are."""
     assert set(TINY) == set(METHODS)
@@ -147,7 +219,7 @@ def test_every_method_is_in_the_table():
 @pytest.mark.parametrize("team", TEAMS, ids=str)
 @pytest.mark.parametrize("name", sorted(TINY))
 def test_loss_gradient_and_memories_are_those_of_the_joined_batch(done, name, team):
-    values, memories = step(name, team[1])
+    values, memories, _ = step(name, team[1])
     first, *others = (found[name] for found in done[team])
     for one, whole in zip(first[0], values, strict=True):
         rounding = 1e-5 * (1 + float(whole.abs().max()))
