@@ -35,6 +35,7 @@ from sv.progress import progress, silent
 from sv.training.bad_batch import RecentLosses, save_bad_batch
 from sv.training.build import build, build_front_end
 from sv.training.composition import compose
+from sv.training.estimate import Estimate
 from sv.training.experiment import Experiment
 from sv.training.facts import facts_of_training
 from sv.training.identity import identity_of
@@ -118,6 +119,7 @@ class Trainer:
         of = (self.method, self.optimizer, self.source.batches, self.device)
         self.state = State(self.exp, settings, identity, *of)
         self.losses, self.stop = RecentLosses(), StopSignals()
+        self.estimate = Estimate(settings, self.method, self.device, self.dtype)
 
     def fit(self) -> None:
         """Train until the last epoch, from the checkpoint in ``exp`` if there is one."""
@@ -147,7 +149,8 @@ class Trainer:
         """Do the steps from ``done`` to ``total``."""
         state, seconds = self.state, time.perf_counter
         bar = self.shown(total=total, initial=done, desc="training", unit="step")
-        with bar, closing(self._batches()) as batches:
+        steps = self.estimate.watch(self._batches(), total - done, self.views)
+        with bar, closing(steps) as batches:
             for _ in range(done, total):
                 start = seconds()
                 batch = next(batches)
@@ -170,6 +173,7 @@ class Trainer:
         rate = learning_rate(settings.optim, moment.epoch, moment.epochs)
         set_learning_rate(self.optimizer, rate)
         views = self.views(batch, moment)
+        self.estimate.copied()
         with autocast(self.device, self.dtype):
             loss, stats = method.training_step(views)
         stats |= positive_figures(method, views, self.oracle)
@@ -197,9 +201,10 @@ class Trainer:
         """The present moment of training."""
         return Moment(self.state.epoch + self.state.step / self.steps, self.settings.train.epochs)
 
-    def views(self, batch: Batch, moment: Moment) -> Views:
-        """Return a batch as the method sees it."""
-        return Views.of(batch, self.front_end, self.device, labels=self.labels, moment=moment)
+    def views(self, batch: Batch, moment: Moment | None = None) -> Views:
+        """Return a batch as the method sees it, at the present moment unless another is given."""
+        now = moment or self.moment
+        return Views.of(batch, self.front_end, self.device, labels=self.labels, moment=now)
 
     def _batches(self) -> Iterator[Batch | None]:
         """Yield the remaining batches; refresh their composition when it is due.
