@@ -159,8 +159,7 @@ def csc(method: Method, views: Views) -> Tensor:
     best, which = torch.stack(errors, dim=1).min(dim=1)
     order = torch.tensor(orders, device=which.device)[which]
     rows = torch.arange(len(order), device=order.device)[:, None]
-    voices = F.normalize(found.embeddings[rows, order].float()).unflatten(0, (conditions, batch))
-    voices = F.normalize(voices.flatten(0, 2))
+    voices = F.normalize(found.embeddings[rows, order].float().flatten(0, 1))
     there, target = items.flatten() >= 0, torch.zeros_like(items, dtype=torch.bool)
     target[:, :, 0] = True
     target = target.flatten()
