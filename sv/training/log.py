@@ -45,6 +45,30 @@ class TrainLog:
             json.dump(facts, handle, indent=1)
 
 
+def epoch_row(
+    epoch: int, figures: dict[str, float], rate: float, seconds: dict[str, float], crops: int
+) -> dict[str, float]:
+    """Return the line of one epoch.
+
+    Parameters
+    ----------
+    epoch: its number, from 1.
+    figures: means over its steps.
+    rate: learning rate of its last step.
+    seconds: of the ``epoch``, and of the ``wait`` for data in it.
+    crops: number of crops in it.
+    """
+    spent = max(1e-9, seconds["epoch"])
+    return {
+        "epoch": epoch,
+        **figures,
+        "lr": rate,
+        "seconds": seconds["epoch"],
+        "crops_per_second": crops / spent,
+        "data_wait": seconds["wait"] / spent,
+    }
+
+
 def _rows(path: Path) -> list[dict]:
     """Return the lines of a log; skip a line that was cut off, for example by a full disk."""
     rows = []

@@ -80,7 +80,7 @@ def side_of(device: torch.device) -> Side | None:
 
 
 class Prefetcher:
-    """Turns batches into views one step ahead.
+    """Turns batches into views one step ahead; a step calls ``hand_over`` before it uses them.
 
     Parameters
     ----------
@@ -116,12 +116,15 @@ class Prefetcher:
                 found = self.waiting.pop()
                 if isinstance(found, Exception):
                     raise found
-                if found is not None:
-                    self.side.hand_over(found)
                 yield found
         finally:
             self.coming, self.waiting = None, []
             batches.close()
+
+    def hand_over(self, views: Views) -> Views:
+        """Let the step that begins use ``views``, and return them."""
+        self.side.hand_over(views)
+        return views
 
     def look_ahead(self) -> float:
         """Prepare the next batch if none is prepared; return the seconds waited for its reader."""

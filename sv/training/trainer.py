@@ -35,12 +35,13 @@ from sv.progress import progress, silent
 from sv.training.bad_batch import RecentLosses, save_bad_batch
 from sv.training.build import build, build_front_end
 from sv.training.composition import compose
+from sv.training.estimate import Estimate
 from sv.training.experiment import Experiment
 from sv.training.facts import facts_of_training
 from sv.training.gradients import Gradients
 from sv.training.identity import identity_of
 from sv.training.kernels import Kernels
-from sv.training.log import TrainLog
+from sv.training.log import TrainLog, epoch_row
 from sv.training.monitor import TrainingFailed, effective_rank, not_finite
 from sv.training.optim import build_optimizer, clip_gradients, learning_rate, set_learning_rate
 from sv.training.oracle import Oracle
@@ -124,6 +125,7 @@ class Trainer:
         of = (self.method, self.optimizer, self.source.batches, self.device)
         self.state = State(self.exp, settings, identity, *of)
         self.losses, self.stop = RecentLosses(), StopSignals()
+        self.estimate = Estimate(settings, self.method, self.device, self.dtype)
 
     def fit(self) -> None:
         """Train until the last epoch, from the checkpoint in ``exp`` if there is one."""
@@ -153,7 +155,9 @@ class Trainer:
         """Do the steps from ``done`` to ``total``."""
         state, seconds = self.state, time.perf_counter
         bar = self.shown(total=total, initial=done, desc="training", unit="step")
-        with bar, closing(self._batches()) as batches:
+        watched = (self._batches(), total - done, lambda: self.source[state.epoch, state.step])
+        steps = self.estimate.watch(*watched, self.views)
+        with bar, closing(steps) as batches:
             for _ in range(done, total):
                 start = seconds()
                 batch = next(batches)
@@ -177,6 +181,7 @@ class Trainer:
         rate = learning_rate(settings.optim, moment.epoch, moment.epochs)
         set_learning_rate(self.optimizer, rate)
         views = self.views(batch, moment)
+        self.estimate.copied()
         loss, stats = self.gradients.of(views)
         stats |= positive_figures(method, views, self.oracle)
         self.losses.add(state.step, loss)
@@ -200,11 +205,15 @@ class Trainer:
         """The present moment of training."""
         return Moment(self.state.epoch + self.state.step / self.steps, self.settings.train.epochs)
 
-    def views(self, batch: Ready, moment: Moment) -> Views:
-        """Return a batch as the method sees it; it may have been prepared ahead."""
+    def views(self, batch: Ready, moment: Moment | None = None) -> Views:
+        """Return a batch as the method sees it; it may have been prepared ahead.
+
+        moment: of the batch; by default the present one.
+        """
         if isinstance(batch, Views):
-            return batch
-        return Views.of(batch, self.front_end, self.device, labels=self.labels, moment=moment)
+            return self.prefetcher.hand_over(batch)
+        now = moment or self.moment
+        return Views.of(batch, self.front_end, self.device, labels=self.labels, moment=now)
 
     def _batches(self) -> Iterator[Ready | None]:
         """Yield the remaining batches; refresh their composition when it is due.
@@ -281,14 +290,8 @@ class Trainer:
         means |= self.source.batches.figures(state.epoch)
         count = sum(group.count for group in self.source.groups)
         crops = self.steps * self.settings.train.batch_size * count
-        row = {
-            "epoch": state.epoch + 1,
-            **means,
-            "lr": self.optimizer.param_groups[0]["lr"],
-            "seconds": seconds["epoch"],
-            "crops_per_second": crops / max(1e-9, seconds["epoch"]),
-            "data_wait": seconds["wait"] / max(1e-9, seconds["epoch"]),
-        }
+        rate = self.optimizer.param_groups[0]["lr"]
+        row = epoch_row(state.epoch + 1, means, rate, seconds, crops)
         state.next_epoch()
         if distributed.is_first():
             self.log.epoch(row)

@@ -107,7 +107,7 @@ def proto_steps(items: int) -> list[torch.Tensor]:
 
 
 def overlapped(rank: int) -> dict:
-    """Return the gradients of five layers with a bucket each; the second is unused, the third fixed.
+    """Return gradients of five layers with a bucket each; the second is unused, the third fixed.
 
     Also how many buckets had been sent when the backward pass ended, after a first pass that is not
     the last one of its step.

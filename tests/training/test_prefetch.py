@@ -49,6 +49,7 @@ def test_batch_n_plus_1_is_prepared_after_step_n_was_given_to_the_device():
     notes = []
     ahead = prefetcher(notes)
     for views in ahead.run(batches_of(3), [Moment(epoch, 9) for epoch in (4.0, 4.5, 5.0)]):
+        assert ahead.hand_over(views) is views
         notes.append(("step", views.moment.epoch, int(views.utterances)))
         assert ahead.look_ahead() >= 0.0
         ahead.look_ahead()  # one is prepared already
@@ -114,5 +115,6 @@ def test_training_ahead_has_the_same_bits_and_each_step_its_moment(
     run(data, tmp_path / "ahead", settings, base=base)
     assert all(mine == now for mine, now in moments) and len(moments) == 6
     assert notes.count("begin") == 3  # the pass, the training, the training that goes on
-    assert notes[notes.index("step") + 1][0] == "prepare"
+    at = notes.index("step")
+    assert [note[0] for note in notes[at + 1 : at + 3]] == ["hand over", "prepare"]
     assert same(state(tmp_path / "plain"), state(tmp_path / "ahead"))
