@@ -130,6 +130,10 @@ class Method(nn.Module):
     needs_labels = False
     """Whether ``training_step`` uses ``views.labels``: true for supervised methods only."""
 
+    labels_are = "speakers"
+    """What labels are: true speakers, in batches of two utterances of each, or ``clusters`` of the
+    utterances (pseudo-labels), in batches of random utterances."""
+
     def __init__(self, encoder: Encoder, config: MethodConfig):
         super().__init__()
         self.config = config

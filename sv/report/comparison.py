@@ -33,7 +33,9 @@ def comparison_rows(experiments: Sequence[Path]) -> list[list[str]]:
     costs = list(systems[0]["min_dcf"]) if systems else []
     header = [*HEADER[:3], *(f"minDCF p={p}" for p in costs), *HEADER[3:]]
     rows = []
-    for exp, system in sorted(zip(experiments, systems, strict=True), key=lambda pair: pair[1]["eer"]):
+    for exp, system in sorted(
+        zip(experiments, systems, strict=True), key=lambda pair: pair[1]["eer"]
+    ):
         facts = read_training(exp)
         rows.append(
             [
