@@ -15,7 +15,6 @@ from sv.cluster import kmeans
 from sv.crops.batches import Batches, RandomBatches
 from sv.crops.front_end import FrontEnd
 from sv.crops.index import TrainingIndex
-from sv.errors import InputError
 from sv.sampling.voiceprints import voiceprints
 
 MEMBERS = 4
@@ -98,15 +97,6 @@ class ClusterBatches(Batches):
         self.members = np.argsort(clusters, kind="stable")
         self.place = np.empty(len(clusters), np.int64)
         self.place[self.members] = np.arange(len(clusters)) - self.first[clusters[self.members]]
-
-
-def check_clusters(clusters: int, utterances: int) -> None:
-    """Raise ``InputError`` if there are as many clusters as utterances."""
-    if clusters >= utterances:
-        raise InputError(
-            f"method.utterance_clusters is {clusters} but the training set has {utterances} "
-            "utterances: choose fewer clusters, one to four for each speaker"
-        )
 
 
 @dataclass

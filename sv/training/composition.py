@@ -5,7 +5,8 @@ import torch
 from sv.crops.batches import Batches, RandomBatches
 from sv.crops.index import TrainingIndex
 from sv.methods.base import Method
-from sv.sampling.cluster_batches import ClusterBatches, UtteranceClusters, check_clusters
+from sv.sampling.cluster_batches import ClusterBatches, UtteranceClusters
+from sv.sampling.references import check_clusters
 from sv.training.build import build_front_end
 from sv.training.experiment import Experiment
 
@@ -18,7 +19,7 @@ def compose(
     clusters = settings.method.utterance_clusters
     if not clusters:
         return RandomBatches(count, size, seed)
-    check_clusters(clusters, count)
+    check_clusters("method.utterance_clusters", clusters, count)
     front_end = build_front_end(settings, index)
     return ClusterBatches(
         count,

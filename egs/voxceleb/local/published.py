@@ -237,6 +237,9 @@ RECONSTRUCTED = {
     "moco_proto": "ProtoNCE is that of PCL's paper (arXiv 2005.04966). That the speaker paper has "
     "exactly this, and from which epoch, is not known to us; prototypes are of the keys of the "
     "epoch before, not of a pass over the training set.",
+    "deepcluster": "The first epoch of DeepCluster learns nothing, it fills the memory.",
+    "cpc": "In CPC the encoder embeds windows of half a second, with pooling; theirs has a vector "
+    "for each frame, and the state of the recurrent network is the embedding.",
     "ca_dino": "That crops of CA-DINO come from several utterances of a cluster is published; when "
     "clusters are made, how many, and how crops are dealt are ours, and so is the DINO under it.",
     "moco_c3": "That C3 filters false negatives, re-weights InfoNCE and adds ProtoNCE is "
@@ -423,4 +426,13 @@ ROWS = [
     of_relative(
         "v1/conf/moco_c3.yaml", "C3, the first stage", "Fast ResNet-34", "[25]", name="moco_c3"
     ),
+    of_table(
+        "deepcluster",
+        "DeepCluster-v2",
+        "above SimCLR's 9.05 [4]",
+        projector=[2048, 2048, 512],
+        clusters=[3000, 3000, 3000],
+        temperature=0.1,
+    ),
+    of_table("cpc", "CPC", "above SimCLR's 9.05 [4]", steps=4, context=256),
 ]
