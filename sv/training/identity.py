@@ -14,6 +14,7 @@ from sv.crops.views import ViewSource
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
 from sv.training.experiment import Experiment
+from sv.training.first_encoder import FirstEncoder
 
 SAMPLED = 64
 """Number of utterances whose features are part of the fingerprint of a training set."""
@@ -49,6 +50,7 @@ def identity_of(
     rooms: RoomBank | WaveRooms | None,
     precision: str,
     base: Path | None,
+    encoder: FirstEncoder | None = None,
 ) -> dict[str, Any]:
     """Return, by name, everything that must be unchanged if a training resumes."""
     return {
@@ -58,6 +60,7 @@ def identity_of(
         "room bank": fingerprint_rooms(rooms),
         "precision": precision,
         "base": "" if base is None else checkpoint.digest(checkpoint.state_path(base)),
+        "first encoder": "" if encoder is None else encoder.digest,
         "composition of batches": source.batches.fingerprint,
     }
 
@@ -65,7 +68,8 @@ def identity_of(
 def differences(before: dict, now: dict) -> list[str]:
     """Return the differences between the identities of two trainings, in words."""
     found = changed_settings(before, now, now["settings"])
-    others = [name for name in now if name != "settings" and before.get(name) != now[name]]
+    # What an older training does not name, it did not have.
+    others = [name for name in now if name != "settings" and before.get(name, "") != now[name]]
     return found + [f"the {name} has changed" for name in others]
 
 

@@ -37,6 +37,7 @@ from sv.training.build import build, build_front_end
 from sv.training.composition import compose
 from sv.training.experiment import Experiment
 from sv.training.facts import facts_of_training
+from sv.training.first_encoder import FirstEncoder
 from sv.training.identity import identity_of
 from sv.training.log import TrainLog
 from sv.training.monitor import TrainingFailed, effective_rank, not_finite
@@ -65,6 +66,7 @@ class Trainer:
     labels: (N,) speaker of each utterance as a number from 0; for supervised methods only.
     oracle: true labels, only for figures in the log; the weights do not depend on them.
     base: experiment folder of a complete training to go on from (SSPS, and its baseline).
+    encoder: of another training, whose weights this training starts from (C3-DINO).
     device: of the network.
     """
 
@@ -83,6 +85,7 @@ class Trainer:
         labels: np.ndarray | None = None,
         oracle: Oracle | None = None,
         base: str | Path | None = None,
+        encoder: FirstEncoder | None = None,
         device: torch.device | str = "cpu",
     ):
         self.settings, self.exp, self.oracle = settings, Path(exp), oracle
@@ -96,6 +99,8 @@ class Trainer:
         self.labels = None if labels is None else torch.from_numpy(labels).long()
         facts = Facts(len(index), 0 if labels is None else int(labels.max()) + 1)
         self.method, groups = build(settings, facts, self.labels, self.device)
+        if encoder is not None:
+            encoder.put_into(self.method, settings)
         self.optimizer = build_optimizer(settings.optim, self.method)
         size, seed = settings.train.batch_size, settings.train.seed
         self.source = ViewSource(
@@ -114,7 +119,7 @@ class Trainer:
         self.front_end = build_front_end(settings, index, rooms)
         self.steps = self.source.batches.steps
         self.precision = "float32" if self.dtype is None else "bfloat16"
-        identity = identity_of(settings, self.source, rooms, self.precision, self.base)
+        identity = identity_of(settings, self.source, rooms, self.precision, self.base, encoder)
         of = (self.method, self.optimizer, self.source.batches, self.device)
         self.state = State(self.exp, settings, identity, *of)
         self.losses, self.stop = RecentLosses(), StopSignals()

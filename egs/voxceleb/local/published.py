@@ -243,10 +243,11 @@ RECONSTRUCTED = {
     "ca_dino": "That crops of CA-DINO come from several utterances of a cluster is published; when "
     "clusters are made, how many, and how crops are dealt are ours, and so is the DINO under it.",
     "moco_c3": "That C3 filters false negatives, re-weights InfoNCE and adds ProtoNCE is "
-    "published; the form of filter and weights is ours. This is its first stage alone: training "
-    "has no option yet to start DINO from another encoder.",
+    "published; the form of filter and weights is ours. This is its first stage alone.",
+    "c3_dino": "That DINO starts from the encoder of C3 (`--encoder exp/moco_c3/final.pt`) is "
+    "published; this DINO, its encoder and its schedule are ours.",
 }
-"""``method.name`` → what of a method is published, and what is ours."""
+"""Name of a method or of a configuration → what of it is published, and what is ours."""
 
 
 def of_relative(config: str, method: str, encoder: str, figures: str, **values: Any) -> Row:
@@ -425,6 +426,13 @@ ROWS = [
     ),
     of_relative(
         "v1/conf/moco_c3.yaml", "C3, the first stage", "Fast ResNet-34", "[25]", name="moco_c3"
+    ),
+    of_relative(
+        "v1/conf/c3_dino.yaml",
+        "C3-DINO, the second stage",
+        "Fast ResNet-34",
+        "2.5 [25]",
+        name="dino",
     ),
     of_table(
         "deepcluster",
