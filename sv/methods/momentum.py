@@ -38,3 +38,18 @@ def follow(
             average.lerp_(value, share.to(average.dtype))
         else:
             average.copy_(value)  # a count of batches
+
+
+class RisingMomentum:
+    """A mixin for methods whose momentum rises from ``config.momentum`` to 1 by half a cosine."""
+
+    follows = "teacher"
+    """What follows, for messages about its schedule."""
+
+    def momentum(self, moment) -> float:
+        """Return the momentum at a `sv.methods.base.Moment`."""
+        return rising(self.config.momentum, moment.share)
+
+    def schedules(self, moment) -> dict[str, float]:
+        """Return the momentum by its name."""
+        return {f"the {self.follows}'s momentum": self.momentum(moment)}

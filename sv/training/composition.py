@@ -1,5 +1,6 @@
 """Which utterances make up the batches of a training without labels."""
 
+import numpy as np
 import torch
 
 from sv.crops.batches import Batches, RandomBatches
@@ -26,6 +27,6 @@ def compose(
         size,
         seed,
         crops=max(group.count for group in method.crop_groups(settings.data)),
-        recluster=UtteranceClusters(index, front_end, clusters, seed, device),
+        recluster=UtteranceClusters(index, np.arange(count), front_end, clusters, seed, device),
         refresh_every=settings.method.recluster_every,
     )
