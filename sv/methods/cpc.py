@@ -35,7 +35,7 @@ class CPCConfig(MethodConfig):
     name: str = option("cpc", "the method")
     windows: int = option(
         8,
-        "W, number of windows in a crop. A window should hold some sounds, 0.3 s or more: shorter "
+        "W, number of windows in a crop. A window should hold some sounds, 0.25 s or more: shorter "
         "ones say little about the speaker, and the network never hears long speech",
     )
     steps: int = option(

@@ -238,8 +238,8 @@ RECONSTRUCTED = {
     "exactly this, and from which epoch, is not known to us; prototypes are of the keys of the "
     "epoch before, not of a pass over the training set.",
     "deepcluster": "The first epoch of DeepCluster learns nothing, it fills the memory.",
-    "cpc": "In CPC the encoder embeds windows of half a second, with pooling; theirs has a vector "
-    "for each frame, and the state of the recurrent network is the embedding.",
+    "cpc": "In CPC the encoder embeds windows of a quarter of a second, with pooling; theirs has a "
+    "vector for each frame, and the state of the recurrent network is the embedding.",
     "ca_dino": "That crops of CA-DINO come from several utterances of a cluster is published; when "
     "clusters are made, how many, and how crops are dealt are ours, and so is the DINO under it.",
     "moco_c3": "That C3 filters false negatives, re-weights InfoNCE and adds ProtoNCE is "
