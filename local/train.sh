@@ -10,6 +10,7 @@ config=conf/simclr.yaml  # FILE: settings of model, loss and training
 seed=                    # program: of the first weights and of the order of training
 set=                     # settings over those of --config: "optim.lr=0.0005 train.epochs=20"
 base=                    # DIR: experiment to go on from; train.epochs counts its epochs too
+encoder=                 # FILE: weights or model directory, from whose encoder training starts
 labels=                  # FILE: utt2spk, for methods that learn from true speakers
 clusters=                # DIR: clusters of the speakers (stage 4), for batches.hard_ratio above 0
 oracle=                  # DIR: true labels, for figures in the log; the weights stay the same
@@ -35,6 +36,7 @@ overrides=()
 [ -z "$seed" ] || overrides+=(--set "train.seed=$seed")
 for setting in $set; do overrides+=(--set "$setting"); done
 [ -z "$base" ] || overrides+=(--base "$base")
+[ -z "$encoder" ] || overrides+=(--encoder "$encoder")
 [ -z "$labels" ] || overrides+=(--labels "$labels")
 [ -z "$clusters" ] || overrides+=(--clusters "$clusters")
 [ -z "$oracle" ] || [ ! -e "$oracle" ] || overrides+=(--oracle-labels "$oracle")
@@ -50,6 +52,7 @@ done
 [ -z "$labels" ] || what+=(--input "$labels")
 [ -z "$clusters" ] || what+=(--input "$clusters/utt2cluster")
 [ -z "$base" ] || what+=(--input "$base/checkpoints/last.pt")
+[ -z "$encoder" ] || what+=(--input "$encoder")
 complete=$(cat "$exp/.train.done" 2> /dev/null || true)
 . begin.sh "${what[@]}" --force "$force"
 

@@ -56,6 +56,8 @@ SMALL = {
     "label_efficient": ["method.projector=[8, 4]"],
     "angular": ["method.projector=[8, 4]"],
     "lim": ["method.projector=[8, 4]"],
+    "cpc": ["method.context=4"],
+    "deepcluster": ["method.projector=[8, 4]", "method.clusters=[3, 3, 3]"],
     "swav": ["method.projector=[8, 8, 4]", "method.prototypes=6", "method.queue_size=12"],
 }
 """What makes an encoder and a method small; all else is of the row."""

@@ -54,6 +54,8 @@ TINY = {
     "label_efficient": ["method.projector=[16, 16]"],
     "angular": ["method.projector=[16, 8]"],
     "lim": ["method.projector=[16, 8]"],
+    "cpc": ["method.windows=3", "method.steps=1", "method.context=6"],
+    "deepcluster": ["method.projector=[16, 8]", "method.clusters=[3, 4, 5]"],
     "swav": [
         *("method.projector=[16, 8]", "method.prototypes=12"),
         *("method.queue_size=16", "method.queue_start=0.0"),

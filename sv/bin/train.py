@@ -61,17 +61,30 @@ def main(argv: list[str] | None = None) -> None:
         oracle = Oracle.load(args.oracle_labels, index)
     banks = {"noises": noises, "rooms": rooms}
     with told_with(*_memory_remedies(settings)):
+        encoder = None if args.encoder is None else _first_encoder(args.encoder)
         trainer = Trainer(
             settings, index, args.out, **banks, **known, oracle=oracle, base=args.base,
-            device=device,
+            encoder=encoder, device=device,
         )  # fmt: skip
         if first:
             _describe(trainer, index, device, supervised)
+            if encoder is not None:
+                print(f"the encoder starts from {encoder.path} ({encoder.digest})", flush=True)
         with locked(args.out / ".lock", f"training of {args.out}") if first else nullcontext():
             if args.restart == "true" and first:
                 _forget(args.out)
             distributed.with_plain_errors(trainer.fit)
     distributed.stop()
+
+
+def _first_encoder(path: Path):
+    """Return the encoder of a model directory or of a file of weights."""
+    from sv.inference.speaker_model import SpeakerModel
+    from sv.training.first_encoder import FirstEncoder
+
+    found = SpeakerModel.load(path).embedder
+    weights = found.encoder.state_dict()
+    return FirstEncoder(path, weights, found.settings, found.normalise, found.preset)
 
 
 def _memory_remedies(settings) -> tuple[str, str]:
@@ -189,6 +202,8 @@ def _parse(argv: list[str] | None):
         raise SystemExit(0)
     if args.data is None or args.out is None:
         p.error("--data and --out are needed")
+    if args.base is not None and args.encoder is not None:
+        p.error("--base gives all weights, --encoder those of the encoder: give one of them")
     return args
 
 
@@ -215,6 +230,15 @@ def _add_sources(p: argparse.ArgumentParser) -> None:
         metavar="EXP",
         help="go on in --out from the last epoch of this complete experiment; "
         "train.epochs also counts the epochs of the base",
+    )
+    p.add_argument(
+        "--encoder",
+        type=Path,
+        metavar="FILE",
+        help="start from the weights of this encoder instead of random ones: final.pt or "
+        "checkpoints/epoch_NNNN.pt of another training, or a model directory. Student and teacher "
+        "both start from it. Heads, optimiser and schedules begin anew. model.* and "
+        "data.normalise must be those of that training; method and data may be others",
     )
     p.add_argument(
         "--oracle-labels",

@@ -6,7 +6,9 @@ from sv.losses.balance import mgda_weight
 from sv.losses.bootstrap import byol_loss, simsiam_loss
 from sv.losses.composed import COMPOSITIONS, label_efficient_loss
 from sv.losses.contrastive import moco_nce, nt_xent
+from sv.losses.cpc import cpc_loss
 from sv.losses.decorrelation import barlow_twins_loss, rdino_regulariser, vibcreg_loss, vicreg_loss
+from sv.losses.deepcluster import deepcluster_loss
 from sv.losses.distillation import dino_loss, sinkhorn, swav_loss, update_center, view_cross_entropy
 from sv.losses.gated import gated_mean
 from sv.losses.mutual_information import lim_loss
@@ -35,8 +37,10 @@ __all__ = [
     "byol_loss",
     "class_cosines",
     "concentration",
+    "cpc_loss",
     "cross_attention",
     "csl_scores",
+    "deepcluster_loss",
     "dino_loss",
     "gated_mean",
     "h_scl",

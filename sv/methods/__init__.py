@@ -19,7 +19,9 @@ from sv.methods.base import Facts, Method, MethodConfig
 from sv.methods.byol import BYOL, BYOLConfig
 from sv.methods.ca_dino import CADINO, CADINOConfig
 from sv.methods.classify import Classify, ClassifyConfig
+from sv.methods.cpc import CPC, CPCConfig
 from sv.methods.csc import CSC, CSCConfig, SupervisedCSC, SupervisedCSCConfig
+from sv.methods.deepcluster import DeepCluster, DeepClusterConfig
 from sv.methods.dino import DINO, DINOConfig
 from sv.methods.label_efficient import LabelEfficient, LabelEfficientConfig
 from sv.methods.lim import LIM, LIMConfig
@@ -51,7 +53,9 @@ METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
     "label_efficient": (LabelEfficient, LabelEfficientConfig),
     "angular": (Angular, AngularConfig),
     "lim": (LIM, LIMConfig),
+    "cpc": (CPC, CPCConfig),
     "swav": (SwAV, SwAVConfig),
+    "deepcluster": (DeepCluster, DeepClusterConfig),
     "supcon": (SupCon, SupConConfig),
     "h_scl": (HSCL, HSCLConfig),
     "aam": (Classify, ClassifyConfig),

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from sv.config import option
 from sv.losses import byol_loss
-from sv.methods.base import Facts, Moment
-from sv.methods.momentum import follower, rising
+from sv.methods.base import Facts
+from sv.methods.momentum import RisingMomentum, follower
 from sv.methods.predictive import Predictive, PredictiveConfig
 
 
@@ -33,8 +33,10 @@ class BYOLConfig(PredictiveConfig):
             raise ValueError(f"momentum must be from 0 to below 1, not {self.momentum}")
 
 
-class BYOL(Predictive):
+class BYOL(RisingMomentum, Predictive):
     """Encoder, projector and predictor. Slow copies of the first two compute the targets."""
+
+    follows = "target"
 
     def __init__(self, encoder: nn.Module, config: BYOLConfig, facts: Facts | None = None):
         super().__init__(encoder, config)
@@ -52,11 +54,3 @@ class BYOL(Predictive):
     def momentum_pairs(self) -> list[tuple[nn.Module, nn.Module]]:
         """Return the target's networks and those that they follow; the predictor has no copy."""
         return [(self.target_encoder, self.encoder), (self.target_projector, self.projector)]
-
-    def momentum(self, moment: Moment) -> float:
-        """Return the target's momentum: from ``momentum`` to 1 by half a cosine."""
-        return rising(self.config.momentum, moment.share)
-
-    def schedules(self, moment: Moment) -> dict[str, float]:
-        """Return the target's momentum."""
-        return {"the target's momentum": self.momentum(moment)}

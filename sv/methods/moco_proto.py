@@ -16,14 +16,13 @@ those of the steps of the epoch before, which costs no pass; they are of augment
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sv.config import option
 from sv.distributed import gather
-from sv.errors import InputError
 from sv.losses import concentration, proto_chance, proto_nce
 from sv.methods.base import Facts, Moment, Stats, Views
+from sv.methods.clustered import Prototypes, check_counts, utterances_for
 from sv.methods.moco import MoCo, MoCoConfig
 from sv.sampling.references import References
 
@@ -49,29 +48,23 @@ class MoCoProtoConfig(MoCoConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.clusters or min(self.clusters) < 2:
-            raise ValueError(f"clusters must be one number or more, of at least 2: {self.clusters}")
+        check_counts(self.clusters)
         if self.cluster_start < 1 or self.prototype_weight < 0:
             raise ValueError("cluster_start must be at least 1, prototype_weight not negative")
 
 
-class Prototypes(nn.Module):
-    """Centroids (K, D) of unit length, their densities (K,), the cluster of each utterance (N,)."""
+class DensePrototypes(Prototypes):
+    """Prototypes with the density (K,) of each."""
 
     def __init__(self, clusters: int, utterances: int, dim: int):
-        super().__init__()
-        self.register_buffer("centroids", torch.zeros(clusters, dim))
+        super().__init__(clusters, utterances, dim)
         self.register_buffer("density", torch.ones(clusters))
-        self.register_buffer("cluster", torch.full((utterances,), -1))
 
-    def renew(self, memory: References, seed: int, temperature: float) -> None:
+    def measure(self, memory: References, seed: int, temperature: float) -> None:
         """Cluster what is remembered; the mean density is ``temperature``."""
-        how = {"seed": seed, "name": "method.clusters", "spherical": False}
-        centroids, cluster = memory.clusters_of(len(self.centroids), **how)
-        density = concentration(memory.references, centroids, cluster, temperature)
-        self.centroids.copy_(F.normalize(centroids))
+        means = self.renew(memory, seed, spherical=False)
+        density = concentration(memory.references, means, self.cluster, temperature)
         self.density.copy_(density)
-        self.cluster.copy_(cluster)
 
 
 class MoCoProto(MoCo):
@@ -79,15 +72,10 @@ class MoCoProto(MoCo):
 
     def __init__(self, encoder: nn.Module, config: MoCoProtoConfig, facts: Facts | None = None):
         super().__init__(encoder, config, facts)
-        utterances, most = facts.utterances if facts else 0, max(config.clusters)
-        if 0 < utterances <= most:
-            raise InputError(
-                f"method.clusters is {config.clusters} but the training set has {utterances} "
-                "utterances: choose fewer clusters, about one for each speaker"
-            )
+        utterances = utterances_for(config.clusters, facts)
         self.memory = References(utterances, self.head_dim)
         sizes = [(count, utterances, self.head_dim) for count in config.clusters]
-        self.prototypes = nn.ModuleList(Prototypes(*size) for size in sizes)
+        self.prototypes = nn.ModuleList(DensePrototypes(*size) for size in sizes)
 
     def start_epoch(self, moment: Moment) -> Stats:
         """Make prototypes of the keys of the epoch before."""
@@ -96,7 +84,7 @@ class MoCoProto(MoCo):
             return {}
         for number, prototypes in enumerate(self.prototypes):
             seed = epoch * len(self.prototypes) + number
-            prototypes.renew(self.memory, seed, self.config.temperature)
+            prototypes.measure(self.memory, seed, self.config.temperature)
         return {"clusters_used": float(len(self.prototypes[0].cluster.unique()))}
 
     def beside(self, anchor: Tensor, keys: Tensor, views: Views) -> tuple[Tensor | float, Stats]:

@@ -49,3 +49,18 @@ def _move(averages: list[Tensor], values: list[Tensor], share: Tensor | float) -
     if averages:  # a head without layers has no weights
         many = [share] * len(averages) if isinstance(share, Tensor) else share
         torch._foreach_lerp_(averages, values, many)
+
+
+class RisingMomentum:
+    """A mixin for methods whose momentum rises from ``config.momentum`` to 1 by half a cosine."""
+
+    follows = "teacher"
+    """What follows, for messages about its schedule."""
+
+    def momentum(self, moment) -> float:
+        """Return the momentum at a `sv.methods.base.Moment`."""
+        return rising(self.config.momentum, moment.share)
+
+    def schedules(self, moment) -> dict[str, float]:
+        """Return the momentum by its name."""
+        return {f"the {self.follows}'s momentum": self.momentum(moment)}

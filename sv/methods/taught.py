@@ -10,7 +10,7 @@ from sv.config import option
 from sv.crops.groups import DataConfig
 from sv.errors import InputError
 from sv.methods.base import Method, MethodConfig, Moment, check_sizes
-from sv.methods.momentum import follow, follower, rising
+from sv.methods.momentum import RisingMomentum, follow, follower
 
 
 @dataclass
@@ -64,7 +64,7 @@ class TaughtConfig(MethodConfig):
             )
 
 
-class Taught(Method):
+class Taught(RisingMomentum, Method):
     """Student and teacher, an encoder and a head each; the teacher is evaluated.
 
     A subclass makes ``head``, which has a ``bottleneck``, and calls `make_teacher`. Its settings
@@ -101,14 +101,6 @@ class Taught(Method):
         for part in (self.teacher_encoder, self.teacher_head):
             part.eval()
         return found.unflatten(0, crops.shape[:2]).transpose(0, 1)
-
-    def momentum(self, moment: Moment) -> float:
-        """Return the teacher's momentum: from ``momentum`` to 1 by half a cosine."""
-        return rising(self.config.momentum, moment.share)
-
-    def schedules(self, moment: Moment) -> dict[str, float]:
-        """Return the teacher's momentum."""
-        return {"the teacher's momentum": self.momentum(moment)}
 
     def after_step(self, moment: Moment) -> None:
         """Move the teacher's weights towards the student's."""

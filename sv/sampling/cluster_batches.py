@@ -5,7 +5,6 @@ speaker verification", 2023 (arXiv 2304.05754).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,10 +12,7 @@ from torch import nn
 
 from sv.cluster import kmeans
 from sv.crops.batches import Batches, RandomBatches
-from sv.crops.front_end import FrontEnd
-from sv.crops.index import TrainingIndex
-from sv.errors import InputError
-from sv.sampling.voiceprints import voiceprints
+from sv.sampling.voiceprints import Reclustering
 
 MEMBERS = 4
 """Sets the stream of random numbers apart from those of order, crops and speakers."""
@@ -100,29 +96,11 @@ class ClusterBatches(Batches):
         self.place[self.members] = np.arange(len(clusters)) - self.first[clusters[self.members]]
 
 
-def check_clusters(clusters: int, utterances: int) -> None:
-    """Raise ``InputError`` if there are as many clusters as utterances."""
-    if clusters >= utterances:
-        raise InputError(
-            f"method.utterance_clusters is {clusters} but the training set has {utterances} "
-            "utterances: choose fewer clusters, one to four for each speaker"
-        )
-
-
-@dataclass
-class UtteranceClusters:
-    """Clusters of all utterances by a network in training; every process makes the same ones."""
-
-    index: TrainingIndex
-    front_end: FrontEnd
-    clusters: int
-    seed: int
-    device: torch.device | str = "cpu"
+class UtteranceClusters(Reclustering):
+    """Clusters of all utterances, each of which is its own label; the same in every process."""
 
     def __call__(self, network: nn.Module, epoch: int) -> np.ndarray:
         """Return the cluster (N,) of each utterance, by a crop of 3 s of it as recorded."""
-        each, how = np.arange(len(self.index)), {"seed": self.seed, "device": self.device}
-        how |= {"front_end": self.front_end, "utterances": 1, "epoch": epoch}
-        vectors = voiceprints(network, self.index, each, **how)
+        vectors = self.voiceprints(network, epoch, 1)
         found = kmeans(vectors, self.clusters, seed=self.seed)
         return np.asarray(found.assignments, dtype=np.int64)

@@ -1,6 +1,6 @@
 """A memory with one embedding of every training utterance, and clusters of them.
 
-SSPS samples positives by it, ProtoNCE takes its clusters for prototypes.
+SSPS samples positives by it, ProtoNCE and DeepCluster take its clusters for prototypes.
 """
 
 import torch
@@ -9,6 +9,15 @@ from torch import Tensor, nn
 from sv.cluster import kmeans
 from sv.distributed import highest, rank, world_size
 from sv.errors import InputError
+
+
+def check_clusters(name: str, clusters: int, utterances: int) -> None:
+    """Raise ``InputError`` if there are not fewer clusters (setting ``name``) than utterances."""
+    if clusters >= utterances:
+        raise InputError(
+            f"{name} is {clusters} but the training set has {utterances} utterances: choose fewer "
+            "clusters, one to four for each speaker"
+        )
 
 
 class References(nn.Module):

@@ -33,7 +33,7 @@ from sv.config import option
 from sv.crops.groups import CropGroup
 from sv.distributed import gather, own_rows
 from sv.errors import InputError
-from sv.sampling.references import References
+from sv.sampling.references import References, check_clusters
 
 
 @dataclass
@@ -145,11 +145,8 @@ class SSPS(References):
         speakers: Tensor | None = None,
     ):
         super().__init__(utterances, reference_dim)
-        if config.clusters >= utterances and config.neighbours == "clusters":
-            raise InputError(
-                f"ssps.clusters is {config.clusters} but the training set has {utterances} "
-                "utterances: choose fewer clusters, two to four for each speaker"
-            )
+        if config.neighbours == "clusters":
+            check_clusters("ssps.clusters", config.clusters, utterances)
         if config.positive == "centroid" and positive_shape != (reference_dim,):
             raise InputError(
                 "ssps.positive = centroid needs positives that are embeddings: remove the "

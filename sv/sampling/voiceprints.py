@@ -89,8 +89,11 @@ def _slices(count: int) -> list[slice]:
 
 
 @dataclass
-class Recluster:
-    """Makes voiceprints and clusters with a network in training (``SpeakerBatches.recluster``)."""
+class Reclustering:
+    """Clusters by a network in training; a subclass is a function of (network, epoch).
+
+    labels: (N,) what each utterance belongs to, as numbers. clusters: their number K.
+    """
 
     index: TrainingIndex
     labels: np.ndarray
@@ -99,17 +102,19 @@ class Recluster:
     seed: int
     device: torch.device | str = "cpu"
 
+    def voiceprints(self, network: nn.Module, epoch: int, utterances: int) -> np.ndarray:
+        """Return voiceprints (S, D) by ``network``, of some ``utterances`` each."""
+        how = {"front_end": self.front_end, "utterances": utterances, "device": self.device}
+        how |= {"seed": self.seed, "epoch": epoch}
+        return voiceprints(network, self.index, self.labels, **how)
+
+
+class Recluster(Reclustering):
+    """Makes voiceprints and clusters with a network in training (``SpeakerBatches.recluster``)."""
+
     def __call__(self, network: nn.Module, epoch: int) -> SpeakerClusters:
         """Return clusters of all speakers."""
-        prints = voiceprints(
-            network,
-            self.index,
-            self.labels,
-            front_end=self.front_end,
-            seed=self.seed,
-            epoch=epoch,
-            device=self.device,
-        )
+        prints = self.voiceprints(network, epoch, 10)
         how = {"init": "k-means++", "starts": 5, "iterations": 300, "converge": True}
         found = best_of_starts(prints, min(self.clusters, len(prints)), seed=self.seed, **how)
         return SpeakerClusters(found.assignments, found.centroids)

@@ -17,6 +17,7 @@ from sv.methods import build_method
 from sv.methods.base import Facts, Method
 from sv.sampling.ssps import SSPS
 from sv.training.experiment import Experiment
+from sv.training.first_encoder import FirstEncoder
 from sv.training.kernels import Kernels
 
 
@@ -41,11 +42,13 @@ def build(
     labels: Tensor | None,
     device: torch.device,
     kernels: Kernels | None = None,
+    encoder: FirstEncoder | None = None,
 ) -> tuple[Method, list[CropGroup]]:
     """Return the method on its device, and the groups of crops that it needs.
 
     labels: (N,) speaker of each utterance, for an ablation of SSPS.
     kernels: how the networks compute; None: as they are written.
+    encoder: of another training, whose weights the method starts from; None: fresh weights.
     """
     method = build_method(build_encoder(settings.model), settings.method, facts)
     processes = distributed.world_size()
@@ -53,6 +56,8 @@ def build(
         equal = settings.train.batch_size % processes == 0
         synchronise(method, native=equal and device.type == "cuda")
     method.to(device)
+    if encoder is not None:
+        encoder.put_into(method, settings)
     if kernels is not None:
         kernels.prepare(method)
     groups = method.crop_groups(settings.data)

@@ -1,11 +1,13 @@
 """Which utterances make up the batches of a training without labels."""
 
+import numpy as np
 import torch
 
 from sv.crops.batches import Batches, RandomBatches
 from sv.crops.index import TrainingIndex
 from sv.methods.base import Method
-from sv.sampling.cluster_batches import ClusterBatches, UtteranceClusters, check_clusters
+from sv.sampling.cluster_batches import ClusterBatches, UtteranceClusters
+from sv.sampling.references import check_clusters
 from sv.training.build import build_front_end
 from sv.training.experiment import Experiment
 
@@ -18,13 +20,13 @@ def compose(
     clusters = settings.method.utterance_clusters
     if not clusters:
         return RandomBatches(count, size, seed)
-    check_clusters(clusters, count)
+    check_clusters("method.utterance_clusters", clusters, count)
     front_end = build_front_end(settings, index)
     return ClusterBatches(
         count,
         size,
         seed,
         crops=max(group.count for group in method.crop_groups(settings.data)),
-        recluster=UtteranceClusters(index, front_end, clusters, seed, device),
+        recluster=UtteranceClusters(index, np.arange(count), front_end, clusters, seed, device),
         refresh_every=settings.method.recluster_every,
     )

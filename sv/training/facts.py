@@ -1,15 +1,10 @@
 """The facts on a finished training, for ``train.json`` and the tables of results."""
 
-import torch
-
 from sv.device import describe_hardware, peak_memory
-from sv.training.experiment import Experiment
 from sv.training.state import State
 
 
-def facts_of_training(
-    settings: Experiment, state: State, device: torch.device, utterances: int, labels: str
-) -> dict[str, object]:
+def facts_of_training(state: State, utterances: int, labels: str) -> dict[str, object]:
     """Return what a table of results says about a training.
 
     Parameters
@@ -17,6 +12,7 @@ def facts_of_training(
     utterances: number of utterances of the training set.
     labels: what the method has learned from: ``none``, ``speakers`` or ``clusters``.
     """
+    settings, device = state.settings, state.device
     return {
         "method": settings.method.name,
         "encoder": settings.model.name,

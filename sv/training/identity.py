@@ -14,6 +14,7 @@ from sv.crops.views import ViewSource
 from sv.features.augment import RoomBank
 from sv.features.augment_wave import WaveRooms
 from sv.training.experiment import Experiment
+from sv.training.first_encoder import FirstEncoder
 from sv.training.kernels import Kernels, can_resume
 
 SAMPLED = 64
@@ -51,6 +52,7 @@ def identity_of(
     precision: str,
     base: Path | None,
     kernels: Kernels,
+    encoder: FirstEncoder | None = None,
 ) -> dict[str, Any]:
     """Return, by name, everything that must be unchanged if a training resumes."""
     return {
@@ -61,6 +63,7 @@ def identity_of(
         "precision": precision,
         "base": "" if base is None else checkpoint.digest(checkpoint.state_path(base)),
         "choice of kernels": kernels.identity,
+        "first encoder": "" if encoder is None else encoder.digest,
         "composition of batches": source.batches.fingerprint,
     }
 
@@ -68,7 +71,8 @@ def identity_of(
 def differences(before: dict, now: dict) -> list[str]:
     """Return the differences between the identities of two trainings, in words."""
     found = changed_settings(before, now, now["settings"])
-    others = [name for name in now if name != "settings" and before.get(name) != now[name]]
+    # What an older training does not name, it did not have.
+    others = [name for name in now if name != "settings" and before.get(name, "") != now[name]]
     kernels = "choice of kernels"  # checkpoints from before there was a choice have no entry
     if kernels in others and can_resume(before.get(kernels, ""), now[kernels]):
         others.remove(kernels)

@@ -38,6 +38,7 @@ from sv.training.composition import compose
 from sv.training.estimate import Estimate
 from sv.training.experiment import Experiment
 from sv.training.facts import facts_of_training
+from sv.training.first_encoder import FirstEncoder
 from sv.training.gradients import Gradients
 from sv.training.identity import identity_of
 from sv.training.kernels import Kernels
@@ -69,6 +70,7 @@ class Trainer:
     labels: (N,) speaker of each utterance as a number from 0; for supervised methods only.
     oracle: true labels, only for figures in the log; the weights do not depend on them.
     base: experiment folder of a complete training to go on from (SSPS, and its baseline).
+    encoder: of another training, whose weights this training starts from (C3-DINO).
     device: of the network.
     """
 
@@ -87,6 +89,7 @@ class Trainer:
         labels: np.ndarray | None = None,
         oracle: Oracle | None = None,
         base: str | Path | None = None,
+        encoder: FirstEncoder | None = None,
         device: torch.device | str = "cpu",
     ):
         self.settings, self.exp, self.oracle = settings, Path(exp), oracle
@@ -99,7 +102,7 @@ class Trainer:
         torch.manual_seed(settings.train.seed)
         self.labels = None if labels is None else torch.from_numpy(labels).long().to(device)
         facts = Facts(len(index), 0 if labels is None else int(labels.max()) + 1)
-        self.method, groups = build(settings, facts, self.labels, self.device, kernels)
+        self.method, groups = build(settings, facts, self.labels, self.device, kernels, encoder)
         self.gradients = Gradients(self.method, settings.train, self.device, self.dtype)
         self.optimizer = build_optimizer(settings.optim, self.method)
         size, seed = settings.train.batch_size, settings.train.seed
@@ -121,7 +124,8 @@ class Trainer:
         self.prefetcher = Prefetcher(self.views, side_of(self.device))
         self.steps = self.source.batches.steps
         self.precision = "float32" if self.dtype is None else "bfloat16"
-        identity = identity_of(settings, self.source, rooms, self.precision, self.base, kernels)
+        made_by = (self.precision, self.base, kernels, encoder)
+        identity = identity_of(settings, self.source, rooms, *made_by)
         of = (self.method, self.optimizer, self.source.batches, self.device)
         self.state = State(self.exp, settings, identity, *of)
         self.losses, self.stop = RecentLosses(), StopSignals()
@@ -148,8 +152,7 @@ class Trainer:
                 self.log.close()
         if first:
             labels = "none" if self.labels is None else self.method.labels_are
-            where = (self.device, len(self.source.index), labels)
-            self.log.summarise(facts_of_training(self.settings, self.state, *where))
+            self.log.summarise(facts_of_training(state, len(self.source.index), labels))
 
     def _train(self, done: int, total: int) -> None:
         """Do the steps from ``done`` to ``total``."""
@@ -206,10 +209,7 @@ class Trainer:
         return Moment(self.state.epoch + self.state.step / self.steps, self.settings.train.epochs)
 
     def views(self, batch: Ready, moment: Moment | None = None) -> Views:
-        """Return a batch as the method sees it; it may have been prepared ahead.
-
-        moment: of the batch; by default the present one.
-        """
+        """Return a batch as the method sees it; it may have been prepared ahead."""
         if isinstance(batch, Views):
             return self.prefetcher.hand_over(batch)
         now = moment or self.moment

@@ -25,6 +25,8 @@ pytestmark = pytest.mark.whole
 ROOT = Path(__file__).resolve().parents[2]
 TEAMS = [(2, 8), (2, 7), (4, 7)]
 """How many processes, and how many items they share; 7 make shares that are not equal."""
+CLUSTERED = ["moco_proto", "deepcluster"]
+"""Methods with prototypes of a memory."""
 
 
 PARTS = ["simclr", "aam", "dino", "supcon", "vicreg", "moco"]
@@ -87,12 +89,12 @@ def ssps_steps(items: int) -> list[torch.Tensor]:
     return [*mixed, *(buffer.clone() for buffer in ssps.buffers())]
 
 
-def proto_steps(items: int) -> list[torch.Tensor]:
-    """Return the losses of two epochs of MoCo + ProtoNCE, its prototypes and its memory."""
+def cluster_steps(name: str, items: int) -> list[torch.Tensor]:
+    """Return the losses of two epochs, gradients of the second, prototypes and memory."""
     torch.manual_seed(0)
     rows = distributed.deal(items) or slice(None)
-    more = ["method.clusters=[2]", "method.queue_size=4"]
-    settings = Experiment.load(None, settings_of("moco_proto", *more))
+    more = ["method.clusters=[2]", *(["method.queue_size=4"] if name == "moco_proto" else [])]
+    settings = Experiment.load(None, settings_of(name, *more))
     method = build_method(Mean(), settings.method, Facts(utterances=items)).train()
     if distributed.world_size() > 1:
         synchronise(method)
@@ -101,9 +103,13 @@ def proto_steps(items: int) -> list[torch.Tensor]:
         method.start_epoch(Moment(epoch, 10))
         views = views_of(method.crop_groups(settings.data), items, rows)
         views.moment = Moment(epoch, 10)
-        losses.append(distributed.all_reduce_mean(method.training_step(views)[0]))
-    made = method.prototypes[0]
-    return [*losses, made.centroids, made.density, made.cluster, method.memory.references.float()]
+        loss, _ = method.training_step(views)
+        losses.append(distributed.all_reduce_mean(loss))
+    loss.backward()
+    distributed.average_gradients(method.parameters())
+    gradients = [weight.grad for weight in method.parameters() if weight.grad is not None]
+    kept = {n: b.float() for n, b in method.named_buffers() if n.startswith(("prototypes", "mem"))}
+    return [*losses, *gradients, *kept.values(), kept["prototypes.0.cluster"]]
 
 
 def overlapped(rank: int) -> dict:
@@ -137,7 +143,8 @@ def work(rank: int) -> dict:
     results = {}
     for items in {items for count, items in TEAMS if count == distributed.world_size()}:
         found = {name: step(name, items) for name in TINY}
-        found["ssps"], found["proto"] = ssps_steps(items), proto_steps(items)
+        found["ssps"] = ssps_steps(items)
+        found |= {f"{name} clusters": cluster_steps(name, items) for name in CLUSTERED}
         mine = 2 ** torch.arange(float(items))[distributed.deal(items), None]
         found["plain"] = shuffled_forward(lambda x: 2 * x, mine, seed=3)
         found["company"] = shuffled_forward(company, mine, seed=3)
@@ -242,10 +249,11 @@ def test_positives_and_memories_are_those_of_one_process(done, team):
 
 
 @pytest.mark.parametrize("team", TEAMS, ids=str)
-def test_prototypes_are_those_of_one_process(done, team):
-    whole = proto_steps(team[1])
-    assert int(whole[-2].min()) == 0  # every utterance is in a cluster
-    first, *others = (found["proto"] for found in done[team])
+@pytest.mark.parametrize("name", CLUSTERED)
+def test_prototypes_are_those_of_one_process(done, team, name):
+    whole = cluster_steps(name, team[1])
+    assert whole[1] > 0 and int(whole[-1].min()) == 0  # every utterance is in a cluster
+    first, *others = (found[f"{name} clusters"] for found in done[team])
     for expected, one, *same in zip(whole, first, *others, strict=True):
         torch.testing.assert_close(one, expected, rtol=2e-3, atol=2e-3)  # of half precision
         assert all(torch.equal(one, other) for other in same)

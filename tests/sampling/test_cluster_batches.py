@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sv.errors import InputError
-from sv.sampling.cluster_batches import ClusterBatches, check_clusters
+from sv.sampling.cluster_batches import ClusterBatches
+from sv.sampling.references import check_clusters
 
 CLUSTERS = np.array([0, 2, 2, 0, 3, 2, 2, 0])  # 4 is alone
 
@@ -56,4 +57,4 @@ def test_every_utterance_is_the_first_of_an_item_once_an_epoch():
 
 def test_as_many_clusters_as_utterances_are_refused():
     with pytest.raises(InputError, match="utterance_clusters is 8 but"):
-        check_clusters(8, 8)
+        check_clusters("method.utterance_clusters", 8, 8)

@@ -9,6 +9,7 @@ set -euo pipefail
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../egs/custom/local/corpus.sh" # options, stages 0-2
 config=conf/simclr.yaml # FILE: settings of model, loss and training
 name=simclr             # the experiment is exp/<name>
+encoder=                # FILE: encoder that training starts from: exp/moco_c3/final.pt for C3-DINO
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/parse_options.sh"
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
@@ -18,14 +19,17 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 exp=exp/$name
 [ "$wave" = false ] || set="$set data.domain=wave"
 # Beside the trained model two baselines: its own first weights, and no network at all.
-systems=("$exp" "$exp/untrained" exp/mean-fbank)
+first=$exp/untrained
+[ -z "$encoder" ] || first=$exp/first-encoder
+systems=("$exp" "$first" exp/mean-fbank)
 
 if stage 0 "data: read the folder, write data directories"; then make_data; fi
 if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
 if stage 2 "augmentation banks"; then make_augmentation; fi
 
 if stage 3 "pretrain: SimCLR, without labels"; then
-  train.sh --config "$config" --set "$set" --seed "$seed" data/train banks "$exp"
+  train.sh --config "$config" --set "$set" --seed "$seed" --encoder "$encoder" \
+    data/train banks "$exp"
 fi
 if stage 4 "cluster"; then echo "v1 trains without clusters: nothing to do"; fi
 if stage 5 "train: second phase"; then echo "v1 has one phase of training: nothing to do"; fi
@@ -34,7 +38,7 @@ end_if_untested "$exp"
 if stage 6 "embed the test set"; then
   average.sh --last "$last" "$exp"
   embed.sh "$exp/final.pt" data/test "$exp"
-  embed.sh "$exp/checkpoints/epoch_0000.pt" data/test "$exp/untrained"
+  embed.sh "$exp/checkpoints/epoch_0000.pt" data/test "$first"
   embed_mean.sh data/test data/train exp/mean-fbank
 fi
 if stage 7 "score the trials: cosine"; then score.sh data/test "${systems[@]}"; fi

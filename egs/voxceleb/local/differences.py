@@ -136,7 +136,7 @@ def of_the_code(row: Row, ours: dict[str, dict[str, Any]]) -> list[str]:
             "An utterance has one entry in SSPS's queue. In theirs it has two for a while around "
             "the end of an epoch, and with M = 0 an anchor may draw itself."
         )
-    if ours["method"]["name"] == "dino":
+    if version == "v2" and ours["method"]["name"] == "dino":
         found.append(
             "DINO's memory of positives holds the two unit vectors before the last layer, not its "
             "outputs: 51 MB in the place of 13 GB. The last layer of the moment is applied to them."
@@ -162,8 +162,9 @@ def of_the_code(row: Row, ours: dict[str, dict[str, Any]]) -> list[str]:
         found.append("VoxCeleb2 dev has 5,994 speakers; theirs were 5,894.")
         if ours["method"]["name"] != "aam":
             found.append("The clusters of CHNS are those of cosines.")
-    if ours["method"]["name"] in RECONSTRUCTED:
-        found.append(RECONSTRUCTED[ours["method"]["name"]])
+    for name in dict.fromkeys([ours["method"]["name"], Path(row.config).stem]):
+        if name in RECONSTRUCTED:
+            found.append(RECONSTRUCTED[name])
     return found
 
 

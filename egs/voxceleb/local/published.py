@@ -237,13 +237,17 @@ RECONSTRUCTED = {
     "moco_proto": "ProtoNCE is that of PCL's paper (arXiv 2005.04966). That the speaker paper has "
     "exactly this, and from which epoch, is not known to us; prototypes are of the keys of the "
     "epoch before, not of a pass over the training set.",
+    "deepcluster": "The first epoch of DeepCluster learns nothing, it fills the memory.",
+    "cpc": "In CPC the encoder embeds windows of a quarter of a second, with pooling; theirs has a "
+    "vector for each frame, and the state of the recurrent network is the embedding.",
     "ca_dino": "That crops of CA-DINO come from several utterances of a cluster is published; when "
     "clusters are made, how many, and how crops are dealt are ours, and so is the DINO under it.",
     "moco_c3": "That C3 filters false negatives, re-weights InfoNCE and adds ProtoNCE is "
-    "published; the form of filter and weights is ours. This is its first stage alone: training "
-    "has no option yet to start DINO from another encoder.",
+    "published; the form of filter and weights is ours. This is its first stage alone.",
+    "c3_dino": "That DINO starts from the encoder of C3 (`--encoder exp/moco_c3/final.pt`) is "
+    "published; this DINO, its encoder and its schedule are ours.",
 }
-"""``method.name`` → what of a method is published, and what is ours."""
+"""Name of a method or of a configuration → what of it is published, and what is ours."""
 
 
 def of_relative(config: str, method: str, encoder: str, figures: str, **values: Any) -> Row:
@@ -423,4 +427,20 @@ ROWS = [
     of_relative(
         "v1/conf/moco_c3.yaml", "C3, the first stage", "Fast ResNet-34", "[25]", name="moco_c3"
     ),
+    of_relative(
+        "v1/conf/c3_dino.yaml",
+        "C3-DINO, the second stage",
+        "Fast ResNet-34",
+        "2.5 [25]",
+        name="dino",
+    ),
+    of_table(
+        "deepcluster",
+        "DeepCluster-v2",
+        "above SimCLR's 9.05 [4]",
+        projector=[2048, 2048, 512],
+        clusters=[3000, 3000, 3000],
+        temperature=0.1,
+    ),
+    of_table("cpc", "CPC", "above SimCLR's 9.05 [4]", steps=4, context=256),
 ]

@@ -9,6 +9,8 @@ set -euo pipefail
 num_mel_bins=40                # mel bands, as published; model.mel_bins of --config must agree
 config=conf/simclr_am_0.1.yaml # FILE: settings of model, loss and training
 crops=                         # N: also score N crops of 3.5 s of each utterance; 10 as published
+encoder=                       # FILE: encoder that training starts from: exp/moco_c3/final.pt for
+                               # conf/c3_dino.yaml
 name=                          # the experiment is exp/<name>; default: the name of --config
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/parse_options.sh"
@@ -23,7 +25,8 @@ if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then
 if stage 2 "augmentation banks: MUSAN and RIRS_NOISES"; then make_augmentation; fi
 
 if stage 3 "pretrain: $config, without labels"; then
-  train.sh --config "$config" --set "$set" --seed "$seed" data/train banks "$exp"
+  train.sh --config "$config" --set "$set" --seed "$seed" --encoder "$encoder" \
+    data/train banks "$exp"
 fi
 if stage 4 "cluster"; then echo "v1 trains without clusters: nothing to do"; fi
 if stage 5 "train: second phase"; then echo "v1 has one phase of training: nothing to do"; fi
