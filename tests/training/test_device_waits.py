@@ -78,6 +78,7 @@ CASES |= {
     ]
 }
 CASES |= {f"{name}-ssps": (name, SSPS) for name in ("moco", "dino", "vicreg", "swav", "byol")}
+CASES |= {f"{name}-parts": (name, ["train.accumulate=3"]) for name in ("simclr", "aam", "dino")}
 UNEVEN = {"csc", "csc_supervised"}
 """Their mixtures have different numbers of speakers, and so have their shapes."""
 
