@@ -81,6 +81,7 @@ CASES |= {
     ]
 }
 CASES |= {f"{name}-ssps": (name, SSPS) for name in ("moco", "dino", "vicreg", "swav", "byol")}
+CASES |= {f"{name}-parts": (name, ["train.accumulate=3"]) for name in ("simclr", "aam", "dino")}
 
 
 @pytest.mark.parametrize("case", sorted(CASES))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny_batches import views_of
 from tiny_methods import TINY, settings_of
+from tiny_training import SSPS, run, same, state
 from torch import nn
 
 from sv.errors import InputError
@@ -132,3 +133,16 @@ def test_what_cannot_be_computed_in_parts_is_refused(monkeypatch):
         method_of("simclr", 2)
     with pytest.raises(InputError, match="accumulate must be at least 1, not 0"):
         Experiment.load(None, settings_of("simclr", "train.accumulate=0"))
+
+
+@pytest.mark.whole
+def test_a_training_in_parts_resumes_with_the_same_bits(tmp_path, write_features, stopped_after):
+    """SSPS fills its memories and embeds its references in parts, too."""
+    data = write_features(tmp_path / "data", [40] * 24)
+    settings = [*SSPS, "train.epochs=2", "train.accumulate=4", "augment.time_masks=1"]
+    whole = run(data, tmp_path / "whole", settings)
+    with stopped_after(1, 1):
+        run(data, tmp_path / "resumed", settings)
+    with pytest.raises(InputError, match="train.accumulate was 4 and is None"):
+        run(data, tmp_path / "resumed", [*settings, "train.accumulate=1"])
+    assert same(state(run(data, tmp_path / "resumed", settings)), state(whole))
