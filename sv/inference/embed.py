@@ -52,7 +52,7 @@ def embed(
     embedder.to(device)
     torch.backends.cudnn.allow_tf32 = False  # its rounding would depend on the batch
     processes = distributed.world_size()
-    shape: tuple[int, ...] = (embedder.encoder.embedding_dim,)
+    shape: tuple[int, ...] = (embedder.dim,)
     frames = index.lengths
     if crops is not None:
         crops.require(embedder.encoder.min_frames)

@@ -16,6 +16,25 @@ if TYPE_CHECKING:
     from sv.crops.index import TrainingIndex
 
 
+class Whitener(nn.Module):
+    """Whitening of embeddings, x -> (x - mean) projection, as ``sv.bin.whiten`` learned it.
+
+    mean: (d,). projection: (d, k). Raises ``ValueError`` for other shapes.
+    """
+
+    def __init__(self, mean: Tensor, projection: Tensor):
+        super().__init__()
+        if projection.ndim != 2 or mean.shape != projection.shape[:1]:
+            raise ValueError(f"whitening: shapes {tuple(mean.shape)}, {tuple(projection.shape)}")
+        self.register_buffer("mean", mean.float())
+        self.register_buffer("projection", projection.float())
+        self.dim = projection.shape[1]
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Map (batch, d) to (batch, k), float32."""
+        return (vectors.float() - self.mean) @ self.projection
+
+
 class Embedder(nn.Module):
     """An encoder with the feature normalisation that it was trained with.
 
@@ -39,6 +58,8 @@ class Embedder(nn.Module):
         definition(self.preset)  # raises if the name is unknown
         self.dtype: torch.dtype | None = None
         """For autocast; None: float32. ``sv.inference.parity`` sets it after a check."""
+        self.whitening = Whitener(**model["whitening"]) if model.get("whitening") else None
+        self.dim = self.encoder.embedding_dim if self.whitening is None else self.whitening.dim
         self.eval()
 
     @classmethod
@@ -81,7 +102,6 @@ class Embedder(nn.Module):
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Map log-mel (batch, frames, mel) to (batch, dim); lengths: (batch,) real frames."""
         normalised = normalise(features, self.normalise, lengths)
-        if self.dtype is None:
-            return self.encoder(normalised, lengths)
-        with torch.autocast(features.device.type, self.dtype):
-            return self.encoder(normalised, lengths)
+        with torch.autocast(features.device.type, self.dtype, enabled=self.dtype is not None):
+            vectors = self.encoder(normalised, lengths)
+        return vectors if self.whitening is None else self.whitening(vectors)

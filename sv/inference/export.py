@@ -44,10 +44,12 @@ class WaveformEncoder(nn.Module):
         self.fbank = FbankLayer(model.sample_rate, model.embedder.mel_bins, model.embedder.preset)
         self.kind = model.embedder.normalise
         self.encoder = model.embedder.encoder
+        self.whitening = model.embedder.whitening
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map (batch, samples) to (batch, dim)."""
-        return self.encoder(normalise(self.fbank(waveform), self.kind))
+        vectors = self.encoder(normalise(self.fbank(waveform), self.kind))
+        return vectors if self.whitening is None else self.whitening(vectors)
 
 
 def export(model: SpeakerModel, path: str | Path, form: Format, opset: int = OPSET) -> float:

@@ -64,6 +64,7 @@ class SpeakerModel:
         files = model_dir.read(path)
         parts = {"encoder": files.weights, "model": files.model}
         try:
+            parts["whitening"] = files.whitening
             heard = {"normalise": files.features.normalise, "preset": files.features.preset}
             embedder = Embedder(parts | heard)
         except InputError as error:
@@ -85,7 +86,7 @@ class SpeakerModel:
     @property
     def dim(self) -> int:
         """The length of an embedding."""
-        return self.embedder.encoder.embedding_dim
+        return self.embedder.dim
 
     def embed(
         self,
