@@ -97,6 +97,9 @@ def main(argv: list[str] | None = None) -> None:
     features = model_dir.FeatureConfig(
         args.sample_rate, embedder.mel_bins, embedder.normalise, embedder.preset
     )
+    rate = embedder.encoder.sample_rate or args.sample_rate
+    if rate != args.sample_rate:
+        raise InputError(f"the model takes audio at {rate} Hz: --sample-rate {rate}")
     whitening = None if args.whitening is None else Whitening.load(args.whitening)
     dim = embedder.encoder.embedding_dim
     if whitening is not None and len(whitening.mean_) != dim:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sv import checkpoint
+from sv.crops.wave_index import WaveformIndex
 from sv.encoders import ENCODERS, build_encoder, check_variant
 from sv.errors import InputError
 from sv.features.normalise import normalise
@@ -53,7 +54,7 @@ class Embedder(nn.Module):
         self.encoder = build_encoder(config)
         self.encoder.load_state_dict(model["encoder"])
         self.normalise = model["normalise"]
-        self.mel_bins = settings["mel_bins"]
+        self.mel_bins, self.hears_waveforms = settings["mel_bins"], config.hears_waveforms
         self.preset = model.get("preset", "kaldi")  # older files do not name their preset
         definition(self.preset)  # raises if the name is unknown
         self.dtype: torch.dtype | None = None
@@ -87,6 +88,15 @@ class Embedder(nn.Module):
 
     def require_features(self, index: "TrainingIndex") -> None:
         """Raise ``InputError`` unless the features are of the same kind as in training."""
+        if self.hears_waveforms != isinstance(index, WaveformIndex):
+            raise InputError("the model takes waveforms: run stage 1 with --wave true")
+        if self.hears_waveforms:
+            if index.sample_rate != self.encoder.sample_rate:
+                raise InputError(
+                    f"the model takes audio at {self.encoder.sample_rate} Hz, and the waveforms "
+                    f"are at {index.sample_rate} Hz: resample the corpus, and run stage 1 again"
+                )
+            return
         if self.mel_bins != index.mel_bins:
             raise InputError(
                 f"the model was trained on {self.mel_bins} mel bands, the features have "
@@ -100,8 +110,12 @@ class Embedder(nn.Module):
 
     @torch.inference_mode()
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Map log-mel (batch, frames, mel) to (batch, dim); lengths: (batch,) real frames."""
-        normalised = normalise(features, self.normalise, lengths)
+        """Map log-mel (batch, frames, mel) to (batch, dim); lengths: (batch,) real frames.
+
+        If ``hears_waveforms``, features are waveforms (batch, samples), and lengths count samples.
+        """
+        if not self.hears_waveforms:
+            features = normalise(features, self.normalise, lengths)
         with torch.autocast(features.device.type, self.dtype, enabled=self.dtype is not None):
-            vectors = self.encoder(normalised, lengths)
+            vectors = self.encoder(features, lengths)
         return vectors if self.whitening is None else self.whitening(vectors)

@@ -69,10 +69,10 @@ sv verify alice.wav unknown.wav --model "this folder"
 
 
 def _hears(features: FeatureConfig, weights: int, whitened: str) -> str:
-    text = (
-        f"The encoder has {weights:,} weights. It takes audio at {features.sample_rate} Hz\n"
-        f"and {features.mel_bins} mel bands (filterbank: {features.preset})."
-    )
+    text = f"The encoder has {weights:,} weights. It takes audio at {features.sample_rate} Hz"
+    if features.mel_bins:
+        text += f"\nand {features.mel_bins} mel bands (filterbank: {features.preset})"
+    text += "."
     return f"{text} Every embedding is whitened ({whitened})." if whitened else text
 
 

@@ -47,7 +47,9 @@ def build(
     labels: (N,) speaker of each utterance, for an ablation of SSPS.
     kernels: how the networks compute; None: as they are written.
     """
-    method = build_method(build_encoder(settings.model), settings.method, facts)
+    encoder = build_encoder(settings.model)
+    encoder.begin()
+    method = build_method(encoder, settings.method, facts)
     processes = distributed.world_size()
     if processes > 1 and settings.train.sync_batch_norm:
         equal = settings.train.batch_size % processes == 0
