@@ -28,7 +28,9 @@ out=$exp/embeddings/$name
 what=(--title "embeddings of $data in $exp" --done "$exp/embeddings/.$name.done"
   --input "$model" --input "$data/feats.scp" --input "$data/utt2num_frames"
   --output "$out.scp" --output "$out.ark" --key "${hears[*]}")
-[ ! -e "$data/feats_preset" ] || what+=(--input "$data/feats_preset")
+for file in wav_ark.scp utt2num_samples feats_preset; do # the first two for models of waveforms
+  [ ! -e "$data/$file" ] || what+=(--input "$data/$file")
+done
 . begin.sh "${what[@]}" --force "$force"
 
 utterances=$(wc -l < "$data/feats.scp")

@@ -13,6 +13,8 @@ name=                # of the scores, as for score.sh; the report goes to <exp>/
 p_target=            # program: priors of a target trial for minDCF
 train=               # DIR: training set to compare with the trials, if not train beside <data>
 results=             # FILE: append a row for the first experiment to this table
+whitening=           # FILE: the model whitens by this file of score.sh --whiten; give the whitened
+                     # system too, so that the model card has its figures
 out=                 # DIR: write the report there, and no model: a comparison of experiments
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
@@ -42,6 +44,7 @@ python -m sv.bin.report --trials "$trials" ${priors[@]+"${priors[@]}"} \
 if [ -z "$out" ] && [ -e "$exp/final.pt" ]; then
   options=(--exp "$exp" --out "$exp/model")
   [ ! -e "$train/utt2dur" ] || options+=(--train-data "$train")
+  hand_on options whitening
   embeddings=$exp/embeddings/$set.scp
   [ ! -e "$embeddings" ] || options+=(--embeddings "$embeddings" --trials "$trials")
   python -m sv.bin.package "${options[@]}"

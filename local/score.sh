@@ -9,6 +9,11 @@ set -euo pipefail
 trials=           # FILE: trial list, if not <data>/trials
 name=             # of the score file, where a set has several lists; default: that of <data>
 center=           # DIR: data directory of a training set whose mean embedding is subtracted; no labels
+whiten=           # DIR: data directory of a training set on whose embeddings whitening is learned; no
+                  # labels. Scores with and without it are two systems: give --out
+whiten_kind=      # program: zca or pca
+whiten_shrinkage= # program: weight of equal variances
+whiten_dim=       # program: dimensions to keep, for pca
 plda=             # FILE: score by this model of plda.sh instead of the cosine
 norm=none         # none, z, t, s or as: normalise by the cohort
 cohort=           # DIR: data directory of a training set; its utterances are the cohort. No labels
@@ -40,6 +45,17 @@ if [ -n "$out" ] && [ $# -gt 1 ]; then
   exit 2
 fi
 
+learn_whitening() { # experiment, its embeddings of the training set; sets $whitening
+  local settings=() kind
+  kind=${whiten_kind:+-$whiten_kind}${whiten_shrinkage:+-$whiten_shrinkage}${whiten_dim:+-$whiten_dim}
+  whitening=$1/whitening/$(basename -- "$whiten")$kind.safetensors
+  hand_on settings whiten_kind whiten_shrinkage whiten_dim
+  once --title "whitening of $1" --done "$whitening.done" --input "$2.scp" --input "$2.ark" \
+    --output "$whitening" --force "$force" -- \
+    python -m sv.bin.whiten --embeddings "scp:$2.scp" ${settings[@]+"${settings[@]}"} \
+    --out "$whitening"
+}
+
 score() { # experiment
   local exp=$1 scores=${out:-$1${crops:+-crops$crops}}/scores/$name plain system inputs members of
   embeddings() { printf '%s' "$exp/embeddings/$(basename -- "$1")"; } # of a data directory
@@ -50,6 +66,11 @@ score() { # experiment
   if [ -n "$center" ]; then
     system+=(--center-on "scp:$(embeddings "$center").scp")
     inputs+=(--input "$(embeddings "$center").ark")
+  fi
+  if [ -n "$whiten" ]; then
+    learn_whitening "$exp" "$(embeddings "$whiten")"
+    system+=(--whitening "$whitening")
+    inputs+=(--input "$whitening")
   fi
   [ -z "$plda" ] || inputs+=(--input "$plda")
   hand_on system plda

@@ -146,16 +146,16 @@ def _crops(args: argparse.Namespace, model):
     if args.crops is None:
         return None
     crops = EvenCrops(args.crops, args.crop_seconds or SECONDS)
-    crops.require(model.embedder.encoder.min_frames)
+    crops.require(1 if model.embedder.hears_waveforms else model.embedder.encoder.min_frames)
     return crops
 
 
 def _embed_data(model, args, out: str, device, crops) -> int:
-    from sv.crops.index import TrainingIndex
+    from sv.crops.wave_index import load_index
     from sv.inference.embed import embed
     from sv.kaldi.arks import rows_of_share
 
-    index = TrainingIndex.load(args.data)
+    index = load_index(args.data, "wave" if model.embedder.hears_waveforms else "fbank")
     if args.num_jobs > 1:
         index = index.select(rows_of_share((args.job - 1, args.num_jobs), len(index)))
     return embed(

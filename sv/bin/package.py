@@ -42,6 +42,13 @@ def options() -> ArgumentParser:
         default=16000,
         help="sample rate in Hz of the features' audio; a wrong rate ruins every score",
     )
+    p.add_argument(
+        "--whitening",
+        type=Path,
+        metavar="FILE",
+        help="whiten every embedding by this file of sv.bin.whiten, so that cosines are those of "
+        "sv.bin.score --whitening. The model card then has the figures of that system",
+    )
     group = p.add_argument_group("calibration")
     group.add_argument(
         "--embeddings",
@@ -49,7 +56,7 @@ def options() -> ArgumentParser:
         metavar="SCP",
         help="embeddings of the recordings in --trials, made by this model. The "
         "calibration is fitted to their plain cosines, because a model directory "
-        "gives plain cosines (normalised scores differ)",
+        "gives plain cosines, whitened with --whitening (normalised scores differ)",
     )
     group.add_argument("--trials", type=Path, help="labelled trials to fit the calibration on")
     group.add_argument(
@@ -82,28 +89,50 @@ def main(argv: list[str] | None = None) -> None:
     from sv.inference.embedder import Embedder
     from sv.report.card import training_card
     from sv.report.model_card import model_card
+    from sv.scoring.system import whitening_facts
+    from sv.scoring.whitening import Whitening
 
     path = args.model or args.exp / "final.pt"
     embedder = Embedder.load(path)
     features = model_dir.FeatureConfig(
         args.sample_rate, embedder.mel_bins, embedder.normalise, embedder.preset
     )
-    calibration = _calibration(args)
+    rate = embedder.encoder.sample_rate or args.sample_rate
+    if rate != args.sample_rate:
+        raise InputError(f"the model takes audio at {rate} Hz: --sample-rate {rate}")
+    whitening = None if args.whitening is None else Whitening.load(args.whitening)
+    dim = embedder.encoder.embedding_dim
+    if whitening is not None and len(whitening.mean_) != dim:
+        raise InputError(
+            f"{args.whitening} whitens {len(whitening.mean_)} dimensions, and the model gives "
+            f"{dim}: learn it from embeddings of this model"
+        )
+    calibration = _calibration(args, whitening)
     weights = embedder.encoder.state_dict()
     card = model_card(
         args.exp.absolute().name,
         training_card(args.exp, args.train_data),
         features,
-        embedder.encoder.embedding_dim,
+        dim if whitening is None else whitening.projection_.shape[1],
         sum(weight.numel() for weight in embedder.encoder.parameters()),
-        _figures(args.report, args.exp / "report" / "report.json"),
+        _figures(args.report, args.exp / "report" / "report.json", args.whitening),
         calibration,
+        "" if whitening is None else whitening_facts(args.whitening)["by"],
     )
-    model_dir.write(args.out, weights, embedder.settings, features, calibration, card)
+    arrays = None if whitening is None else arrays_of(whitening)
+    model_dir.write(args.out, weights, embedder.settings, features, calibration, card, arrays)
     print(f"model directory: {args.out}" + ("" if calibration else " (without calibration)"))
 
 
-def _calibration(args):
+def arrays_of(whitening) -> dict:
+    """Return ``mean`` and ``projection`` of a whitening as tensors, float32."""
+    import torch
+
+    arrays = {"mean": whitening.mean_, "projection": whitening.projection_}
+    return {name: torch.from_numpy(array).float() for name, array in arrays.items()}
+
+
+def _calibration(args, whitening):
     from sv.inference import model_dir
 
     if args.calibration is not None and args.calibration.suffix == ".json":
@@ -119,12 +148,16 @@ def _calibration(args):
     else:
         from sv.data.trials import read_trials
         from sv.kaldi.arks import load_vectors
-        from sv.scoring.cosine import score_trials
+        from sv.scoring.cosine import Cosine
+        from sv.scoring.pairs import prepare_sides, score_sides
+        from sv.scoring.whitening import WhitenedCosine
 
         trials = read_trials(args.trials)
         labels = trials.require_both_classes()
         sources = (str(args.embeddings), "")
-        scores = score_trials(trials, load_vectors(args.embeddings), sources=sources)
+        backend = Cosine() if whitening is None else WhitenedCosine(whitening)
+        vectors = load_vectors(args.embeddings)
+        scores = score_sides(prepare_sides(trials, backend, vectors, sources=sources))
         fitted = Calibration(args.p_target).fit(scores, labels)
         short = f"{args.trials.absolute().parent.name}/{args.trials.name}"
         made_on = f"{short} ({sha256(args.trials)}), {len(trials):,} trials"
@@ -138,16 +171,28 @@ def _calibration(args):
     return model_dir.CosineCalibration(float(fitted.weights_[0]), fitted.intercept_, made_on)
 
 
-def _figures(given: Path | None, default: Path) -> dict | None:
+def _figures(given: Path | None, default: Path, whitening: Path | None) -> dict | None:
+    """Return a report whose first system is the packaged one; None if it was not measured."""
     path = given or default
     if given is None and not path.exists():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise InputError(
             f"{path} is not a report.json: run stage 8 again, or give --report"
         ) from None
+    if whitening is None:
+        return report
+    from sv.files import sha256
+
+    digest = sha256(whitening)
+    systems = [one for one in report["systems"] if one.get("whitening") == digest]
+    if not systems:
+        print(
+            f"warning: {path} has no figures of scores that {whitening} whitened", file=sys.stderr
+        )
+    return {**report, "systems": systems} if systems else None
 
 
 if __name__ == "__main__":

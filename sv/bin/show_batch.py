@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     rooms = room_names(args.banks, settings.data.domain) if source.rooms else []
     rows = describe_plan(step.plan, source.index, source.noises, rooms, items)
     args.out.mkdir(parents=True, exist_ok=True)
-    save(views_figure(_panels(step.inputs, rows)), args.out / "views.png")
+    save(views_figure(_panels(_spectra(step.inputs, source.index), rows)), args.out / "views.png")
     with atomic_write(args.out / "draws.txt", "w") as handle:
         handle.writelines(f"{line}\n" for line in lines(rows))
     if args.sound == "true":
@@ -70,6 +70,18 @@ def main(argv: list[str] | None = None) -> None:
     for line in lines(rows):
         print(line)
     print(f"pictures: {args.out / 'views.png'}; table: {args.out / 'draws.txt'}")
+
+
+def _spectra(inputs, index):
+    """Return the inputs; if they are waveforms, their filterbanks (count, batch, frames, mel)."""
+    from sv.features import fbank
+
+    return {
+        name: views
+        if views.dim() == 4
+        else fbank(views.flatten(0, 1), index.sample_rate).unflatten(0, views.shape[:2])
+        for name, views in inputs.items()
+    }
 
 
 def _panels(inputs, rows):

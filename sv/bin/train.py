@@ -153,8 +153,19 @@ def _describe(trainer, index, device, supervised) -> None:
             f"crops that share no frame; {int((index.lengths < pair).sum()):,} utterances are "
             "shorter than two of them, and repeated to that length"
         )
+    if settings.model.hears_waveforms:
+        print(_cost(trainer, index, world_size()), flush=True)
     if trainer.method.positives is not None:
         print(f"memories of positives: {trainer.method.positives.bytes / 1e6:,.1f} MB", flush=True)
+
+
+def _cost(trainer, index, processes: int) -> str:
+    """Return what a step takes on each device."""
+    from sv.training.cost import describe_cost
+
+    own = -(-trainer.settings.train.batch_size // processes)
+    crops = [(group.count * own, index.rows(group.frames)) for group in trainer.source.groups]
+    return describe_cost(trainer.settings.model, crops, 4 if trainer.dtype is None else 2)
 
 
 def _forget(exp: Path) -> None:

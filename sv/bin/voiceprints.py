@@ -20,14 +20,15 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line, embed, write."""
     args = _parse(argv)
     from sv.crops.front_end import FrontEnd
-    from sv.crops.index import TrainingIndex
+    from sv.crops.wave_index import load_index
     from sv.data.labels import numbered_labels
     from sv.device import choose_device
     from sv.inference.embedder import Embedder
     from sv.kaldi.arks import ArkWriter
     from sv.sampling.voiceprints import voiceprints
 
-    embedder, index = Embedder.load(args.model), TrainingIndex.load(args.data)
+    embedder = Embedder.load(args.model)
+    index = load_index(args.data, "wave" if embedder.hears_waveforms else "fbank")
     embedder.require_features(index)
     speakers, labels = numbered_labels(args.labels, index.ids(slice(None)))
     device = choose_device(args.device)
@@ -35,7 +36,9 @@ def main(argv: list[str] | None = None) -> None:
         embedder.encoder.to(device),
         index,
         labels,
-        front_end=FrontEnd(embedder.normalise, embedder.mel_bins, preset=embedder.preset),
+        front_end=FrontEnd.of(
+            embedder.normalise, embedder.mel_bins, index, None, preset=embedder.preset
+        ),
         utterances=args.utterances,
         seconds=args.seconds,
         seed=args.seed,

@@ -33,7 +33,7 @@ class FrontEnd:
     Parameters
     ----------
     normalise: kind of normalisation of each crop.
-    mel_bins: number of mel bands of the network's input.
+    mel_bins: number of mel bands of the network's input; 0 if it takes waveforms.
     sample_rate: of waveforms, in Hz; None if crops are features.
     rooms: the bank of room responses, in the domain of the crops.
     order: whether the room or the noise comes first.
@@ -66,7 +66,10 @@ class FrontEnd:
         return frames_lasting(seconds, self.preset)
 
     def __call__(self, crops: Crops, device: torch.device) -> Tensor:
-        """Return (count, batch, frames, mel), augmented and normalised, on ``device``."""
+        """Return (count, batch, frames, mel), augmented and normalised, on ``device``.
+
+        If the network takes waveforms, they are (count, batch, samples), and not normalised.
+        """
         if crops.draws.partner is not None:
             return self.mixtures(crops, device)[0]
         inputs, draws = on_device(crops, device)
@@ -83,7 +86,7 @@ class FrontEnd:
                 order=self.order,
                 preset=self.preset,
             )
-        return normalise(log_mel, self.normalise)
+        return log_mel if self.mel_bins == 0 else normalise(log_mel, self.normalise)
 
     def sounds(self, crops: Crops) -> Tensor:
         """Return waveforms (count, batch, samples) after speed, mixing, rooms and noise.

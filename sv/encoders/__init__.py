@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from sv.encoders.base import Encoder, EncoderConfig
 from sv.encoders.ecapa import EcapaConfig, EcapaTdnn
+from sv.encoders.pretrained import PretrainedConfig, PretrainedEncoder
 from sv.encoders.resnet import FastResNet34, FastResNet34Config, ThinResNet34, ThinResNet34Config
 from sv.encoders.resnet_2023 import ResNet34Of2023, ResNet34Of2023Config
 from sv.encoders.separative import SeparativeConfig, SeparativeEncoder
@@ -19,6 +20,7 @@ ENCODERS: dict[str, tuple[type[Encoder], type[EncoderConfig]]] = {
     "thin_resnet34": (ThinResNet34, ThinResNet34Config),
     "resnet34_2023": (ResNet34Of2023, ResNet34Of2023Config),
     "separative": (SeparativeEncoder, SeparativeConfig),
+    "pretrained": (PretrainedEncoder, PretrainedConfig),
 }
 
 
@@ -60,6 +62,7 @@ __all__ = [
     "Encoder",
     "EncoderConfig",
     "FastResNet34Config",
+    "PretrainedConfig",
     "ResNet34Of2023Config",
     "SeparativeConfig",
     "ThinResNet34Config",

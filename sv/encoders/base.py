@@ -1,8 +1,19 @@
 """The base classes of all encoders: EncoderConfig, the settings, and Encoder, the network."""
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
+
+
+class Tuning(NamedTuple):
+    """Weights that are trained more slowly: ``rate`` is a factor of the learning rate.
+
+    pull: weight of their squared distance from their first values in the loss.
+    """
+
+    weights: list[nn.Parameter]
+    rate: float
+    pull: float
 
 
 class EncoderConfig:
@@ -15,6 +26,9 @@ class EncoderConfig:
     sources: ClassVar[int] = 1
     """Number of speakers that the encoder separates in a mixture."""
 
+    hears_waveforms: ClassVar[bool] = False
+    """Whether the input is waveforms (batch, samples); ``mel_bins`` is then 0."""
+
 
 class Encoder(nn.Module):
     """A network that maps the features of each utterance to one embedding.
@@ -25,10 +39,20 @@ class Encoder(nn.Module):
     embedding_dim: int
 
     min_frames = 1
-    """Number of frames of the shortest input."""
+    """Number of frames of the shortest input; of samples if the input is waveforms."""
+
+    sample_rate: int | None = None
+    """Of the waveforms that are the input, in Hz; None for features."""
 
     sources = 1
     """Number of speakers that the encoder separates in a mixture."""
+
+    def begin(self) -> None:
+        """Load weights from which training begins; most encoders begin with random ones."""
+
+    def tuning(self) -> Tuning | None:
+        """Return the weights that are trained more slowly than the others, or None."""
+        return None
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Map (batch, frames, mel) to (batch, embedding_dim), float32.

@@ -168,11 +168,14 @@ def augment_waves(
 ) -> Tensor:
     """Apply speed, room and noise in their ``order``, and masks; return (..., frames, mel).
 
-    waves: as in `alter`. The arithmetic is float32, also under autocast.
+    If ``mel_bins`` is 0, the waveforms (..., samples) are returned. waves: as in
+    `alter`. The arithmetic is float32, also under autocast.
     """
     with torch.autocast(waves.device.type, enabled=False):
         how = {"frames": frames, "sample_rate": sample_rate, "order": order, "preset": preset}
         waves = alter(waves, draws, rooms, **how)
+        if mel_bins == 0:
+            return waves
         shape = waves.shape[:-1]
         log_mel = fbank(waves.reshape(-1, waves.shape[-1]), sample_rate, mel_bins, preset)
     return mask(log_mel.unflatten(0, shape), draws.masks)

@@ -52,12 +52,14 @@ def embed(
     embedder.to(device)
     torch.backends.cudnn.allow_tf32 = False  # its rounding would depend on the batch
     processes = distributed.world_size()
-    shape: tuple[int, ...] = (embedder.encoder.embedding_dim,)
+    shape: tuple[int, ...] = (embedder.dim,)
     frames = index.lengths
+    if embedder.hears_waveforms:
+        frames_per_batch = index.rows(frames_per_batch)
     if crops is not None:
-        crops.require(embedder.encoder.min_frames)
+        crops.require(1 if embedder.hears_waveforms else embedder.encoder.min_frames)
         shape = (crops.count, *shape)
-        frames = np.full(len(index), crops.count * crops.frames)
+        frames = np.full(len(index), crops.count * index.rows(crops.frames))
     batches = batches_by_length(frames, frames_per_batch)
     shares = [[*batches[part::processes], np.empty(0, np.int64)] for part in range(processes)]
     order = [np.concatenate(share) for share in shares]

@@ -24,7 +24,7 @@ AHEAD = 2
 class EmbedBatch(NamedTuple):
     """Windows (n, frames, mel) of the utterances ``rows`` of an index, in one batch.
 
-    scales: of codes, or None for log-mel. lengths: (n,) real frames of each, None if all are real.
+    If the index is of waveforms, windows are (n, samples). scales: of codes, or None for log-mel. lengths: (n,) real frames of each, None if all are real.
     """
 
     rows: np.ndarray
@@ -68,9 +68,10 @@ def read_whole(index: TrainingIndex, rows: np.ndarray, shortest: int, pin: bool)
 
 def read_crops(index: TrainingIndex, rows: np.ndarray, crops: EvenCrops, pin: bool) -> EmbedBatch:
     """Read the crops of utterances: those of the first, then those of the second, and so on."""
-    starts = crops.starts(index.lengths[rows], crops.frames).reshape(-1)
+    length = index.rows(crops.frames)
+    starts = crops.starts(index.lengths[rows], length).reshape(-1)
     repeated = np.repeat(rows, crops.count)
-    return _read(index, rows, repeated, starts, crops.frames, None, pin)
+    return _read(index, rows, repeated, starts, length, None, pin)
 
 
 def _read(
@@ -82,7 +83,8 @@ def _read(
     padded: Tensor | None,
     pin: bool,
 ) -> EmbedBatch:
-    kind = torch.uint16 if index.codes else torch.float32
+    kind = torch.float32 if index.mel_bins else torch.int16  # waveforms are kept in 16 bits
+    kind = torch.uint16 if index.codes else kind
     windows = torch.empty(len(utterances), length, *index.row_shape, dtype=kind, pin_memory=pin)
     scales = torch.empty(len(utterances), 2) if index.codes else None
     of_scales = None if scales is None else scales.numpy()

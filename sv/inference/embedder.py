@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sv import checkpoint
+from sv.crops.wave_index import WaveformIndex
 from sv.encoders import ENCODERS, build_encoder, check_variant
 from sv.errors import InputError
 from sv.features.normalise import normalise
@@ -14,6 +15,25 @@ from sv.features.presets import definition
 
 if TYPE_CHECKING:
     from sv.crops.index import TrainingIndex
+
+
+class Whitener(nn.Module):
+    """Whitening of embeddings, x -> (x - mean) projection, as ``sv.bin.whiten`` learned it.
+
+    mean: (d,). projection: (d, k). Raises ``ValueError`` for other shapes.
+    """
+
+    def __init__(self, mean: Tensor, projection: Tensor):
+        super().__init__()
+        if projection.ndim != 2 or mean.shape != projection.shape[:1]:
+            raise ValueError(f"whitening: shapes {tuple(mean.shape)}, {tuple(projection.shape)}")
+        self.register_buffer("mean", mean.float())
+        self.register_buffer("projection", projection.float())
+        self.dim = projection.shape[1]
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Map (batch, d) to (batch, k), float32."""
+        return (vectors.float() - self.mean) @ self.projection
 
 
 class Embedder(nn.Module):
@@ -34,11 +54,13 @@ class Embedder(nn.Module):
         self.encoder = build_encoder(config)
         self.encoder.load_state_dict(model["encoder"])
         self.normalise = model["normalise"]
-        self.mel_bins = settings["mel_bins"]
+        self.mel_bins, self.hears_waveforms = settings["mel_bins"], config.hears_waveforms
         self.preset = model.get("preset", "kaldi")  # older files do not name their preset
         definition(self.preset)  # raises if the name is unknown
         self.dtype: torch.dtype | None = None
         """For autocast; None: float32. ``sv.inference.parity`` sets it after a check."""
+        self.whitening = Whitener(**model["whitening"]) if model.get("whitening") else None
+        self.dim = self.encoder.embedding_dim if self.whitening is None else self.whitening.dim
         self.eval()
 
     @classmethod
@@ -66,6 +88,15 @@ class Embedder(nn.Module):
 
     def require_features(self, index: "TrainingIndex") -> None:
         """Raise ``InputError`` unless the features are of the same kind as in training."""
+        if self.hears_waveforms != isinstance(index, WaveformIndex):
+            raise InputError("the model takes waveforms: run stage 1 with --wave true")
+        if self.hears_waveforms:
+            if index.sample_rate != self.encoder.sample_rate:
+                raise InputError(
+                    f"the model takes audio at {self.encoder.sample_rate} Hz, and the waveforms "
+                    f"are at {index.sample_rate} Hz: resample the corpus, and run stage 1 again"
+                )
+            return
         if self.mel_bins != index.mel_bins:
             raise InputError(
                 f"the model was trained on {self.mel_bins} mel bands, the features have "
@@ -79,9 +110,12 @@ class Embedder(nn.Module):
 
     @torch.inference_mode()
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Map log-mel (batch, frames, mel) to (batch, dim); lengths: (batch,) real frames."""
-        normalised = normalise(features, self.normalise, lengths)
-        if self.dtype is None:
-            return self.encoder(normalised, lengths)
-        with torch.autocast(features.device.type, self.dtype):
-            return self.encoder(normalised, lengths)
+        """Map log-mel (batch, frames, mel) to (batch, dim); lengths: (batch,) real frames.
+
+        If ``hears_waveforms``, features are waveforms (batch, samples), and lengths count samples.
+        """
+        if not self.hears_waveforms:
+            features = normalise(features, self.normalise, lengths)
+        with torch.autocast(features.device.type, self.dtype, enabled=self.dtype is not None):
+            vectors = self.encoder(features, lengths)
+        return vectors if self.whitening is None else self.whitening(vectors)

@@ -41,13 +41,17 @@ class WaveformEncoder(nn.Module):
 
     def __init__(self, model: SpeakerModel):
         super().__init__()
-        self.fbank = FbankLayer(model.sample_rate, model.embedder.mel_bins, model.embedder.preset)
+        form = model.sample_rate, model.embedder.mel_bins, model.embedder.preset
+        self.fbank = None if model.embedder.hears_waveforms else FbankLayer(*form)
         self.kind = model.embedder.normalise
         self.encoder = model.embedder.encoder
+        self.whitening = model.embedder.whitening
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map (batch, samples) to (batch, dim)."""
-        return self.encoder(normalise(self.fbank(waveform), self.kind))
+        heard = waveform if self.fbank is None else normalise(self.fbank(waveform), self.kind)
+        vectors = self.encoder(heard)
+        return vectors if self.whitening is None else self.whitening(vectors)
 
 
 def export(model: SpeakerModel, path: str | Path, form: Format, opset: int = OPSET) -> float:

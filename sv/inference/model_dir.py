@@ -2,7 +2,7 @@
 
 | file | holds |
 |---|---|
-| ``model.safetensors`` | the encoder's weights, float32 |
+| ``model.safetensors`` | the encoder's weights, float32; with whitening its two arrays, too |
 | ``config.yaml`` | ``model`` (the encoder), ``features``, ``weights`` (their SHA-256) |
 | ``calibration.json`` | optional: how a cosine becomes a log-likelihood ratio |
 | ``README.md`` | the model card, for people |
@@ -37,6 +37,8 @@ WEIGHTS, CONFIG, CALIBRATION, CARD = (
     "calibration.json",
     "README.md",
 )
+WHITENING = "whitening."
+"""Prefix of the arrays of the whitening in ``model.safetensors``."""
 
 
 @dataclass
@@ -75,12 +77,16 @@ class CosineCalibration:
 
 
 class ModelFiles(NamedTuple):
-    """Contents of a model directory. ``weights``: name -> tensor; ``model``: encoder settings."""
+    """Contents of a model directory. ``weights``: name -> tensor; ``model``: encoder settings.
+
+    ``whitening``: ``mean`` (d,) and ``projection`` (d, k), which are applied to every embedding.
+    """
 
     weights: dict[str, Any]
     model: dict[str, Any]
     features: FeatureConfig
     calibration: CosineCalibration | None
+    whitening: dict[str, Any] | None = None
 
 
 def write(
@@ -90,6 +96,7 @@ def write(
     features: FeatureConfig,
     calibration: CosineCalibration | None,
     card: str,
+    whitening: dict[str, Any] | None = None,
 ) -> None:
     """Write a model directory atomically; an older one is replaced as a whole.
 
@@ -98,12 +105,15 @@ def write(
     weights: name -> tensor.
     model: the encoder's settings with its ``name``.
     card: the text of README.md.
+    whitening: ``mean`` and ``projection``; they lie beside the weights, so a program that does not
+        know them refuses the file instead of giving other embeddings.
 
     Raises:
         InputError: ``folder`` exists and is not a model directory.
     """
     from safetensors.torch import save
 
+    weights = weights | {WHITENING + name: value for name, value in (whitening or {}).items()}
     data = save({name: value.detach().cpu().contiguous() for name, value in weights.items()})
     settings = {
         "model": model,
@@ -144,11 +154,18 @@ def read(folder: str | Path) -> ModelFiles:
             f"features.mel_bins is {features.mel_bins}: package the model again"
         )
     calibration = folder / CALIBRATION
+    weights = _read_weights(folder / WEIGHTS, groups["weights"].sha256)
+    whitening = {
+        name.removeprefix(WHITENING): weights.pop(name)
+        for name in list(weights)
+        if name.startswith(WHITENING)
+    }
     return ModelFiles(
-        _read_weights(folder / WEIGHTS, groups["weights"].sha256),
+        weights,
         settings["model"],
         features,
         read_calibration(calibration) if calibration.exists() else None,
+        whitening or None,
     )
 
 

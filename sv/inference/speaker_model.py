@@ -64,6 +64,7 @@ class SpeakerModel:
         files = model_dir.read(path)
         parts = {"encoder": files.weights, "model": files.model}
         try:
+            parts["whitening"] = files.whitening
             heard = {"normalise": files.features.normalise, "preset": files.features.preset}
             embedder = Embedder(parts | heard)
         except InputError as error:
@@ -85,7 +86,7 @@ class SpeakerModel:
     @property
     def dim(self) -> int:
         """The length of an embedding."""
-        return self.embedder.encoder.embedding_dim
+        return self.embedder.dim
 
     def embed(
         self,
@@ -116,14 +117,19 @@ class SpeakerModel:
             samples = resample(samples, rate, self.sample_rate)
         preset = self.embedder.preset
         heard = samples[None] if crops is None else crops.cut(samples, self.sample_rate)
-        features = fbank(heard, self.sample_rate, self.embedder.mel_bins, preset)
+        if self.embedder.hears_waveforms:
+            features = np.ascontiguousarray(heard, np.float32)
+            silent = not np.ptp(features) > SILENCE / 32
+        else:
+            features = fbank(heard, self.sample_rate, self.embedder.mel_bins, preset)
+            silent = not features.size or features.max() <= definition(preset).silence + SILENCE
         seconds = len(samples) / self.sample_rate
         if seconds < MIN_SECONDS or features.shape[1] < self.embedder.encoder.min_frames:
             raise InputError(
                 f"{name}: {seconds:.2f} s are too short to hear a voice, which takes "
                 f"{MIN_SECONDS:g} s at least; record a second or more"
             )
-        if features.max() <= definition(preset).silence + SILENCE:
+        if silent:
             raise InputError(f"{name}: digital silence; there is nobody to recognise")
         if seconds < SHORT_SECONDS:
             log.warning("%s: only %.2f s; trust its scores less", name, seconds)

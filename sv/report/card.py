@@ -138,7 +138,9 @@ def _text(value: object) -> str:
 
 def _scoring(info: Mapping) -> dict[str, str]:
     norm, calibration = info.get("normalisation") or {}, info.get("calibration") or {}
-    cohort = UNKNOWN
+    cohort = whitened = UNKNOWN
+    if how := info.get("whitening"):
+        whitened = f"{how['by']}, learned from {how['learned_from']}"
     if norm:
         top = f", top {norm['top_n']}" if "top_n" in norm else ""
         cohort = (
@@ -148,6 +150,7 @@ def _scoring(info: Mapping) -> dict[str, str]:
     return {
         "back-end": _text(info.get("backend")),
         "centred on": _text(info.get("centred_on")),
+        "whitened": whitened,
         "cohort": cohort,
         "calibrated on": _text(calibration.get("learned_from")),
         "labels in scoring": _text(info.get("labels")),

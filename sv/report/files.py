@@ -77,7 +77,7 @@ def write_files(outputs: Outputs, report: Report) -> None:
     digest, commit = sha256(trials), git_commit()
     if outputs.json:
         record = {
-            **as_dict(report.results),
+            **_with_whitening(as_dict(report.results), report.systems),
             "trials": {"path": str(trials), "sha256": digest, "list": report.list_name},
             "training": dict(report.facts),
             "report_commit": commit,
@@ -90,6 +90,22 @@ def write_files(outputs: Outputs, report: Report) -> None:
     if outputs.html:
         with atomic_write(outputs.html) as handle:
             handle.write(page(_page(report, pictures, digest, commit)))
+
+
+def _with_whitening(record: dict, systems: Sequence[System]) -> dict:
+    """Note the SHA-256 of the whitening of each system whose scores are cosines and nothing else.
+
+    ``sv.bin.package`` looks for the figures of the whitening that it packages.
+    """
+    for figures, system in zip(record["systems"], systems, strict=True):
+        info = system.info
+        if info.get("whitening") and not info.keys() & {
+            "normalisation",
+            "calibration",
+            "centred_on",
+        }:
+            figures["whitening"] = info["whitening"]["sha256"]
+    return record
 
 
 def _page(report: Report, pictures: Sequence[Picture], digest: str, commit: str) -> Page:

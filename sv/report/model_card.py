@@ -14,20 +14,20 @@ def model_card(
     weights: int,
     figures: Mapping | None = None,
     calibration: CosineCalibration | None = None,
+    whitened: str = "",
 ) -> str:
     """Return the card as Markdown.
 
     ``facts``: of the training (``card.training_card``). ``dim``: length of an embedding.
     ``weights``: number of weights of the encoder. ``figures``: the content of a ``report.json``
-    whose first system is ``name``.
+    whose first system is ``name``. ``whitened``: the kind of whitening, if there is one.
     """
     known = (f"| {key} | {value} |" for key, value in facts.items() if value != UNKNOWN)
     table = "\n".join(known) or "| unknown | |"
     return f"""# {name}: a speaker encoder
 
 This model maps a recording of speech to {dim} numbers. Recordings of one speaker have vectors of
-similar direction. The encoder has {weights:,} weights. It takes audio at {features.sample_rate} Hz
-and {features.mel_bins} mel bands (filterbank: {features.preset}).
+similar direction. {_hears(features, weights, whitened)}
 
 ```python
 import sv
@@ -68,9 +68,17 @@ sv verify alice.wav unknown.wav --model "this folder"
 """
 
 
+def _hears(features: FeatureConfig, weights: int, whitened: str) -> str:
+    text = f"The encoder has {weights:,} weights. It takes audio at {features.sample_rate} Hz"
+    if features.mel_bins:
+        text += f"\nand {features.mel_bins} mel bands (filterbank: {features.preset})"
+    text += "."
+    return f"{text} Every embedding is whitened ({whitened})." if whitened else text
+
+
 def _figures(figures: Mapping | None) -> str:
     if figures is None:
-        return "Nothing was measured: there was no report when this folder was written."
+        return "Nothing was measured: no report had this model when this folder was written."
     system = figures["systems"][0]
     trials = figures["trials"]
     span = system["intervals"].get("eer")

@@ -5,18 +5,21 @@ the trials and the cohort.
 """
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 import numpy as np
 
 from sv.data.labels import read_label_file, refuse_gaps
 from sv.data.trials import Trials
 from sv.errors import InputError
+from sv.files import sha256
 from sv.kaldi.arks import load_embeddings, load_vectors
 from sv.numbers import NATURAL
 from sv.scoring.cosine import Cosine
 from sv.scoring.pairs import Embeddings, PairBackend, Prepared, Sides, prepare_sides, shown
 from sv.scoring.plda import PLDA
 from sv.scoring.two_covariance import group_sums
+from sv.scoring.whitening import WhitenedCosine, Whitening
 
 
 def add_system_options(p: ArgumentParser) -> None:
@@ -46,17 +49,32 @@ def add_system_options(p: ArgumentParser) -> None:
         help="score with this model from sv.bin.plda instead of the cosine; scores are then "
         "log-likelihood ratios",
     )
+    p.add_argument(
+        "--whitening",
+        metavar="FILE",
+        help="first whiten every vector by this file from sv.bin.whiten. With --center-on, its "
+        "mean replaces the mean of the whitening's training set. PLDA needs no whitening",
+    )
 
 
 def load_backend(args: Namespace) -> tuple[PairBackend, dict]:
     """Return the back-end and the facts about it for ``write_info``."""
     backend: Cosine | PLDA
+    if args.plda and args.whitening:
+        raise InputError("give --plda or --whitening, not both: PLDA whitens by its own covariance")
     training = load_embeddings(args.center_on)[1] if args.center_on else None
     if args.plda:
         backend = PLDA.load(args.plda)
         info = {"backend": "plda", "plda": args.plda, "labels": backend.labels_}
         if training is not None:
             backend.mean_ = training.mean(axis=0, dtype=np.float64)
+    elif args.whitening:
+        whitening = Whitening.load(args.whitening)
+        if training is not None:
+            rows = training.reshape(-1, training.shape[-1])
+            whitening.mean_ = rows.mean(axis=0, dtype=np.float64)
+        backend = WhitenedCosine(whitening)
+        info = {"backend": "cosine", "labels": "none", "whitening": whitening_facts(args.whitening)}
     else:
         backend = Cosine() if training is None else Cosine(center=True).fit(training)
         info = {"backend": "cosine", "labels": "none"}
@@ -64,6 +82,17 @@ def load_backend(args: Namespace) -> tuple[PairBackend, dict]:
     if training is not None:
         info["centred_on"] = args.center_on
     return backend, info
+
+
+def whitening_facts(path: str | Path) -> dict[str, str]:
+    """Return the facts about a whitening for a reader of the scores; sha256 tells which it is."""
+    whitening = Whitening.load(path)
+    kept = f", {whitening.dim} dimensions" if whitening.dim else ""
+    return {
+        "by": f"{whitening.kind}, shrinkage {whitening.shrinkage:g}{kept}",
+        "learned_from": whitening.learned_from_.get("embeddings", str(path)),
+        "sha256": sha256(path),
+    }
 
 
 def load_sides(args: Namespace, backend: PairBackend, trials: Trials) -> Sides:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sv.config import option
+from sv.encoders.base import Encoder, Tuning
 
 
 @dataclass
@@ -86,6 +87,16 @@ def build_optimizer(config: OptimConfig, module: nn.Module) -> torch.optim.Optim
         for weights, decay in _by_decay(config, module)
     ]
     groups = [group for group in groups if group["params"]]
+    tunings = _tunings(module)
+    for tuning in tunings:
+        groups.append({"params": tuning.weights, "weight_decay": 0.0, "scale": tuning.rate})
+    optimizer = _optimizer(config, groups)
+    for tuning in tunings:
+        pull_back(optimizer, tuning)
+    return optimizer
+
+
+def _optimizer(config: OptimConfig, groups: list[dict]) -> torch.optim.Optimizer:
     weights = [weight for group in groups for weight in group["params"]]
     fused = True if all(weight.is_cuda for weight in weights) else None
     if config.name == "sgd":
@@ -109,10 +120,39 @@ def _with_own_kernels(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -
 def _by_decay(
     config: OptimConfig, module: nn.Module
 ) -> Iterable[tuple[Iterable[nn.Parameter], float]]:
-    """Yield matrices with decay, then vectors (biases and the scales of norms) without."""
+    """Yield matrices with decay, then vectors (biases and the scales of norms) without.
+
+    Weights that an encoder tunes (``Encoder.tuning``) are not among them.
+    """
+    tuned = {id(weight) for tuning in _tunings(module) for weight in tuning.weights}
     trainable = [weight for weight in module.parameters() if weight.requires_grad]
+    trainable = [weight for weight in trainable if id(weight) not in tuned]
     yield (weight for weight in trainable if weight.ndim > 1), config.weight_decay
     yield (weight for weight in trainable if weight.ndim <= 1), 0.0
+
+
+def _tunings(module: nn.Module) -> list[Tuning]:
+    """Return what the encoders in ``module`` train more slowly."""
+    encoders = (part for part in module.modules() if isinstance(part, Encoder))
+    return [tuning for encoder in encoders if (tuning := encoder.tuning()) is not None]
+
+
+def pull_back(optimizer: torch.optim.Optimizer, tuning: Tuning) -> None:
+    """Add the gradient of pull · ‖w − w₀‖² in each step; w₀ are the present weights.
+
+    It is added to the gradient of the loss after clipping.
+    """
+    if tuning.pull == 0:
+        return
+    start = [weight.detach().clone() for weight in tuning.weights]
+
+    def add(*_: object) -> None:
+        with torch.no_grad():
+            for weight, first in zip(tuning.weights, start, strict=True):
+                if weight.grad is not None:
+                    weight.grad.add_(weight - first, alpha=2.0 * tuning.pull)
+
+    optimizer.register_step_pre_hook(add)
 
 
 def clip_gradients(config: OptimConfig, weights: Iterable[nn.Parameter]) -> None:
@@ -125,6 +165,6 @@ def clip_gradients(config: OptimConfig, weights: Iterable[nn.Parameter]) -> None
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group of weights the same learning rate."""
+    """Give every group of weights the learning rate times its ``scale``, which is 1 for most."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("scale", 1.0)

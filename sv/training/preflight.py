@@ -40,6 +40,11 @@ def _check_preset(name: str, preset: str | None, wanted: str) -> None:
 def _check_features(
     settings: Experiment, index: TrainingIndex, source: ViewSource, rooms: RoomBank | None
 ) -> None:
+    if settings.model.hears_waveforms:
+        raise InputError(
+            f"encoder {settings.model.name} takes waveforms, and data.domain is fbank: run stage 1 "
+            "with --wave true, and --set data.domain=wave"
+        )
     if settings.model.mel_bins != index.mel_bins:
         raise InputError(
             f"the features have {index.mel_bins} mel bands but model.mel_bins is "
@@ -60,7 +65,10 @@ def _check_features(
 def _check_waves(
     settings: Experiment, index: WaveformIndex, source: ViewSource, rooms: WaveRooms | None
 ) -> None:
-    mel_banks(settings.model.mel_bins, index.sample_rate)  # refuses more bands than there can be
+    if settings.model.hears_waveforms:
+        _check_heard(settings, index)
+    else:
+        mel_banks(settings.model.mel_bins, index.sample_rate)  # refuses more than there can be
     noises = source.noises.index if source.noises else None
     for name, bank in (("noise bank", noises), ("room bank", rooms)):
         if bank is not None and bank.sample_rate != index.sample_rate:
@@ -72,6 +80,26 @@ def _check_waves(
         raise InputError(
             "augment.speeds changes the voice of an utterance, and ssps takes positives of any "
             "speed from memory: --set augment.speeds=[1.0] or ssps.enabled=false"
+        )
+
+
+def _check_heard(settings: Experiment, index: WaveformIndex) -> None:
+    """Refuse what an encoder of waveforms cannot hear: another rate, masks, mixtures."""
+    rate = settings.model.description()["sample_rate"]
+    if index.sample_rate != rate:
+        raise InputError(
+            f"the waveforms are sampled at {index.sample_rate} Hz, and the front end of "
+            f"{settings.model.folder} was pretrained on {rate} Hz: resample the corpus to {rate} Hz"
+        )
+    if settings.augment.time_masks or settings.augment.band_masks:
+        raise InputError(
+            "masks hide parts of a filterbank, and the encoder takes waveforms: "
+            "--set augment.time_masks=0 augment.band_masks=0"
+        )
+    if settings.mixing.probability > 0:
+        raise InputError(
+            "mixtures are mixtures of filterbanks, and the encoder takes waveforms: "
+            "--set mixing.probability=0"
         )
 
 

@@ -54,7 +54,9 @@ def encoder(request):
 
 
 def test_every_tiny_config_is_of_a_known_encoder():
-    assert {config.name for config in TINY.values()} == set(ENCODERS)
+    hear = {name for name, (_, kind) in ENCODERS.items() if kind.hears_waveforms}
+    assert {config.name for config in TINY.values()} == set(ENCODERS) - hear
+    assert hear == {"pretrained"}  # its tests are in test_pretrained.py
 
 
 def test_encoders_and_their_settings_have_the_base_classes():
@@ -150,7 +152,9 @@ def test_weights_survive_a_round_trip(config):
 def test_every_setting_is_explained_and_plain(name):
     encoder, config_type = ENCODERS[name]
     config = config_type()
-    assert config.name == name and isinstance(build_encoder(config), encoder)
+    assert config.name == name
+    if not config.hears_waveforms:  # its network is in a folder: test_pretrained.py
+        assert isinstance(build_encoder(config), encoder)
     for setting in fields(config_type):
         assert setting.metadata["help"]
         assert isinstance(getattr(config, setting.name), int | float | str | bool | list)

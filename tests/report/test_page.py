@@ -283,6 +283,20 @@ def test_the_card_shows_back_end_cohort_and_calibration(tmp_path):
     assert card.card_rows([System("x", Path("s"))]) == []
 
 
+def test_the_card_and_the_json_show_whitening(world, tmp_path):
+    how = {"by": "zca, shrinkage 0.1", "learned_from": "train.scp", "sha256": "abc"}
+    rows = dict(card.card_rows([make_system(tmp_path, {"seed": 1}, {"whitening": how})])[1:])
+    assert rows["whitened"] == "zca, shrinkage 0.1, learned from train.scp"
+    exp = shutil.copytree(world / "good", tmp_path / "good")
+    words = command(world, "good", json=tmp_path / "r.json")
+    words[words.index(str(world / "good/scores/test"))] = str(exp / "scores" / "test")
+    for more, expected in (({}, "abc"), ({"normalisation": {"kind": "as"}}, None)):
+        write_info(exp / "scores" / "test", {"backend": "cosine", "whitening": how, **more})
+        program.main(words)
+        figures = json.loads((tmp_path / "r.json").read_text())
+        assert figures["systems"][0].get("whitening") == expected
+
+
 def test_scores_elsewhere_name_their_embeddings_and_so_their_training(world, tmp_path):
     scores = tmp_path / "as-norm" / "scores" / "test"
     scores.parent.mkdir(parents=True)

@@ -15,6 +15,7 @@ from sv.scoring import metrics
 from sv.scoring.cosine import unit_rows
 from sv.scoring.score_file import match_scores, read_info, read_scores
 from sv.scoring.score_norm import as_norm
+from sv.scoring.whitening import Whitening
 
 pytestmark = pytest.mark.whole
 
@@ -129,6 +130,28 @@ def test_centring_and_cohort_size(place, capsys):
     assert read_info("out/z")["normalisation"]["size"] == 40
 
 
+def test_whitening_from_its_file_with_another_mean_and_not_with_plda(place):
+    fitted = Whitening(shrinkage=0.2).fit(load_vectors(scp("train"))[1])
+    fitted.save("out/white.safetensors")
+    plain = scored("test", "out/white", "--whitening", "out/white.safetensors")
+    values, trials = read(plain)
+    ids, vectors = load_vectors(scp("test"))
+    of_name = trials.rows_of(ids, "-")
+
+    def cosines(mean):
+        units = unit_rows(ids, (vectors - mean) @ fitted.projection_)
+        return np.sum(units[of_name[trials.enrol]] * units[of_name[trials.test]], axis=1)
+
+    np.testing.assert_allclose(values, cosines(fitted.mean_), atol=1e-5)
+    both = ["--whitening", "out/white.safetensors", "--center-on", scp("dev")]
+    values, _ = read(scored("test", "out/both", *both))
+    np.testing.assert_allclose(values, cosines(load_vectors(scp("dev"))[1].mean(axis=0)), atol=1e-5)
+    with pytest.raises(InputError, match="--plda or --whitening, not both"):
+        scored("test", "out/never", "--whitening", "out/white.safetensors", "--plda", "p")
+    with pytest.raises(InputError, match="are not those of these embeddings"):
+        normalise(plain, "out/never")
+
+
 def test_scores_of_another_system_are_not_normalised(place):
     plain = scored("test", "out/centred", "--center-on", scp("train"))
     with pytest.raises(InputError, match="are not those of these embeddings"):
@@ -236,6 +259,9 @@ def test_the_stage_scripts(root, place, tmp_path):
     for name in ("dev", "test"):
         run("score.sh", data / name, exp)
         run("score.sh", "--center", data / "train", "--out", exp / "centred", data / name, exp)
+    whitened = ["--whiten", data / "train", "--whiten-shrinkage", "0.2", "--norm", "as"]
+    whitened += ["--top-n", "20", "--cohort", data / "train", "--out", exp / "white"]
+    run("score.sh", *whitened, data / "test", exp)
     normalised = ["--plda", exp / "plda" / "train.safetensors", "--norm", "as", "--top-n", "20"]
     normalised += ["--cohort", data / "train", "--out", exp / "as", data / "test", exp]
     run("score.sh", *normalised)
@@ -245,6 +271,9 @@ def test_the_stage_scripts(root, place, tmp_path):
     info = read_info(exp / "as/scores/test")
     assert info["backend"] == "plda" and info["labels"] == "clusters"
     assert info["normalisation"]["kind"] == "as" and info["normalisation"]["top_n"] == 20
+    info = read_info(exp / "white/scores/test")
+    assert info["whitening"]["by"] == "zca, shrinkage 0.2" and info["normalisation"]["kind"] == "as"
+    assert Whitening.load(exp / "whitening/train-0.2.safetensors").shrinkage == 0.2
     columns = read_info(exp / "fused/scores/test")["calibration"]["columns"]
     assert columns[2::2] == ["least log utt2dur", "least log magnitude"]
     assert run("score.sh", *normalised).count("complete, skipped") == 2

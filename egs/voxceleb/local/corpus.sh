@@ -20,7 +20,8 @@ max_rooms=10000         # of 60,000 room responses, spread evenly; 0: all, 8 kB 
 room_seconds=           # program: length kept of each room response; 0: all of it
 num_mel_bins=           # program: mel bands; model.mel_bins of the settings must agree
 preset=                 # program: filterbank: kaldi, sslsv or sslsv_hann; data.preset must agree
-wave=false              # augment waveforms instead of features; keeps them as arks, 280 GB
+wave=false              # true: augment waveforms instead of features; keeps them as arks, 280 GB.
+                        # all: keep those of the test set too, for an encoder of waveforms
 
 make_data() {
   local folder
@@ -36,12 +37,12 @@ make_data() {
 }
 
 make_features() {
-  local part waves=$wave
+  local part waves=${wave/all/true}
   is_shared features && return
   for part in train voxceleb1; do
     extract_features.sh --num-mel-bins "$num_mel_bins" --preset "$preset" --wave "$waves" \
       "data/$part" "fbank/$part"
-    waves=false # only training uses waveforms
+    [ "$wave" = all ] || waves=false # most encoders need them in training only
   done
   made features num_mel_bins preset wave
 }
@@ -51,7 +52,7 @@ make_augmentation() {
   prepare_noises.sh --babble "$babble" --max-rooms "$max_rooms" --download "$download" \
     "$musan" "$rirs" data
   make_banks.sh --noise data/musan --rir data/rirs --num-mel-bins "$num_mel_bins" \
-    --preset "$preset" --wave "$wave" --room-seconds "$room_seconds" banks
+    --preset "$preset" --wave "${wave/all/true}" --room-seconds "$room_seconds" banks
   made banks musan rirs babble max_rooms num_mel_bins preset wave room_seconds
 }
 
