@@ -24,7 +24,10 @@ AHEAD = 2
 class EmbedBatch(NamedTuple):
     """Windows (n, frames, mel) of the utterances ``rows`` of an index, in one batch.
 
-    If the index is of waveforms, windows are (n, samples). scales: of codes, or None for log-mel. lengths: (n,) real frames of each, None if all are real.
+    If the index is of waveforms, windows are (n, samples).
+
+    scales: of codes, or None for log-mel.
+    lengths: (n,) real frames of each; None if all are real.
     """
 
     rows: np.ndarray
