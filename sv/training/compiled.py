@@ -113,5 +113,6 @@ def _is_network(module: nn.Module) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Return the first lines of an error that say something, in one line of 200 letters."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """Return the start of an error in one line, without torch's advice on how to see more."""
+    text = str(error).partition("Set TORCHDYNAMO_VERBOSE")[0]
+    return " ".join(text.split())[:200] or type(error).__name__
