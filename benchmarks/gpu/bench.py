@@ -41,7 +41,8 @@ class Scale:
     def tiny(cls) -> "Scale":
         """Return the miniature."""
         return cls(
-            miniature=True, batches=1, mel_bins=8, utterances=120, stored=20, frames=60, batch=8, points=400,
+            miniature=True, batches=1, mel_bins=8, utterances=120,
+            stored=20, frames=60, batch=8, points=400,
             clusters=10, dim=8, copied=(10_000,), matrix=64, rounds=1, round_seconds=0.0,
             gradients=1000,
         )  # fmt: skip
