@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu import tables
-from benchmarks.gpu.bench import Bench, Scale, freed
+from benchmarks.gpu.bench import Bench, Scale, first_line
 from benchmarks.gpu.budget import Budget, TimeUp
 from benchmarks.gpu.clusters import measure_clusters
 from benchmarks.gpu.copies import measure_copies
@@ -78,14 +78,16 @@ def _run(bench: Bench, names: list[str]) -> bool:
     """Run the first of these parts; return False if it failed."""
     work, weight = PARTS[names[0]]
     try:
-        with freed(bench.device), bench.budget.part(weight, sum(PARTS[n][1] for n in names)):
+        with bench.budget.part(weight, sum(PARTS[n][1] for n in names)):
             work(bench)
     except TimeUp:
         bench.not_run.append(f"{names[0]}: its time was up before it was done")
     except Exception as error:
         traceback.print_exc()
-        bench.not_run.append(f"{names[0]}: failed: {str(error).splitlines()[:1]}")
+        bench.not_run.append(f"{names[0]}: failed: {first_line(error)}")
         return False
+    finally:
+        bench.free()
     return True
 
 

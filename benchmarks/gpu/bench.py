@@ -1,6 +1,6 @@
 """What all parts share: the device, the sizes of the work, the training set, time and results."""
 
-import contextlib
+import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -30,6 +30,7 @@ class Scale:
     points: int = 1_090_000
     clusters: int = 25_000
     dim: int = 512
+    batches: int = 2
     copied: tuple[int, ...] = (65_000_000, 250_000_000)
     matrix: int = 8192
     rounds: int = 3
@@ -40,7 +41,8 @@ class Scale:
     def tiny(cls) -> "Scale":
         """Return the miniature."""
         return cls(
-            miniature=True, mel_bins=8, utterances=120, stored=20, frames=60, batch=8, points=400,
+            miniature=True, batches=1, mel_bins=8, utterances=120,
+            stored=20, frames=60, batch=8, points=400,
             clusters=10, dim=8, copied=(10_000,), matrix=64, rounds=1, round_seconds=0.0,
             gradients=1000,
         )  # fmt: skip
@@ -77,6 +79,12 @@ class Bench:
         """Wait until the device has done everything."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+    def free(self) -> None:
+        """Give back the memory of what is no longer used."""
+        if self.device.type == "cuda":
+            gc.collect()
+            torch.cuda.empty_cache()
 
     def seconds(self, work: Callable[[], object], times: int = 1) -> float:
         """Return the seconds of one call of ``work``, from ``times`` calls."""
@@ -120,14 +128,9 @@ def write_features(folder: Path, scale: Scale) -> None:
     (folder / "feats.scp").write_text("".join(lines))
 
 
-@contextlib.contextmanager
-def freed(device: torch.device):
-    """Give the device's memory back after the block."""
-    try:
-        yield
-    finally:
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says."""
+    return next(iter(str(error).splitlines()), "no message")
 
 
 def _short(value: object) -> str:

@@ -19,7 +19,7 @@ def measure_equality(bench: Bench) -> None:
     size = min(SMALL_BATCH, bench.scale.batch)
     how = ("train.precision=float32", f"train.batch_size={size}")
     try:
-        for name in SYSTEMS:
+        for name in ("SimCLR", "CSC") if bench.scale.miniature else SYSTEMS:
             for encoder in encoders_of(bench, name):
                 here = trainer_of(bench, name, encoder, *how, device="cpu")
                 there = trainer_of(bench, name, encoder, *how)

@@ -5,7 +5,8 @@ import time
 
 import torch
 
-from benchmarks.gpu.bench import Bench, freed, ratios
+from benchmarks.gpu.bench import Bench, first_line, ratios
+from benchmarks.gpu.budget import TimeUp
 from benchmarks.gpu.floor import operations
 from benchmarks.gpu.plain import PlainTraining
 from benchmarks.gpu.systems import VARIANTS, rows_of, trainer_of
@@ -21,29 +22,41 @@ OTHER_DRAWS = ("SSPS",)
 
 def measure_steps(bench: Bench) -> None:
     """Measure every system that the time allows, those without a compiler first."""
+    waiting = rows_of(bench)
     longest = {False: 0.0, True: COMPILE_SECONDS}
     flops: dict[tuple[str, str], int] = {}
-    for name, encoder, variant in rows_of(bench):
+    while waiting:
+        name, encoder, variant = row = waiting.pop(0)
         compiled = "compile" in variant
-        what = f"steps: {name}, {encoder}, {variant}"
-        if compiled and (bench.scale.miniature or encoder == "separative"):
-            continue  # the miniature has no time for a compiler; mixtures have uneven shapes
+        if compiled and bench.scale.miniature:
+            continue  # it shows that the rest runs
+        if compiled and encoder == "separative":
+            bench.not_run.append(f"{_title(row)}: its mixtures have uneven shapes")
+            continue
         if bench.budget.left < 1.2 * longest[compiled]:
-            bench.not_run.append(f"{what}: no time left")
+            bench.not_run.append(f"{_title(row)}: too little time was left")
             continue
         start = time.perf_counter()
         try:
-            with freed(bench.device):
-                _measure(bench, name, encoder, variant, flops)
-        except (RuntimeError, torch.OutOfMemoryError) as error:
-            bench.not_run.append(f"{what}: {str(error).splitlines()[0]}")
+            _measure(bench, name, encoder, variant, flops)
+        except TimeUp:
+            rest = [row, *waiting]
+            bench.not_run += [f"{_title(each)}: the time was up" for each in rest]
+            return
+        except Exception as error:  # one system may need more memory than there is
+            bench.not_run.append(f"{_title(row)}: {type(error).__name__}: {first_line(error)}")
+        bench.free()
         longest[compiled] = max(longest[compiled], time.perf_counter() - start)
+
+
+def _title(row: tuple[str, str, str]) -> str:
+    return f"steps of {', '.join(row)}"
 
 
 def _measure(bench: Bench, name: str, encoder: str, variant: str, flops: dict) -> None:
     trainer = trainer_of(bench, name, encoder, VARIANTS[variant])
     trainer.state.epoch, trainer.state.step = 1, 1  # no first step of an epoch: that has more to do
-    batches = [trainer.source[0, step] for step in (1, 2)]
+    batches = [trainer.source[0, 1 + step] for step in range(bench.scale.batches)]
     if (name, encoder) not in flops:
         flops[name, encoder] = operations(trainer, batches[0])
     if "compile" in variant:
