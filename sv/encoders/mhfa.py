@@ -9,11 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sv.encoders.masking import at_least_float32
-
-
-def weighted_sum(layers: Tensor, weights: Tensor) -> Tensor:
-    """Return sum_l softmax(weights)_l layers_l: (layers, ...) and (layers,) give (...)."""
-    return torch.tensordot(at_least_float32(weights).softmax(0).to(layers.dtype), layers, dims=1)
+from sv.encoders.pooling import weighted_sum
 
 
 class Mhfa(nn.Module):

@@ -36,6 +36,11 @@ def weighted_mean_and_deviation(
     return mean, standard_deviation(variance, floor)
 
 
+def weighted_sum(layers: Tensor, weights: Tensor) -> Tensor:
+    """Return sum_l softmax(weights)_l layers_l: (layers, ...) and (layers,) give (...)."""
+    return torch.tensordot(at_least_float32(weights).softmax(0).to(layers.dtype), layers, dims=1)
+
+
 class MeanPooling(nn.Module):
     """The mean over frames."""
 

@@ -15,10 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from sv.config import option
-from sv.encoders import huggingface
 from sv.encoders.base import Encoder, EncoderConfig, Tuning
 from sv.encoders.ecapa import EcapaConfig, EcapaTdnn
-from sv.encoders.mhfa import Mhfa, weighted_sum
+from sv.encoders.pooling import weighted_sum
 from sv.errors import InputError
 from sv.files import digest
 
@@ -79,6 +78,8 @@ class PretrainedConfig(EncoderConfig):
         if min(self.heads, self.compression, self.channels, self.embedding_dim) < 1:
             raise InputError("model.heads, compression, channels and embedding_dim are at least 1")
         if self.folder and not self.architecture:
+            from sv.encoders import huggingface
+
             found = huggingface.read_architecture(self.folder)
             found["sha256"] = digest(Path(self.folder) / huggingface.WEIGHTS)
             self.architecture = json.dumps(found, sort_keys=True)
@@ -88,7 +89,7 @@ class PretrainedConfig(EncoderConfig):
         if not self.architecture:
             raise InputError(
                 "encoder pretrained needs a front end: --set model.folder=DIR, a folder with "
-                f"{huggingface.CONFIG} and {huggingface.WEIGHTS}"
+                "config.json and model.safetensors"
             )
         try:
             found = json.loads(self.architecture)
@@ -105,6 +106,9 @@ class PretrainedEncoder(Encoder):
         self.config, self.embedding_dim = config, config.embedding_dim
         self.description = config.description()
         self.sample_rate = self.description["sample_rate"]
+        from sv.encoders import huggingface  # loaded with the first such encoder, not with sv.load
+        from sv.encoders.mhfa import Mhfa
+
         self.front_end = huggingface.build(self.description)
         if config.frozen:
             self.front_end.requires_grad_(False)
@@ -130,6 +134,8 @@ class PretrainedEncoder(Encoder):
         folder = self.config.folder
         if not folder:
             raise InputError("--set model.folder=DIR: the pretrained weights are needed to begin")
+        from sv.encoders import huggingface
+
         path = Path(folder) / huggingface.WEIGHTS
         if not path.is_file():
             raise InputError(f"model.folder {folder} lacks {huggingface.WEIGHTS}; copy it there")
@@ -167,10 +173,10 @@ class PretrainedEncoder(Encoder):
         return self.head((mixed - mixed.mean(dim=1, keepdim=True)) / deviation)
 
     def _layers(self, waveforms: Tensor) -> Tensor:
-        if not self.config.frozen:
-            return huggingface.all_layers(self.front_end, waveforms)
-        with torch.no_grad():
-            return huggingface.all_layers(self.front_end, waveforms)
+        from sv.encoders.huggingface import all_layers
+
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.frozen):
+            return all_layers(self.front_end, waveforms)
 
     def _scaled(self, waveforms: Tensor) -> Tensor:
         """Return float32; mean 0 and variance 1 if the front end was pretrained on such input."""

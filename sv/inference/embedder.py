@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from sv import checkpoint
-from sv.crops.wave_index import WaveformIndex
 from sv.encoders import ENCODERS, build_encoder, check_variant
 from sv.errors import InputError
 from sv.features.normalise import normalise
@@ -88,7 +87,7 @@ class Embedder(nn.Module):
 
     def require_features(self, index: "TrainingIndex") -> None:
         """Raise ``InputError`` unless the features are of the same kind as in training."""
-        if self.hears_waveforms != isinstance(index, WaveformIndex):
+        if self.hears_waveforms != (index.mel_bins is None):
             raise InputError("the model takes waveforms: run stage 1 with --wave true")
         if self.hears_waveforms:
             if index.sample_rate != self.encoder.sample_rate:

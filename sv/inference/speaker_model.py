@@ -18,11 +18,11 @@ from sv.features import fbank
 from sv.features.presets import definition
 from sv.files import shown
 from sv.inference import model_dir
-from sv.inference.crops import EvenCrops
 from sv.inference.embedder import Embedder
 from sv.numbers import SAMPLE_RATE
 
 if TYPE_CHECKING:
+    from sv.inference.crops import EvenCrops
     from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class SpeakerModel:
         sample_rate: int,
         name: str = "the waveform",
         channel: int | None = None,
-        crops: EvenCrops | None = None,
+        crops: "EvenCrops | None" = None,
     ) -> np.ndarray:
         """Return the embedding (dim,) float32 of one recording; with ``crops`` (crops, dim).
 
@@ -140,7 +140,7 @@ class SpeakerModel:
         return vectors[0] if crops is None else vectors
 
     def embed_file(
-        self, path: str | Path, channel: int | None = None, crops: EvenCrops | None = None
+        self, path: str | Path, channel: int | None = None, crops: "EvenCrops | None" = None
     ) -> np.ndarray:
         """Return the embedding of an audio file, as ``embed`` does, with the same errors."""
         samples = read_audio(path, self.sample_rate, channel)
