@@ -61,6 +61,10 @@ TINY = {
     "supcon": ["train.batch_size=6"],
     "h_scl": ["train.batch_size=6"],
     "aam": ["train.batch_size=6"],
+    "aam_gated": [
+        *("method.gate=fixed", "method.gate_loss=18", "method.gate_start=1"),
+        *("method.correct_start=1", "method.confidence=0.99"),
+    ],
     "csc": _SEPARATIVE,
     "csc_supervised": [*_SEPARATIVE, "train.batch_size=6"],
     "angular_supcon": ["train.batch_size=6"],

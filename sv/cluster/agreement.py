@@ -37,5 +37,17 @@ def agreement(clusters: np.ndarray, speakers: np.ndarray) -> dict[str, float]:
     }
 
 
+def most_frequent(clusters: np.ndarray, speakers: np.ndarray) -> np.ndarray:
+    """Return the most frequent speaker of every cluster, from 0 to the highest; −1 of an empty one.
+
+    clusters, speakers: (N,) whole numbers from 0. Among equally frequent ones the lowest counts.
+    """
+    pairs, counts = np.unique(np.stack([clusters, speakers]), axis=1, return_counts=True)
+    best = np.full(clusters.max() + 1, -1)
+    order = np.lexsort((-pairs[1], counts))  # the last one written stays
+    best[pairs[0, order]] = pairs[1, order]
+    return best
+
+
 def _codes(names: np.ndarray) -> np.ndarray:
     return np.unique(names, return_inverse=True)[1]

@@ -8,6 +8,7 @@ from sv.losses.composed import COMPOSITIONS, label_efficient_loss
 from sv.losses.contrastive import moco_nce, nt_xent
 from sv.losses.decorrelation import barlow_twins_loss, rdino_regulariser, vibcreg_loss, vicreg_loss
 from sv.losses.distillation import dino_loss, sinkhorn, swav_loss, update_center, view_cross_entropy
+from sv.losses.gated import gated_mean
 from sv.losses.mutual_information import lim_loss
 from sv.losses.proto_nce import concentration, proto_chance, proto_nce
 from sv.losses.prototypes import (
@@ -18,7 +19,7 @@ from sv.losses.prototypes import (
     target_cross_entropy,
 )
 from sv.losses.separative import cross_attention, csl_scores, pit_loss, separative_loss
-from sv.losses.supervised import aam_softmax, h_scl, supcon
+from sv.losses.supervised import aam_logits, aam_softmax, class_cosines, h_scl, supcon
 from sv.losses.temperature import LearnableTemperature
 from sv.losses.whitening import iterative_whitening, w_mse_loss, whiten
 
@@ -26,15 +27,18 @@ __all__ = [
     "AdaptiveMargin",
     "COMPOSITIONS",
     "LearnableTemperature",
+    "aam_logits",
     "aam_softmax",
     "angular_contrastive_loss",
     "angular_pair_loss",
     "barlow_twins_loss",
     "byol_loss",
+    "class_cosines",
     "concentration",
     "cross_attention",
     "csl_scores",
     "dino_loss",
+    "gated_mean",
     "h_scl",
     "iterative_whitening",
     "koleo_loss",

@@ -31,6 +31,30 @@ def aam_softmax(
     sub_centers: number of centres of a class. The nearest one counts, so outliers may have their
         own.
     """
+    how = {"scale": scale, "margin": margin, "sub_centers": sub_centers}
+    with torch.autocast(embeddings.device.type, enabled=False):
+        return F.cross_entropy(aam_logits(embeddings, weight, labels, **how), labels)
+
+
+def aam_logits(
+    embeddings: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    *,
+    scale: float,
+    margin: float,
+    sub_centers: int = 1,
+) -> Tensor:
+    """Return what `aam_softmax` gives to the cross-entropy, (N, classes); arguments as there."""
+    with torch.autocast(embeddings.device.type, enabled=False):
+        cosine = class_cosines(embeddings, weight, sub_centers)
+        target = cosine.gather(1, labels[:, None])
+        shifted = get_margin("aam").shift(target, margin, None, MarginState())
+        return cosine.mul(scale).scatter(1, labels[:, None], scale * shifted)
+
+
+def class_cosines(embeddings: Tensor, weight: Tensor, sub_centers: int = 1) -> Tensor:
+    """Return the cosines (N, classes) of embeddings with the nearest centre of each class."""
     if sub_centers < 1 or len(weight) % sub_centers:
         raise ValueError(
             f"weight has {len(weight)} rows, not a multiple of sub_centers={sub_centers}"
@@ -41,10 +65,7 @@ def aam_softmax(
         cosine = embeddings @ weight.T
         if sub_centers > 1:
             cosine = cosine.unflatten(1, (-1, sub_centers)).amax(dim=2)
-        target = cosine.gather(1, labels[:, None])
-        shifted = get_margin("aam").shift(target, margin, None, MarginState())
-        logits = cosine.mul(scale).scatter(1, labels[:, None], scale * shifted)
-        return F.cross_entropy(logits, labels)
+        return cosine
 
 
 def supcon(

@@ -5,6 +5,7 @@ A method is a ``sv.methods.base.Method``: networks, the crops that it needs, and
 """
 
 from sv.encoders.base import Encoder
+from sv.methods.aam_gated import GatedAAM, GatedAAMConfig
 from sv.methods.acsg import ACSG, ACSGConfig
 from sv.methods.angular import Angular, AngularConfig
 from sv.methods.angular_supcon import (
@@ -54,6 +55,7 @@ METHODS: dict[str, tuple[type[Method], type[MethodConfig]]] = {
     "supcon": (SupCon, SupConConfig),
     "h_scl": (HSCL, HSCLConfig),
     "aam": (Classify, ClassifyConfig),
+    "aam_gated": (GatedAAM, GatedAAMConfig),
     "csc": (CSC, CSCConfig),
     "csc_supervised": (SupervisedCSC, SupervisedCSCConfig),
     "acsg": (ACSG, ACSGConfig),

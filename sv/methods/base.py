@@ -136,6 +136,10 @@ class Method(nn.Module):
     items that need no others, and a step changes no memory; cached: any other method that takes
     only embeddings from ``self.encoder``; none: the method takes more from it, such as masks."""
 
+    labels_are = "speakers"
+    """What labels are: true speakers, in batches of two utterances of each, or ``clusters`` of the
+    utterances (pseudo-labels), in batches of random utterances."""
+
     def __init__(self, encoder: Encoder, config: MethodConfig):
         super().__init__()
         self.config = config

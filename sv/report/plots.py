@@ -239,6 +239,26 @@ def sizes_figure(sizes: np.ndarray, bins: int = 40) -> Figure:
     return figure
 
 
+@styled
+def losses_figure(log_losses: np.ndarray, gate: float, bins: int = 60) -> Figure:
+    """Draw a histogram of log losses (N,), not empty, and the gate, a logarithm; inf: no gate."""
+    figure = Figure(figsize=(8.0, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    edges = np.linspace(log_losses.min(), max(log_losses.max(), log_losses.min() + 1e-6), bins + 1)
+    keep = log_losses <= gate
+    for what, side, colour in (("kept", keep, COLOURS[0]), ("above the gate", ~keep, COLOURS[1])):
+        counts, _ = np.histogram(log_losses[side], edges)
+        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.3)
+        axes.stairs(counts, edges, color=colour, lw=1.4, label=f"{what}: {side.sum():,}")
+    if np.isfinite(gate):
+        label = f"gate {in_digits(float(np.exp(gate)))}"
+        axes.axvline(gate, color=INK, lw=1.2, ls="--", label=label)
+    axes.set(xlabel="logarithm of the loss in the last epoch", ylabel="utterances")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend()
+    return figure
+
+
 # ---------------------------------------------------------------- inside a page
 
 

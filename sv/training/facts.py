@@ -8,14 +8,14 @@ from sv.training.state import State
 
 
 def facts_of_training(
-    settings: Experiment, state: State, device: torch.device, utterances: int, supervised: bool
+    settings: Experiment, state: State, device: torch.device, utterances: int, labels: str
 ) -> dict[str, object]:
     """Return what a table of results says about a training.
 
     Parameters
     ----------
     utterances: number of utterances of the training set.
-    supervised: whether the method has seen the labels of speakers.
+    labels: what the method has learned from: ``none``, ``speakers`` or ``clusters``.
     """
     return {
         "method": settings.method.name,
@@ -29,6 +29,6 @@ def facts_of_training(
         "precision": state.identity["precision"],
         "config_hash": settings.digest,
         "git_commit": ", ".join(state.commits),
-        "labels_used": "speakers" if supervised else "none",
+        "labels_used": labels,
         "train_utterances": utterances,
     }

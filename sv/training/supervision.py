@@ -77,7 +77,7 @@ def supervise(
     speakers, numbers = numbered_labels(labels, index.ids(slice(None)))
     if len(speakers) < 2:
         raise InputError(f"{labels}: has one speaker only; there is nothing to tell apart")
-    if not supervised:
+    if not supervised or METHODS[name][0].labels_are == "clusters":
         return Supervision(numbers)
     of_speakers = None if clusters is None else read_clusters(clusters, speakers)
     return Supervision(numbers, _batches(settings, index, numbers, of_speakers, device))

@@ -147,8 +147,8 @@ class Trainer:
             if first:
                 self.log.close()
         if first:
-            supervised = self.labels is not None
-            where = (self.device, len(self.source.index), supervised)
+            labels = "none" if self.labels is None else self.method.labels_are
+            where = (self.device, len(self.source.index), labels)
             self.log.summarise(facts_of_training(self.settings, self.state, *where))
 
     def _train(self, done: int, total: int) -> None:
