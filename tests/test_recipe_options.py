@@ -1,4 +1,4 @@
-"""Options of the twelve recipes: common ones, those that documents name, defaults of programs."""
+"""Options of the recipes: common ones, those that documents name, defaults of programs."""
 
 import re
 import shlex

@@ -16,7 +16,7 @@ def recipe(clone, tmp_path):
     """A function that runs stages 0 to 2 of a recipe; its stage scripts only record calls."""
     made = {"custom": "train", "voxceleb": "train voxceleb1 trials musan", "mini": "train test"}
     for corpus, sets in made.items():
-        for version in ("v1", "v2", "v3", "v4"):
+        for version in ("v1", "v2", "v3", "v4", "v5"):
             folder = clone / "egs" / corpus / version
             shutil.rmtree(folder / "data", ignore_errors=True)
             if version == "v1":

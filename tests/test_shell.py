@@ -97,6 +97,25 @@ def test_every_script_stops_at_the_first_error():
             ["--system", "session", "b", "d", "b", "e"],
             "--system session is none of ssps, baseline, speakers",
         ),
+        (
+            "cluster_round.sh",
+            ["data/train", "exp"],
+            "exp has no embeddings of data/train: they are",
+        ),
+        (
+            "train_round.sh",
+            [
+                "--config",
+                str(ROOT / "egs/mini/v5/conf/aam.yaml"),
+                "--round",
+                "2",
+                "e1",
+                "d",
+                "b",
+                "e2",
+            ],
+            "e1 has no clusters, which are the labels of round 2: run stage 4",
+        ),
     ],
 )
 def test_a_path_that_is_not_there_is_named_with_its_option(tmp_path, script, words, sentence):

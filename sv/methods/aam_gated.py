@@ -131,16 +131,17 @@ class GatedAAM(Classify):
     def training_step(self, views: Views) -> tuple[Tensor, Stats]:
         """Return the loss and figures to log."""
         config, z = self.config, self.encoder(views.crops["views"][0])
-        loss = self._losses(z, views.labels)
-        keep = loss.detach().log() <= self._gate_at(views.moment)
-        counted, losses, new = keep, loss, torch.full_like(views.labels, -1)
+        odds = self._odds(z, views.labels)
+        losses, log_loss = F.softplus(odds), log_softplus(odds.detach())
+        keep = log_loss <= self._gate_at(views.moment)
+        counted, new = keep, torch.full_like(views.labels, -1)
         if config.corrects and views.moment.epoch >= config.correct_start:
             label, sure = self._predict(views)
             replaced = ~keep & sure
             counted, new = keep | replaced, torch.where(replaced, label, new)
-            losses = torch.where(replaced, self._losses(z, label), loss)
+            losses = torch.where(replaced, F.softplus(self._odds(z, label)), losses)
         if self.training:
-            self._remember(views.utterances, loss.detach().log(), new)
+            self._remember(views.utterances, log_loss, new)
         share = counted.to(losses.dtype).mean()
         total = all_reduce_mean(share)
         figures = self._figures(z.detach(), views.labels)
@@ -151,12 +152,14 @@ class GatedAAM(Classify):
             figures["confirmed"] = confirmed.float().mean()
         return gated_mean(losses, counted, total), {**figures, "embeddings": z.detach()}
 
-    def _losses(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Return the cross-entropy (N,) of each embedding with its label."""
+    def _odds(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return o (N,) = ln Σ_{c≠y} e^{logit_c} − logit_y; the cross-entropy is ln(1 + e^o)."""
         config = self.config
         how = {"scale": config.scale, "margin": config.margin, "sub_centers": config.sub_centers}
         logits = aam_logits(z, self.centers, labels, **how)
-        return F.cross_entropy(logits, labels, reduction="none")
+        own = labels[:, None]
+        others = logits.scatter(1, own, -math.inf).logsumexp(dim=1)
+        return others - logits.gather(1, own).squeeze(1)
 
     def _gate_at(self, moment: Moment) -> Tensor | float:
         """Return ln g; ∞ before the gate starts."""
@@ -208,6 +211,11 @@ class GatedAAM(Classify):
             f"{len(crossings)} times between their modes, which gives no gate: {stays}"
         )
         return gate
+
+
+def log_softplus(x: Tensor) -> Tensor:
+    """Return ln ln(1 + e^x), which is x far below 0, where ln(1 + e^x) is 0 in float32."""
+    return torch.where(x < -15.0, x, F.softplus(x.clamp_min(-15.0)).log())
 
 
 def refuse_nothing(log_losses: Tensor, gate: float) -> None:
