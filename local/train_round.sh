@@ -35,17 +35,11 @@ read -r -a each <<< "$gates"
 place=$((round <= ${#each[@]} ? round : ${#each[@]}))
 [ -z "$gate" ] || set="method.gate=$gate method.gate_loss=${each[place - 1]} $set"
 [ -z "$correct" ] || set="method.correct=$correct $set"
-known=() labels=$(dirname -- "$data")/labels/$(basename -- "$data")/utt2spk
-[ ! -e "$labels" ] || known=(--labels "$labels")
-
 train() { # settings, epochs to average, experiment, further options of train.sh
   train.sh --config "$config" --labels "$clusters/utt2cluster" --seed "$seed" --set "$1" "${@:4}" \
     "$data" "$banks" "$3"
   average.sh --last "$2" "$3"
-  once --title "report of $3" --done "$3/.round.done" --input "$3/checkpoints/last.pt" \
-    --input "$clusters/utt2cluster" --output "$3/round/round.json" --output "$3/round/losses.png" \
-    --key "${known[*]}" --force "$force" -- python -m sv.bin.report_round --exp "$3" \
-    --data "$data" --clusters "$clusters" --out "$3/round" ${known[@]+"${known[@]}"}
+  report_round.sh "$clusters" "$data" "$3"
 }
 train "$set train.epochs=$epochs" "$last" "$exp"
 [ "$large" -eq 0 ] || {

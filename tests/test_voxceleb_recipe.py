@@ -87,8 +87,9 @@ def test_all_nine_stages_on_a_miniature_tree(clone, tree):
 
 
 STAGES = {"train.sh", "average.sh", "embed.sh", "cluster.sh", "cluster_speakers.sh"}
-STAGES |= {"score.sh", "score_sources.sh"}
+STAGES |= {"score.sh", "score_sources.sh", "report_round.sh"}
 CALLERS = {"train_further.sh", "embed_systems.sh", "score_mixed.sh"}  # of the stages above
+CALLERS |= {"cluster_round.sh", "train_round.sh"}
 SSPS = ["exp/simclr-0-ssps", "exp/simclr-0-base"]
 CHNS = ["exp/supcon-ecapa-chns-0", "exp/supcon-ecapa-0"]
 CSC = ["exp/csc-0", "exp/simclr_noise-0", "exp/simclr_mixtures-0"]
@@ -150,6 +151,42 @@ def test_machines_and_gpus_reach_every_stage_with_a_network(
     for name in ("cluster_speakers.sh", "score_sources.sh"):  # a machine is enough
         assert all(line[2] == "ngpu=4" for line in calls[name])
     assert ("only with --pseudo-labels true" in printed) == (version == "v2")
+
+
+@pytest.mark.recipe
+def test_machines_and_gpus_reach_every_stage_of_the_rounds(said):
+    recipe = said / "egs" / "voxceleb" / "v5"
+    words = ["--stage", 3, "--stop-stage", 6, "--ngpu", 4, "--nnodes", 2, "--rounds", 2]
+    words += ["--gate", "fixed", "--epochs", 12, "--large", 3, "--large-set", "method.margin=0.4"]
+    missing = shell(recipe / "run.sh", *words, cwd=said, status=2)
+    assert "exp/0-base has no embeddings of data/train" in missing
+    for exp in ("0-base", "0-round1"):
+        for name in ("embeddings/train.scp", "clusters/utt2cluster"):
+            (recipe / "exp" / exp / name).parent.mkdir(parents=True, exist_ok=True)
+            (recipe / "exp" / exp / name).touch()
+    printed = shell(recipe / "run.sh", *words, cwd=said)
+    ran = [line.split() for line in printed.splitlines() if line.startswith("RAN ")]
+    assert all(line[2:4] == ["ngpu=4", "nnodes=2"] for line in ran if "score" not in line[1])
+    rounds = ["exp/0-round1", "exp/0-round2", "exp/0-round2-large"]
+    trained = [line[-1] for line in ran if line[1] == "train.sh"]
+    assert trained == ["exp/0-base", *rounds]
+    assert [line[-1] for line in ran if line[1] == "report_round.sh"] == rounds
+    embedded = [line[-2:] for line in ran if line[1] == "embed.sh"]
+    assert embedded[:2] == [["data/train", exp] for exp in ("exp/0-base", rounds[0])]
+    assert embedded[2:] == [["data/voxceleb1", exp] for exp in (*rounds[::-1], "exp/0-base")]
+    clustered = [line[-2:] for line in ran if line[1] == "cluster.sh"]
+    assert clustered == [[f"exp/{e}/embeddings/train.scp", f"exp/{e}/clusters"] for e in FROM]
+    _, *calls = told_settings(printed, "train.sh")
+    first, second, large = (Experiment.load(recipe / words[0], words[1:]) for words in calls)
+    assert [first.method.gate_loss, second.method.gate_loss] == [1, 3]  # of five rounds, published
+    assert [e.train.epochs for e in (first, second, large)] == [12, 12, 15]
+    assert (second.method.margin, large.method.margin) == (0.2, 0.4)
+    assert large.method.gate_start == 13 and large.optim == second.optim
+    shutil.rmtree(recipe / "exp")
+
+
+FROM = ["0-base", "0-round1"]
+"""What gives the clusters of two rounds."""
 
 
 def told_settings(printed, script):
