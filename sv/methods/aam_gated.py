@@ -99,7 +99,7 @@ class GatedAAM(Classify):
     an utterance that was not seen; ``new_label`` (N,), the corrected label, −1 for none.
     """
 
-    labels_are = "clusters"
+    labels_are, accumulation = "clusters", "cached"
 
     def __init__(self, encoder: nn.Module, config: GatedAAMConfig, facts: Facts | None = None):
         super().__init__(encoder, config, facts)
