@@ -157,14 +157,14 @@ class FastResNet34(Encoder):
         check_features(features, self.mel_bins)
         mask = frame_mask(lengths, features.shape[1])
         x = features.transpose(1, 2)[:, None].contiguous(memory_format=torch.channels_last)
-        x = self.begin(zero_padding(x, mask))
+        x = self.after_stem(zero_padding(x, mask))
         mask = strided(mask, self.stem_stride[1])
         for block in self.blocks:
             x = block(x, mask)
             mask = strided(mask, block.stride)
         return at_least_float32(self.output(self.pool(x, mask)))
 
-    def begin(self, x: Tensor) -> Tensor:
+    def after_stem(self, x: Tensor) -> Tensor:
         """Map a picture ``(batch, 1, bands, frames)`` to the input of the first block."""
         return self.stem_norm(self.stem(x)).relu_()
 
@@ -212,12 +212,12 @@ class ThinResNet34(FastResNet34):
 
     stem_stride = (1, 2)
 
-    def begin(self, x: Tensor) -> Tensor:
+    def after_stem(self, x: Tensor) -> Tensor:
         """Map a picture ``(batch, 1, bands, frames)`` to the input of the first block."""
         if x.shape[3] >= 3:
-            return super().begin(x)
+            return super().after_stem(x)
         # If the output has one column, oneDNN's convolution (torch 2.14, x86) returns garbage.
-        return super().begin(F.pad(x, (0, 2)))[..., :1]
+        return super().after_stem(F.pad(x, (0, 2)))[..., :1]
 
     def build_pooling(self, config: ThinResNet34Config, channels: int) -> BandPooling:
         """Return the pooling of ``(batch, channels, bands, frames)``."""

@@ -66,7 +66,7 @@ class ResNet34Of2023(FastResNet34):
         bands = -(-config.mel_bins // 8)  # three strides of 2, each rounded up
         return ChannelAttentivePooling(channels * bands)
 
-    def begin(self, x: Tensor) -> Tensor:
+    def after_stem(self, x: Tensor) -> Tensor:
         """Map a picture ``(batch, 1, bands, frames)`` to the input of the first block."""
         return self.stem_norm(self.stem(x).relu_())
 
