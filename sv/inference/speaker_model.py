@@ -22,8 +22,9 @@ from sv.inference.embedder import Embedder
 from sv.numbers import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from sv.inference.crops import EvenCrops
     from torch import Tensor
+
+    from sv.inference.crops import EvenCrops
 
 log = logging.getLogger(__name__)
 

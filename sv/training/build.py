@@ -50,9 +50,9 @@ def build(
     kernels: how the networks compute; None: as they are written.
     encoder: of another training, whose weights the method starts from; None: fresh weights.
     """
-    encoder = build_encoder(settings.model)
-    encoder.begin()
-    method = build_method(encoder, settings.method, facts)
+    network = build_encoder(settings.model)
+    network.begin()
+    method = build_method(network, settings.method, facts)
     processes = distributed.world_size()
     if processes > 1 and settings.train.sync_batch_norm:
         equal = settings.train.batch_size % processes == 0
