@@ -34,7 +34,7 @@ class Scale:
     copied: tuple[int, ...] = (65_000_000, 250_000_000)
     matrix: int = 8192
     rounds: int = 3
-    round_seconds: float = 1.0
+    round_seconds: float = 0.5
     gradients: int = 15_000_000
 
     @classmethod

@@ -17,7 +17,8 @@ def measure_equality(bench: Bench) -> None:
     allowed = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     size = min(SMALL_BATCH, bench.scale.batch)
-    how = ("train.precision=float32", f"train.batch_size={size}")
+    how = ("train.precision=float32", "train.compile=false", "train.exact=true")
+    how += (f"train.batch_size={size}",)
     try:
         for name in ("SimCLR", "CSC") if bench.scale.miniature else SYSTEMS:
             for encoder in encoders_of(bench, name):

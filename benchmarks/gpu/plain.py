@@ -34,6 +34,10 @@ class PlainTraining:
 
     def step(self, batch: Batch) -> float:
         """Do a step and return its loss, which waits for the device, as such programs do."""
+        with torch.backends.cudnn.flags(enabled=True, deterministic=False, benchmark=False):
+            return self._step(batch)
+
+    def _step(self, batch: Batch) -> float:
         trainer = self.trainer
         self.method.train()
         views = trainer.views(batch, trainer.moment)

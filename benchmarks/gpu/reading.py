@@ -1,4 +1,4 @@
-"""Crops a second that one core reads for a system, and how many cores its steps need."""
+"""Crops a second that one core reads for a system."""
 
 import time
 
@@ -21,8 +21,7 @@ def measure_reading(bench: Bench) -> None:
 
 def _measure(bench: Bench, name: str) -> None:
     encoder = encoders_of(bench, name)[-1]
-    # Networks are made on the processor, because only their source of batches is used.
-    source = trainer_of(bench, name, encoder, device="cpu").source
+    source = trainer_of(bench, name, encoder, "train.compile=false").source
     source[0, 0]
     steps, start = 0, time.perf_counter()
     while steps == 0 or (steps < 20 and time.perf_counter() - start < bench.scale.round_seconds):
@@ -30,11 +29,9 @@ def _measure(bench: Bench, name: str) -> None:
         source[0, steps]
     seconds = (time.perf_counter() - start) / steps
     count = sum(group.count for group in source.groups) * source.batches.batch_size
-    fastest = [r["steps_per_second"] for r in bench.results.get("steps", []) if r["system"] == name]
     bench.add(
         "reading",
         system=name,
         crops_per_second_of_a_core=count / seconds,
         batches_per_second_of_a_core=1 / seconds,
-        cores_for_the_fastest_steps=max(fastest) * seconds if fastest else None,
     )

@@ -1,7 +1,10 @@
 """Steps a second and peak memory of the systems, against a plain step and against the floor."""
 
+import math
 import statistics
 import time
+from collections.abc import Iterator
+from itertools import cycle, repeat
 
 import torch
 
@@ -10,11 +13,13 @@ from benchmarks.gpu.budget import TimeUp
 from benchmarks.gpu.floor import operations
 from benchmarks.gpu.plain import PlainTraining
 from benchmarks.gpu.systems import VARIANTS, rows_of, trainer_of
-from sv.encoders.base import Encoder
+from sv.crops.views import Batch
 from sv.training.trainer import Trainer
 
 COMPILE_SECONDS = 60.0
 """A first guess of what it takes to compile the networks of a system."""
+
+COMPILED = ("bf16 + compile", "bf16 + graphs")
 
 OTHER_DRAWS = ("SSPS",)
 """Systems whose plain step draws other positives, so that the losses cannot be compared."""
@@ -27,12 +32,7 @@ def measure_steps(bench: Bench) -> None:
     flops: dict[tuple[str, str], int] = {}
     while waiting:
         name, encoder, variant = row = waiting.pop(0)
-        compiled = "compile" in variant
-        if compiled and bench.scale.miniature:
-            continue  # it shows that the rest runs
-        if compiled and encoder == "separative":
-            bench.not_run.append(f"{_title(row)}: its mixtures have uneven shapes")
-            continue
+        compiled = variant in COMPILED
         if bench.budget.left < 1.2 * longest[compiled]:
             bench.not_run.append(f"{_title(row)}: too little time was left")
             continue
@@ -53,23 +53,47 @@ def _title(row: tuple[str, str, str]) -> str:
     return f"steps of {', '.join(row)}"
 
 
+class OurTraining:
+    """The steps of a training, with batches that are prepared ahead as in the training."""
+
+    def __init__(self, bench: Bench, trainer: Trainer):
+        self.trainer = trainer
+        trainer.state.epoch, trainer.state.step = 1, 1  # the first step of an epoch has more to do
+        self.batches = [trainer.source[0, 1 + step] for step in range(bench.scale.batches)]
+        endless = (batch for batch in cycle(self.batches))
+        self.ready = trainer.prefetcher.run(endless, repeat(trainer.moment))
+
+    def step(self) -> None:
+        """Do a step with the next batch."""
+        trainer = self.trainer
+        if trainer.state.step + 2 >= trainer.steps:
+            trainer.state.step = 1
+        trainer.train_step(next(self.ready))
+        trainer.prefetcher.look_ahead()
+
+
+def plain_batches(bench: Bench, trainer: Trainer) -> Iterator[Batch]:
+    """Return the same batches in float32, without end."""
+    trainer.source.codes = trainer.source.noise_codes = False
+    return cycle([trainer.source[0, 1 + step] for step in range(bench.scale.batches)])
+
+
 def _measure(bench: Bench, name: str, encoder: str, variant: str, flops: dict) -> None:
-    trainer = trainer_of(bench, name, encoder, VARIANTS[variant])
-    trainer.state.epoch, trainer.state.step = 1, 1  # no first step of an epoch: that has more to do
-    batches = [trainer.source[0, 1 + step] for step in range(bench.scale.batches)]
-    if (name, encoder) not in flops:
-        flops[name, encoder] = operations(trainer, batches[0])
-    if "compile" in variant:
-        compile_networks(trainer)
-    own, held = _peak(bench, lambda: ours(trainer, batches)), _held(bench)
-    plain = PlainTraining(trainer)
-    difference = None if name in OTHER_DRAWS else _difference(trainer, plain, batches[0])
-    other = _peak(bench, lambda: theirs(plain, batches))
-    both = {"ours": lambda: ours(trainer, batches), "plain": lambda: theirs(plain, batches)}
-    found = {key: [s / len(batches) for s in times] for key, times in bench.compare(both).items()}
+    trainer = trainer_of(bench, name, encoder, *VARIANTS[variant])
+    ours = OurTraining(bench, trainer)
+    if (name, encoder) not in flops and variant not in COMPILED:
+        flops[name, encoder] = operations(trainer, ours.batches[0])
+    own, held = _peak(bench, lambda: (ours.step(), ours.step())), _held(bench)
+    plain, batches = PlainTraining(trainer), plain_batches(bench, trainer)
+    difference = None if name in OTHER_DRAWS else _difference(trainer, plain, ours.batches[0])
+    other = _peak(bench, lambda: plain.step(next(batches)))
+    both = {"ours": ours.step, "plain": lambda: plain.step(next(batches))}
+    found = bench.compare(both)
     ratio, least, most = ratios(found["plain"], found["ours"])
     seconds = statistics.median(found["ours"])
-    floor = flops[name, encoder] / bench.rates[variant.split(" ")[0]]
+    work = flops.get((name, encoder), math.nan)
+    least_seconds = work / bench.rates[variant.split(" ")[0]]
+    reading = [r for r in bench.results.get("reading", []) if r["system"] == name]
     bench.add(
         "steps",
         system=name,
@@ -82,35 +106,13 @@ def _measure(bench: Bench, name: str, encoder: str, variant: str, flops: dict) -
         ratio_to_plain=ratio,
         ratio_min=least,
         ratio_max=most,
-        tflop=flops[name, encoder] / 1e12,
-        share_of_floor=floor / seconds,
+        tflop=work / 1e12,
+        share_of_floor=least_seconds / seconds,
+        cores_to_read=1 / (seconds * reading[0]["batches_per_second_of_a_core"])
+        if reading
+        else None,
         loss_difference=difference,
     )
-
-
-def ours(trainer: Trainer, batches: list) -> None:
-    """Do a step with each batch."""
-    trainer.state.step = 1 + trainer.state.step % max(1, trainer.steps - len(batches) - 2)
-    for batch in batches:
-        trainer.train_step(batch)
-
-
-def theirs(plain: PlainTraining, batches: list) -> None:
-    """Do a plain step with each batch; kernels need not be deterministic, which is the default."""
-    exact = torch.backends.cudnn.deterministic
-    torch.backends.cudnn.deterministic = False
-    try:
-        for batch in batches:
-            plain.step(batch)
-    finally:
-        torch.backends.cudnn.deterministic = exact
-
-
-def compile_networks(trainer: Trainer) -> None:
-    """Compile each encoder of a method; a length of crops has a graph of its own."""
-    for network in trainer.method.children():
-        if isinstance(network, Encoder):
-            network.compile(dynamic=False)
 
 
 def _difference(trainer: Trainer, plain: PlainTraining, batch) -> float:

@@ -86,7 +86,7 @@ class Estimate:
         dtype: torch.dtype | None,
     ):
         self.settings, self.method, self.device, self.dtype = settings, method, device, dtype
-        self.clock, self.ready = Clock(device), None
+        self.clock, self.ready, self.end = Clock(device), None, None
 
     def watch(
         self,
@@ -106,9 +106,9 @@ class Estimate:
             for number, batch in enumerate(batches):
                 if number == 0 and batch is not None:
                     self.before(example(), left, views)
-                given, self.ready = self.clock.now(), None
+                given, self.ready, self.end = self.clock.now(), None, None
                 yield batch
-                done = self.clock.now()
+                done = self.end or self.clock.now()
                 if number < STEPS:
                     marks.append((asked, given, self.ready or given, done))
                 if number + 1 == WARM_UP:
@@ -118,6 +118,10 @@ class Estimate:
                     seconds = (time.perf_counter() - start) / (STEPS - WARM_UP)
                     self.after(seconds, marks[WARM_UP:], left - STEPS)
                 asked = done
+
+    def computed(self) -> None:
+        """Note that this step is done; what follows is waiting for the next batch."""
+        self.end = self.clock.now()
 
     def copied(self) -> None:
         """Note that the batch of this step is on the device, augmented."""

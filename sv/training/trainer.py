@@ -202,6 +202,7 @@ class Trainer:
         if state.step == self.steps:
             state.add({"rank": effective_rank(distributed.gather(embeddings)) * self.steps})
         state.add({"loss": loss, **stats})
+        self.estimate.computed()
 
     @property
     def moment(self) -> Moment:
