@@ -159,8 +159,7 @@ class Trainer:
         state, seconds = self.state, time.perf_counter
         bar = self.shown(total=total, initial=done, desc="training", unit="step")
         watched = (self._batches(), total - done, lambda: self.source[state.epoch, state.step])
-        steps = self.estimate.watch(*watched, self.views)
-        with bar, closing(steps) as batches:
+        with bar, closing(self.estimate.watch(*watched, self.views)) as batches:
             for _ in range(done, total):
                 start = seconds()
                 batch = next(batches)
