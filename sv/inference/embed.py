@@ -64,6 +64,7 @@ def embed(
     shares = [[*batches[part::processes], np.empty(0, np.int64)] for part in range(processes)]
     order = [np.concatenate(share) for share in shares]
     read = _reader(embedder, index, crops, torch.device(device))
+    embedder.dtype = None  # whatever an earlier call chose
     if precision != "float32":
         sample = read(batches[len(batches) // 2][:SAMPLE]).to(device)
         choose_precision(embedder, precision, *sample)

@@ -81,7 +81,11 @@ def test_bfloat16_is_used_only_if_it_agrees(index, tmp_path, capsys, write_model
         paths = tmp_path / f"{precision}.ark", tmp_path / f"{precision}.scp"
         embed(embedder, index, *paths, precision=precision)
         made[precision] = torch.from_numpy(load_vectors(f"scp:{paths[1]}")[1])
-    assert embedder.dtype is torch.bfloat16 and "note:" not in capsys.readouterr().err
+    assert embedder.dtype is torch.bfloat16
+    embed(embedder, index, tmp_path / "again.ark", tmp_path / "again.scp")  # float32 again
+    again = load_vectors(f"scp:{tmp_path}/again.scp")[1]
+    assert embedder.dtype is None and np.array_equal(again, made["float32"].numpy())
+    assert "note:" not in capsys.readouterr().err
     apart = 1 - torch.cosine_similarity(*made.values())
     assert 0 < apart.max() <= parity.PARITY
     monkeypatch.setattr(parity, "PARITY", 1e-12)
