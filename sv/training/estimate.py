@@ -146,8 +146,11 @@ class Estimate:
         self._say(f"{left:,} steps {', '.join(told)}")
 
     def _forecast(self, views: Views) -> int | None:
-        """Return the bytes of a step; None if it exchanges tensors or cannot run without data."""
-        if distributed.world_size() > 1:
+        """Return the bytes of a step.
+
+        None if the step exchanges tensors, is computed in parts, or cannot run without data.
+        """
+        if distributed.world_size() > 1 or self.settings.train.accumulate > 1:
             return None
         from sv.training.step_memory import step_memory  # takes a second to load
 
