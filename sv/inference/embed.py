@@ -64,13 +64,11 @@ def embed(
     shares = [[*batches[part::processes], np.empty(0, np.int64)] for part in range(processes)]
     order = [np.concatenate(share) for share in shares]
     read = _reader(embedder, index, crops, torch.device(device))
-    embedder.dtype = None  # whatever an earlier call chose
-    if precision != "float32":
-        sample = read(batches[len(batches) // 2][:SAMPLE]).to(device)
-        choose_precision(embedder, precision, *sample)
-    made = [np.empty((0, *shape), np.float32)]
-    bar = _Progress(index, batches[distributed.rank() :: processes])
-    for batch in read_ahead(read, batches[distributed.rank() :: processes]):
+    middle = read(batches[len(batches) // 2][:SAMPLE])
+    choose_precision(embedder, precision, *middle.to(device))
+    made, own = [np.empty((0, *shape), np.float32)], batches[distributed.rank() :: processes]
+    bar = _Progress(index, own)
+    for batch in read_ahead(read, own):
         made.append(embedder(*batch.to(device)).cpu().numpy().reshape(-1, *shape))
         bar.add(batch.rows)
     bar.close()
