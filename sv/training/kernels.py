@@ -26,8 +26,9 @@ class KernelConfig:
         "torch.compile for encoder and head; what cannot be compiled stays as it is, and the log "
         "says why. true: the first step of each crop length takes a minute or more, later steps "
         "are faster. graphs: also CUDA graphs, for small steps on a GPU, where the start of "
-        "kernels takes the time (DINO's short crops); not tried on a GPU yet. auto: true on a "
-        "GPU, false on a CPU",
+        "kernels takes the time (DINO's short crops). auto: false, until compiled training is "
+        "measured on a GPU (python -m benchmarks.gpu); on a CPU the compiler takes longer than a "
+        "short training",
     )
     exact: Switch = option(
         "auto",
@@ -75,7 +76,8 @@ class Kernels:
                 "train.compile=graphs needs a GPU: set train.compile=true, or --device cuda"
             )
         exact = not on_gpu if config.exact == "auto" else config.exact
-        compiled = on_gpu if config.compile == "auto" else bool(config.compile)
+        # A default must have been measured; benchmarks.gpu on a GPU will tell.
+        compiled = config.compile in (True, "graphs")
         layout = None if config.memory_format == "auto" else config.memory_format
         kernels = cls(exact, compiled, config.compile == "graphs", layout, device)
         kernels.tell_torch()

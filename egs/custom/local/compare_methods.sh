@@ -13,9 +13,8 @@ seeds=0     # seeds of each method, as "0 1 2"
 set="model.channels=64 model.pooled_channels=192 train.epochs=20 train.batch_size=64" # settings of all
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/parse_options.sh"
+. "$(dirname -- "${BASH_SOURCE[0]}")/../../../path.sh"
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../v1"
-. ./cmd.sh
-. ./path.sh
 
 if [ "$methods" = all ]; then methods=$(cd conf && printf '%s ' *.yaml | sed 's/\.yaml//g'); fi
 experiments=()
