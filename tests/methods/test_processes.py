@@ -105,8 +105,10 @@ def cluster_steps(name: str, items: int) -> list[torch.Tensor]:
         views.moment = Moment(epoch, 10)
         loss, _ = method.training_step(views)
         losses.append(distributed.all_reduce_mean(loss))
+    averaging = Averaging(method.parameters())
+    averaging.begin()
     loss.backward()
-    distributed.average_gradients(method.parameters())
+    averaging.finish()
     gradients = [weight.grad for weight in method.parameters() if weight.grad is not None]
     kept = {n: b.float() for n, b in method.named_buffers() if n.startswith(("prototypes", "mem"))}
     return [*losses, *gradients, *kept.values(), kept["prototypes.0.cluster"]]
