@@ -181,6 +181,7 @@ def test_a_real_failure_falls_back(obstacle, capsys, monkeypatch):
     if obstacle == "compiler":  # it is there, and fails
         monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("false",))
         monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)
+        torch.compiler.reset()  # forget what another test has compiled in this process
     compile_networks(method, CPU)
     x = torch.randn(2, 9, 8)
     expected = copy.deepcopy(method).encoder(x)
