@@ -64,8 +64,8 @@ def embed(
     shares = [[*batches[part::processes], np.empty(0, np.int64)] for part in range(processes)]
     order = [np.concatenate(share) for share in shares]
     read = _reader(embedder, index, crops, torch.device(device))
-    middle = read(batches[len(batches) // 2][:SAMPLE])
-    choose_precision(embedder, precision, *middle.to(device))
+    middle = batches[len(batches) // 2][:SAMPLE]
+    choose_precision(embedder, precision, torch.device(device), lambda: read(middle).to(device))
     made, own = [np.empty((0, *shape), np.float32)], batches[distributed.rank() :: processes]
     bar = _Progress(index, own)
     for batch in read_ahead(read, own):

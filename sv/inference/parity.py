@@ -1,7 +1,9 @@
 """Embeddings in bfloat16, if they agree with those in float32."""
 
 import sys
+from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,17 +15,22 @@ PARITY = 1e-3
 
 
 def choose_precision(
-    embedder: Embedder, precision: Precision, features: Tensor, lengths: Tensor | None
+    embedder: Embedder,
+    precision: Precision,
+    device: torch.device,
+    sample: Callable[[], tuple[Tensor, Tensor | None]],
 ) -> None:
     """Let ``embedder`` compute in bfloat16 if that is asked for and agrees on a sample.
 
-    The sample is ``features`` (n, frames, mel) with ``lengths`` (n,), on the device. If the largest
-    1 − cosine exceeds ``PARITY``, the embedder stays in float32, and a note says so.
+    ``sample`` returns features (n, frames, mel) and lengths (n,) on ``device``; it is not called if
+    float32 is asked for. If the largest 1 − cosine exceeds ``PARITY``, the embedder stays in
+    float32, and a note says so.
     """
     embedder.dtype = None
-    dtype = autocast_dtype(precision, features.device)
+    dtype = autocast_dtype(precision, device)
     if dtype is None:
         return
+    features, lengths = sample()
     exact = embedder(features, lengths)
     embedder.dtype = dtype
     apart = 1 - F.cosine_similarity(exact.double(), embedder(features, lengths).double())

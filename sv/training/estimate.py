@@ -105,7 +105,8 @@ class Estimate:
             asked = self.clock.now()
             for number, batch in enumerate(batches):
                 if number == 0 and batch is not None:
-                    self.before(example(), left, views)
+                    known = isinstance(batch, Batch)
+                    self.before(batch if known else example(), left, views)
                 given, self.ready, self.end = self.clock.now(), None, None
                 yield batch
                 done = self.end or self.clock.now()

@@ -123,8 +123,8 @@ class Trainer:
         self.front_end = build_front_end(settings, index, rooms, self.device)
         self.prefetcher = Prefetcher(self.views, side_of(self.device))
         self.steps = self.source.batches.steps
-        self.precision = "float32" if self.dtype is None else "bfloat16"
-        made_by = (self.precision, self.base, kernels, encoder)
+        precision = "float32" if self.dtype is None else "bfloat16"
+        made_by = (precision, self.base, kernels, encoder)
         identity = identity_of(settings, self.source, rooms, *made_by)
         of = (self.method, self.optimizer, self.source.batches, self.device)
         self.state = State(self.exp, settings, identity, *of)

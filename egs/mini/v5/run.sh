@@ -25,7 +25,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . ./path.sh
 . stages.sh
 [ "$wave" = false ] || set="$set data.domain=wave"
-exp=exp/${name:-$seed-} given=$base
+exp=exp/${name:-$seed-} from_user=$base
 from=${base:-${exp}base} systems=("${base:-${exp}base}")
 how=(--config "$config" --set "$set $further" --epochs "$epochs" --large-set "$large_set")
 how+=(--gate "$gate" --last "$last" --seed "$seed")
@@ -33,9 +33,9 @@ if stage 0 "data: speak the corpus, write data directories"; then make_data; fi
 if stage 1 "features: 80-dimensional filterbanks"; then make_features; fi
 if stage 2 "augmentation banks: generated noises and room responses"; then make_augmentation; fi
 if stage 3 "pretrain the base, without labels; embed the training set"; then
-  [ -n "$given" ] || train.sh --config "$base_config" --set "$set" --seed "$seed" \
+  [ -n "$from_user" ] || train.sh --config "$base_config" --set "$set" --seed "$seed" \
     data/train banks "$from"
-  [ -n "$given" ] || average.sh --last "$last" "$from"
+  [ -n "$from_user" ] || average.sh --last "$last" "$from"
   embed_systems.sh data/train "$from"
 fi
 for ((round = 1; round <= rounds; round++)); do
