@@ -7,7 +7,7 @@ operations can be counted as they are called. A copy to the device cannot be see
 what makes an array without naming a device is counted, and so is a generator without a device.
 """
 
-import traceback
+import sys
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,7 +27,7 @@ ON_HOST = ("from_numpy", "arange", "linspace", "zeros", "ones", "full", "empty",
 ON_HOST += ("rand", "randn", "randint", "randperm")
 """They make arrays in the memory of the processor if no device is given. A step needs such an array
 only to copy it to the device."""
-OURS = Path(__file__).resolve().parents[1] / "sv"
+OURS = str(Path(__file__).resolve().parents[1] / "sv") + "/"
 
 
 class DeviceWaits(TorchDispatchMode):
@@ -36,6 +36,7 @@ class DeviceWaits(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.found: Counter[str] = Counter()
+        self.counts = True
 
     def __enter__(self):
         self.patches = ExitStack()
@@ -55,10 +56,11 @@ class DeviceWaits(TorchDispatchMode):
         """Return ``function`` with nothing in it counted."""
 
         def paused(*args, **kwargs):
-            before = Counter(self.found)
-            result = function(*args, **kwargs)
-            self.found = before
-            return result
+            self.counts = False
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.counts = True
 
         return paused
 
@@ -88,6 +90,12 @@ class DeviceWaits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def _note(self, what: str) -> None:
-        frames = [f for f in traceback.extract_stack() if Path(f.filename).is_relative_to(OURS)]
-        where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "outside"
+        if not self.counts:
+            return
+        frame = sys._getframe(1)  # a traceback would read the lines of all files
+        while frame is not None and not frame.f_code.co_filename.startswith(OURS):
+            frame = frame.f_back
+        where = "outside"
+        if frame is not None:
+            where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
         self.found[f"{what}, at {where}"] += 1

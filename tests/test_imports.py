@@ -93,12 +93,24 @@ def test_the_root_holds_what_all_packages_share():
     assert {path.parent.name for path in SV.glob("*/__init__.py")} <= MAY_IMPORT.keys()
 
 
-def test_a_model_is_loaded_with_few_modules(write_model, tmp_path):
-    code = (
-        "import sys, sv; sv.load(sys.argv[1]); print(*(m for m in sys.modules if m[:3] == 'sv.'))"
-    )
-    command = [sys.executable, "-c", code, str(write_model(tmp_path / "final.pt"))]
+def loaded_by(code, *arguments):
+    """Return the names of the modules that an interpreter holds after ``code``."""
+    code += "; print(*sys.modules)"
+    command = [sys.executable, "-c", f"import sys; {code}", *map(str, arguments)]
     done = subprocess.run(command, cwd=SV.parent, capture_output=True, text=True, check=True)
-    loaded = done.stdout.split()
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("name", ["ecapa", "fast_resnet34"])
+def test_a_model_is_loaded_with_few_modules(write_model, tmp_path, name):
+    model = write_model(tmp_path / "final.pt", name)
+    loaded = loaded_by("import sv; sv.load(sys.argv[1])", model)
     assert "sv.inference.speaker_model" in loaded
-    assert len(loaded) <= 40
+    assert len([module for module in loaded if module.startswith("sv.")]) <= 40
+    slow = {"torch._dynamo", "torchaudio", "lhotse", "sklearn", "scipy.stats", "matplotlib"}
+    assert not slow.intersection(loaded)
+
+
+def test_training_starts_without_what_only_some_trainings_use():
+    loaded = loaded_by("import sv.bin.train, sv.training.trainer")
+    assert not {"sklearn", "scipy.stats", "matplotlib", "lhotse", "torchaudio"}.intersection(loaded)

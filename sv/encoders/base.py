@@ -1,8 +1,12 @@
 """The base classes of all encoders: EncoderConfig, the settings, and Encoder, the network."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 
 class Tuning(NamedTuple):
@@ -61,3 +65,24 @@ class Encoder(nn.Module):
             padding.
         """
         raise NotImplementedError
+
+
+class _NoDraws(TorchFunctionMode):
+    """Leave out normal draws.
+
+    A tensor without values gets none anyway, and for them torch imports its compiler: a second and
+    a half at the start of every program that loads a model.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        """Call ``function``, unless it draws."""
+        if function is torch.Tensor.normal_:
+            return args[0]
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Make the modules and tensors of this block on torch's "meta" device: they take no memory."""
+    with torch.device("meta"), _NoDraws():
+        yield

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sv import checkpoint
 from sv.encoders import ENCODERS, build_encoder, check_variant
+from sv.encoders.base import shapes_only
 from sv.errors import InputError
 from sv.features.normalise import normalise
 from sv.features.presets import definition
@@ -48,7 +49,7 @@ class Embedder(nn.Module):
         _, kind = ENCODERS[settings["name"]]
         config = kind(**settings)
         check_variant(config, model["encoder"])
-        with torch.device("meta"):  # the settings of a damaged file may ask for too much memory
+        with shapes_only():  # the settings of a damaged file may ask for too much memory
             build_encoder(config).load_state_dict(model["encoder"], assign=True)
         self.encoder = build_encoder(config)
         self.encoder.load_state_dict(model["encoder"])

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import norm
+from scipy.special import ndtri  # the quantiles of scipy.stats.norm, which takes a second to import
 
 from sv.files import atomic_write
 from sv.report.tables import in_digits
@@ -90,7 +90,7 @@ def thin(curve: DetCurve, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]
     """
     if len(curve.thresholds) <= points:
         return curve.p_fa, curve.p_miss
-    x, y = (norm.ppf(np.clip(rate, 1e-7, 1 - 1e-7)) for rate in (curve.p_fa, curve.p_miss))
+    x, y = (ndtri(np.clip(rate, 1e-7, 1 - 1e-7)) for rate in (curve.p_fa, curve.p_miss))
     way = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     keep = np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], points)))
     return curve.p_fa[keep], curve.p_miss[keep]
@@ -117,18 +117,18 @@ def det_figure(systems: Mapping[str, Classes], p_targets: Sequence[float] = (0.0
     low, high = _limits([point for each in points.values() for point in each])
 
     def warp(rates: np.ndarray | list[float]) -> np.ndarray:
-        return norm.ppf(np.clip(rates, low, high))
+        return ndtri(np.clip(rates, low, high))
 
     figure = Figure(figsize=(6.4, 6.4), layout="constrained")
     axes = figure.add_subplot()
-    limits = norm.ppf([low, high])
+    limits = ndtri([low, high])
     axes.plot(limits, limits, color=MUTED, lw=0.8, ls=":", zorder=1)
     for number, (name, classes) in enumerate(systems.items()):
         look = series(number)
         p_fa, p_miss = thin(det_points(classes))
         label = f"{name}: EER {100 * points[name][0].value:.2f} %"
         # Rates beyond the axes are kept, so that a curve leaves the picture at its edge.
-        x, y = (norm.ppf(np.clip(rate, low / 10, 1 - 1e-9)) for rate in (p_fa, p_miss))
+        x, y = (ndtri(np.clip(rate, low / 10, 1 - 1e-9)) for rate in (p_fa, p_miss))
         axes.plot(x, y, lw=2, label=label, zorder=3, **look)
         style = {"ms": 7, "mfc": PAPER, "mec": look["color"], "mew": 1.6, "zorder": 4}
         for point, mark in zip(points[name], marks, strict=False):
@@ -138,7 +138,7 @@ def det_figure(systems: Mapping[str, Classes], p_targets: Sequence[float] = (0.0
         axes.plot([], [], mark, ms=7, mfc=PAPER, mec=MUTED, mew=1.6, label=kind)
     ticks = TICKS[(low <= TICKS) & (high >= TICKS)]
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_ticks(norm.ppf(ticks), [f"{100 * tick:g}" for tick in ticks])
+        axis.set_ticks(ndtri(ticks), [f"{100 * tick:g}" for tick in ticks])
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     axes.set_xlabel("false alarms (% of non-target trials)")
     axes.set_ylabel("misses (% of target trials)")

@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from sv.encoders import EncoderConfig, build_encoder
-from sv.encoders.base import Encoder
+from sv.encoders.base import Encoder, shapes_only
 
 
 class Cost(NamedTuple):
@@ -31,7 +31,7 @@ def cost_of_crop(config: EncoderConfig, samples: int, bytes_per_value: int = 4) 
     Weights, gradients and Adam's two moments are float32, and so are the first weights of a front
     end that is pulled back to them.
     """
-    with torch.device("meta"):
+    with shapes_only():
         encoder = build_encoder(config).train()
         waveform = torch.zeros(2, samples)
     weights = {weight.untyped_storage()._cdata for weight in encoder.parameters()}
