@@ -23,8 +23,6 @@ from sv.numbers import to_float
 EXPECTED = "<utterance> <recording> <start> <end>"
 TO_THE_END = -1.0
 """Kaldi's end of a segment that lasts as long as its recording."""
-MAX_OVERSHOOT = 0.5
-"""As in Kaldi's extract-segments: an end beyond the recording by at most so many seconds is cut."""
 SHOWN = 10
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
