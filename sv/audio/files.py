@@ -12,16 +12,14 @@ import soundfile
 
 from sv.audio.channel_choice import FULL_SCALE, to_mono, unlike
 from sv.audio.parts import AGAIN
-from sv.audio.source import Info, measure, open_audio, samples_of
+from sv.audio.source import Info, measure, open_audio
 from sv.errors import AudioError, InputError
 from sv.files import atomic_write, shown, utf8
+from sv.numbers import MAX_OVERSHOOT, samples_of
 
 log = logging.getLogger(__name__)
 
 WRITERS = {".wav": "WAV", ".flac": "FLAC"}
-MAX_OVERSHOOT = 0.5
-"""As in Kaldi's extract-segments: a span may end so many seconds after its recording, and is cut
-there."""
 LOUDEST = 16.0
 """Floating-point samples beyond this have another scale, such as that of 16-bit numbers."""
 

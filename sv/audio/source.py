@@ -8,7 +8,6 @@ in a form that it reads correctly: without a header, with a corrected header, or
 
 import contextlib
 import io
-import math
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from sv.audio.flac_frames import refuse_more
 from sv.audio.parts import AGAIN, Part, flac_parts, plan
 from sv.errors import AudioError, Missing, Truncated
 from sv.files import shown, utf8
+from sv.numbers import samples_of
 
 # A FLAC file that was written to a pipe does not state its length. libsndfile then reports a huge
 # one, and soundfile, which seeks after each block, cannot read such a file at all.
@@ -255,15 +255,6 @@ def open_audio(path: str | os.PathLike) -> Iterator[Audio]:
         raise _why_not(error).of(name) from None
     finally:
         os.close(descriptor)
-
-
-def samples_of(seconds: tuple[float, float], rate: int, total: int) -> tuple[int, int]:
-    """Return the first sample of a span, and the one after its last.
-
-    An infinite end is that of the file, which has ``total`` samples of ``rate`` Hz.
-    """
-    start, end = seconds
-    return round(start * rate), total if math.isinf(end) else round(end * rate)
 
 
 def measure(path: str | os.PathLike) -> Info:

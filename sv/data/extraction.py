@@ -109,7 +109,8 @@ def extract_piece(
     """
     piece = Piece.of(folder, name)
     utterances = read_spans(wav_scp, segments)
-    left_out = excluded({key: span.path for key, span in utterances.items()}, exclude or {})
+    # Spans go by their ids only: a file has many of them.
+    left_out = excluded({key: str(span) for key, span in utterances.items()}, exclude or {})
     # Before anything is decoded, so that a file that changes meanwhile is not overlooked.
     wanted = _made_from(utterances, settings, left_out)
     complete = not force and piece.made_from() == wanted
@@ -145,7 +146,7 @@ def _listen(
             continue
         waveform, problem = load(*_audio_of(span, settings))
         if problem:
-            bad.append(Bad(utterance, span.path, problem))
+            bad.append(Bad(utterance, str(span), problem))
         if seen == FIRST:
             _give_up_early(bad, wav_scp)
         if not problem:

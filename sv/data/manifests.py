@@ -10,7 +10,6 @@ own id, so self-supervised stages find no true label. True labels are in a separ
 """
 
 import contextlib
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -24,6 +23,7 @@ from sv.data.utterance import Trial, Utterance
 from sv.errors import InputError
 from sv.files import atomic_write
 from sv.kaldi.ids import id_problem
+from sv.numbers import samples_of
 
 
 def write_data_dir(
@@ -211,8 +211,8 @@ def span_of(
     The end may lie beyond that of the recording; the span ends there then.
     """
     rate, total = recording.sample_rate, recording.num_samples
-    first = round(segment.start * rate)
-    last = total if math.isinf(segment.end) else min(total, round(segment.end * rate))
+    first, last = samples_of((segment.start, segment.end), rate, total)
+    last = min(last, total)
     return replace(
         recording,
         id=key,

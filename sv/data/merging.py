@@ -71,7 +71,7 @@ def merge_pieces(
     """
     data = Path(data)
     listed = data / "segments" if (data / "segments").exists() else data / "wav.scp"
-    utterances = {key: span.path for key, span in read_dir_spans(data).items()}
+    utterances = {key: str(span) for key, span in read_dir_spans(data).items()}
     tables = _read_pieces(folder, pieces, wave)
     accounted = tables.features.keys() | {row.id for row in tables.bad}
     _compare(utterances.keys() - accounted, f"of {listed} have no features")

@@ -97,3 +97,21 @@ def test_a_span_has_the_samples_of_the_whole_file(suffix, tmp_path):
             read_audio(path, RATE, 0, span)
     with pytest.raises(AudioError, match="has 2 channels, counted from 0"):
         read_audio(path, RATE, 2, (0.0, 1.0))
+
+
+def test_an_excluded_span_leaves_the_others_of_its_file(call, tmp_path):
+    utterances = _utterances(call[1])
+    write_data_dir(tmp_path / "d", utterances)
+    data, reasons = tmp_path / "d", {"call-A-1": "noise", str(call[1]): "noise"}
+    extract_piece(
+        data / "wav.scp",
+        tmp_path / "f",
+        "1",
+        Settings(),
+        exclude=reasons,
+        segments=data / "segments",
+    )
+    merge_pieces(data, tmp_path / "f", 1, exclude=reasons)
+    assert list(read_scp(data / "feats.scp")) == ["call-A-0", "call-B-0", "call-B-1"]
+    line = (data / "bad_utterances").read_text().split("\t")
+    assert line[:2] == ["call-A-1", f"{call[1]} 2.0000000-3.2000625 channel 0"]
