@@ -9,13 +9,13 @@ from pathlib import Path
 from sv.data.lengths import measured_again, with_length
 from sv.data.manifest_files import MANIFESTS, read_items
 from sv.data.segment_checks import drop_bad_segments
+from sv.data.segments import SPANS
 from sv.data.validate import FEATURES, OPTIONAL, REQUIRED, is_filled_file, positive
 from sv.errors import InputError
 from sv.files import atomic_write
 from sv.kaldi.paths import base_folder, from_base
 from sv.kaldi.tables import read_table
 
-SPANS = ("segments", "reco2dur", "reco2file_and_channel")
 RECORDINGS = ("wav.scp", "reco2dur", "reco2file_and_channel")
 SHOWN = 3
 Rows = dict[str, str]

@@ -23,6 +23,8 @@ from sv.numbers import to_float
 EXPECTED = "<utterance> <recording> <start> <end>"
 TO_THE_END = -1.0
 """Kaldi's end of a segment that lasts as long as its recording."""
+SPANS = ("segments", "reco2dur", "reco2file_and_channel")
+"""The files of a directory whose utterances are spans, beyond those of any directory."""
 SHOWN = 10
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
