@@ -22,7 +22,8 @@ def read_items(path: Path) -> Iterator[tuple[str, dict]]:
     """
     number = 0
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as handle:
+        opened = open if path.suffix == ".jsonl" else gzip.open
+        with opened(path, "rt", encoding="utf-8") as handle:
             for number, line in enumerate(handle, 1):
                 item = json.loads(line)
                 if not isinstance(item, dict) or not isinstance(item.get("id"), str):
