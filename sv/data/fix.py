@@ -16,6 +16,7 @@ from sv.files import atomic_write
 from sv.kaldi.paths import base_folder, from_base
 from sv.kaldi.tables import read_table
 
+RECORDINGS_OF = "recordings.jsonl.gz"
 RECORDINGS = ("wav.scp", "reco2dur", "reco2file_and_channel")
 SHOWN = 3
 Rows = dict[str, str]
@@ -39,18 +40,7 @@ def fix(data_dir: str | os.PathLike, *, audio: bool = True) -> list[str]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such data directory; check the path")
     done: list[str] = []
-    tables: dict[str, Rows] = {}
-    for name in (*REQUIRED, *FEATURES, *OPTIONAL, *SPANS):
-        if (folder / name).exists() or name == "wav.scp":
-            tables[name] = _clean_rows(folder / name, done)
-    _refuse_commands(folder / "wav.scp", tables["wav.scp"])
-    # With segments, wav.scp and its like are of recordings, not of utterances.
-    recordings = {name: tables.pop(name) for name in RECORDINGS if name in tables}
-    listed = tables.get("segments", recordings["wav.scp"])
-    if "utt2spk" not in tables:
-        tables["utt2spk"] = {utterance: utterance for utterance in listed}
-        done.append("utt2spk: made, each utterance maps to itself")
-    _refuse_speakers(folder, tables["utt2spk"])
+    tables, recordings = _read_tables(folder, done)
     _drop_bad_values(folder, tables | recordings, audio, done)
     whole = "segments" not in tables
     if whole:
@@ -67,7 +57,7 @@ def fix(data_dir: str | os.PathLike, *, audio: bool = True) -> list[str]:
         for name in MANIFESTS
         if (folder / name).exists()
     }
-    files = {} if whole else {"recordings.jsonl.gz": manifests.pop("recordings.jsonl.gz", None)}
+    files = {} if whole else {RECORDINGS_OF: manifests.pop(RECORDINGS_OF, None)}
     keep = _intersection(folder, tables, manifests, done)
     used = keep
     if not whole:
@@ -89,6 +79,22 @@ def fix(data_dir: str | os.PathLike, *, audio: bool = True) -> list[str]:
     stale |= {name: used for name, ids in files.items() if ids not in (None, used)}
     _write(folder, changes, stale, lengths, done)
     return done
+
+
+def _read_tables(folder: Path, done: list[str]) -> tuple[dict[str, Rows], dict[str, Rows]]:
+    """Return the tables of utterances, and those of recordings (``wav.scp`` and its like)."""
+    tables = {}
+    for name in (*REQUIRED, *FEATURES, *OPTIONAL, *SPANS):
+        if (folder / name).exists() or name == "wav.scp":
+            tables[name] = _clean_rows(folder / name, done)
+    _refuse_commands(folder / "wav.scp", tables["wav.scp"])
+    recordings = {name: tables.pop(name) for name in RECORDINGS if name in tables}
+    listed = tables.get("segments", recordings["wav.scp"])
+    if "utt2spk" not in tables:
+        tables["utt2spk"] = {utterance: utterance for utterance in listed}
+        done.append("utt2spk: made, each utterance maps to itself")
+    _refuse_speakers(folder, tables["utt2spk"])
+    return tables, recordings
 
 
 def _clean_rows(path: Path, done: list[str]) -> Rows:

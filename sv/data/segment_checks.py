@@ -17,8 +17,24 @@ from sv.data.segments import (
     read_channels,
 )
 from sv.errors import InputError
-from sv.kaldi.tables import Table, more, read_table
+from sv.kaldi.tables import Table, form_problems, more, read_table
 from sv.numbers import MAX_OVERSHOOT, to_float
+
+
+def span_problems(folder: Path, wav: Table, fix: str) -> tuple[Table, list[str]]:
+    """Return the table that lists the utterances, and what is wrong with the spans.
+
+    The table is ``segments``, or ``wav.scp`` without one.
+    """
+    problems = channel_problems(folder, wav, fix)
+    if not (folder / "segments").exists():
+        return wav, problems
+    try:
+        listed = read_table(folder / "segments")
+    except InputError as error:
+        return wav, [*problems, f"{error}; run stage 0 (data) again, or remove it"]
+    problems += [text + fix for text in form_problems(listed)]
+    return listed, problems + segment_problems(folder, listed, wav, fix)
 
 
 def segment_problems(folder: Path, listed: Table, wav: Table, fix: str) -> list[str]:

@@ -38,6 +38,11 @@ class Utterance:
         return self.id if self.recording is None else self.recording
 
     @property
+    def seconds(self) -> tuple[float, float] | None:
+        """Start and end for ``sv.audio.files.read_audio``; None for a whole file."""
+        return None if self.recording is None else (self.start, self.end)
+
+    @property
     def end(self) -> float:
         """The end of the span in its recording, in seconds."""
         return self.start + self.duration

@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 from sv.data.manifest_files import manifest_problems
-from sv.data.segment_checks import channel_problems, segment_problems
+from sv.data.segment_checks import span_problems
 from sv.errors import InputError
 from sv.kaldi.paths import base_folder, from_base
 from sv.kaldi.tables import Table, form_problems, more, read_table
@@ -63,15 +63,8 @@ def validate(
         problems += [text + fix for text in form_problems(tables[name])]
     if "wav.scp" not in tables:
         return problems
-    listed = tables["wav.scp"]  # what names the utterances
-    if (folder / "segments").exists():
-        try:
-            listed = read_table(folder / "segments")
-        except InputError as error:
-            return [*problems, f"{error}; run stage 0 (data) again, or remove it"]
-        problems += [text + fix for text in form_problems(listed)]
-        problems += segment_problems(folder, listed, tables["wav.scp"], fix)
-    problems += channel_problems(folder, tables["wav.scp"], fix)
+    listed, odd = span_problems(folder, tables["wav.scp"], fix)
+    problems += odd
     bad = _bad_utterances(folder)
     for name, table in tables.items():
         if name == "wav.scp":
