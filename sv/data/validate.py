@@ -67,10 +67,9 @@ def validate(
     problems += odd
     bad = _bad_utterances(folder)
     for name, table in tables.items():
-        if name == "wav.scp":
-            continue
         left_out = set() if name in REQUIRED else bad
-        problems += [text + fix for text in _id_problems(table, listed, left_out)]
+        if name != "wav.scp":
+            problems += [text + fix for text in _id_problems(table, listed, left_out)]
     problems += _wav_problems(tables["wav.scp"], audio, fix)
     if "utt2spk" in tables:
         problems += _speaker_problems(folder, tables["utt2spk"], labels_inside, fix)
