@@ -55,6 +55,13 @@ def read_cuts(path: Path, recordings: Path | None = None) -> list[Cut]:
         InputError: a file is damaged or no such manifest, or has cuts that cannot be taken; the
             message gives their number, and the first ten.
     """
+    if path.is_dir():
+        raise InputError(
+            f"{path}: is a folder, not a file of cuts. If lhotse's shar wrote it, write its audio "
+            'out first: python -c "from lhotse import CutSet; from lhotse.utils import fastcopy; '
+            f"CutSet.from_shar(in_dir='{path}').map(lambda cut: fastcopy(cut, custom=None))"
+            ".save_audios('audio').to_file('cuts.jsonl.gz')\""
+        )
     known = {}
     if recordings is not None:
         known = {item["id"]: item for _, item in read_items(recordings)}

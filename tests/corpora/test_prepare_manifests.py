@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import lhotse
@@ -10,6 +12,7 @@ import pytest
 import soundfile
 from lhotse import CutSet, MonoCut, MultiCut, Recording, RecordingSet, SupervisionSegment
 
+from sv.audio.files import read_audio
 from sv.bin import prepare_manifests
 from sv.data.manifests import read_data_dir
 from sv.data.validate import validate
@@ -154,3 +157,20 @@ def test_files_that_are_no_manifests(tmp_path):
             prepare_manifests.main(["--cuts", str(tmp_path / "c.jsonl"), "--out", str(tmp_path)])
     with pytest.raises(InputError, match="no such file"):
         prepare_manifests.main(["--cuts", str(tmp_path / "no.jsonl.gz"), "--out", str(tmp_path)])
+
+
+def test_the_remedy_for_a_shar_folder_works(cuts, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    part = CutSet.from_cuts([cuts["b"]])
+    (tmp_path / "shar").mkdir()
+    part.to_shar(tmp_path / "shar", fields={"recording": "wav"}, shard_size=10)
+    with pytest.raises(InputError, match="write its audio out first") as caught:
+        prepare_manifests.main(["--cuts", str(tmp_path / "shar"), "--out", str(tmp_path / "x")])
+    command = str(caught.value).partition("python -c ")[2].strip('"')
+    subprocess.run([sys.executable, "-c", command], check=True)
+    prepare_manifests.main(["--cuts", "cuts.jsonl.gz", "--out", str(tmp_path / "x")])
+    (found,) = read_data_dir(tmp_path / "x")
+    assert found.duration == pytest.approx(1.9)
+    samples = read_audio(found.path, RATE, found.channel, found.seconds)
+    expected, _ = soundfile.read(tmp_path / "corpus" / "call.wav", dtype="float32")
+    np.testing.assert_allclose(samples, expected[17600:48000, 1], atol=1e-4)
