@@ -17,6 +17,9 @@ _REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 DIGITS = 18
 """Most digits of a whole number; such a number fits into 64 bits."""
+MAX_OVERSHOOT = 0.5
+"""As in Kaldi's extract-segments: a span may end so many seconds after its recording, and is cut
+there."""
 
 
 def to_int(text: str) -> int:
@@ -110,3 +113,12 @@ SAMPLE_RATE = whole(1_000, 1_000_000)
 MEL_BINS = whole(1, 1_000)
 JOBS = whole(1, 10_000)
 RESAMPLES = whole(0, 100_000)
+
+
+def samples_of(seconds: tuple[float, float], rate: int, total: int) -> tuple[int, int]:
+    """Return the first sample of a span, and the one after its last.
+
+    An infinite end is that of the file, which has ``total`` samples of ``rate`` Hz.
+    """
+    start, end = seconds
+    return round(start * rate), total if math.isinf(end) else round(end * rate)

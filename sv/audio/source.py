@@ -23,6 +23,7 @@ from sv.audio.flac_frames import refuse_more
 from sv.audio.parts import AGAIN, Part, flac_parts, plan
 from sv.errors import AudioError, Missing, Truncated
 from sv.files import shown, utf8
+from sv.numbers import samples_of
 
 # A FLAC file that was written to a pipe does not state its length. libsndfile then reports a huge
 # one, and soundfile, which seeks after each block, cannot read such a file at all.
@@ -42,6 +43,8 @@ LAYER_2 = (
     "is MPEG audio of layer I or II, not MP3, of a length that cannot be told before decoding: "
     "convert it with 'ffmpeg -i in -ar 16000 -ac 1 out.flac'"
 )
+EXACT = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "CAF")
+"""Formats in which libsndfile finds the sample of a number, so that a span can be read alone."""
 _COPIED = 1 << 24
 _BROKEN_PAGE = "Junk after the last page"
 
@@ -161,6 +164,26 @@ class Audio:
             blocks += read
         info = _joined(found)
         return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)), info
+
+    def decode_span(self, seconds: tuple[float, float]) -> tuple[np.ndarray, Info] | None:
+        """Return the samples from one time to another, as ``decode`` does, and reads no others.
+
+        The result is None if the file must be decoded as a whole: its format has no exact places,
+        it is joined of several files, or it ends before the span.
+        """
+        if len(self.planned) != 1:
+            return None
+        with self._opened(self.planned[0]) as (audio, _), _decoding():
+            first, last = samples_of(seconds, audio.samplerate, audio.frames)
+            exact = audio.format in EXACT and audio.seekable() and audio.frames <= MAX_SAMPLES
+            if not exact or not 0 <= first < last <= audio.frames:
+                return None
+            audio.seek(first)
+            dtype = "int16" if audio.subtype == "PCM_16" else "float32"
+            samples = audio.read(last - first, dtype=dtype)
+            if len(samples) < last - first:
+                raise Truncated(f"is cut off: {first + len(samples)} samples can be read: {AGAIN}")
+            return samples, _info(audio)._replace(samples=len(samples))
 
     def _parts(self) -> Iterator[soundfile.SoundFile]:
         """Yield the parts one after the other; the next FLAC file is found at the end of one."""

@@ -97,7 +97,7 @@ def _cases(folder: Path):
     from sv.corpora.checkup import Case
     from sv.corpora.folder_layout import find_files, safe
     from sv.data.durations import read_seconds
-    from sv.kaldi.arks import read_paths
+    from sv.data.spans import read_dir_spans
 
     if not (folder / "wav.scp").exists():
         root, found = folder.absolute(), find_files(folder)
@@ -107,8 +107,10 @@ def _cases(folder: Path):
     seconds: dict[str, float] = {}
     if (folder / "utt2dur").exists():
         seconds = read_seconds(folder / "utt2dur")
-    paths = read_paths(folder / "wav.scp")
-    return [Case(key, path, seconds.get(key, 0.0)) for key, path in paths.items()]
+    return [
+        Case(key, span.path, seconds.get(key, 0.0), span=span.seconds, channel=span.channel)
+        for key, span in read_dir_spans(folder).items()
+    ]
 
 
 if __name__ == "__main__":

@@ -127,7 +127,8 @@ def write_mixture(
     """
     target = sources[mixture.target]
     rate = target.sample_rate
-    parts = (read_audio(sources[name].path, rate) for name in (mixture.target, mixture.interferer))
+    both = (sources[name] for name in (mixture.target, mixture.interferer))
+    parts = (read_audio(one.path, rate, one.channel, one.seconds) for one in both)
     path = out / f"{mixture.id}.flac"
     samples = speak_over(*parts, snr, generator(seed, f"{mixture.id} place"))
     write_audio(path, samples, rate)
@@ -138,4 +139,8 @@ def write_mixture(
         num_samples=len(samples),
         duration=len(samples) / rate,
         channels=1,
+        recording=None,
+        start=0.0,
+        channel=None,
+        recording_samples=None,
     )

@@ -70,13 +70,16 @@ class Limits(NamedTuple):
 class Case(NamedTuple):
     """A file to examine. ``seconds``: its length in the data directory; 0 if that has none.
 
-    ``foreign``: its ending is that of a format that must be converted.
+    ``foreign``: its ending is that of a format that must be converted. ``span``: start and end in
+    seconds if the utterance is a span of the file, ``channel``: the only channel it has.
     """
 
     id: str
     path: str
     seconds: float = 0.0
     foreign: bool = False
+    span: tuple[float, float] | None = None
+    channel: int | None = None
 
 
 class Result(NamedTuple):
@@ -110,13 +113,19 @@ def look_at(case: Case, limits: Limits) -> Result:
 
 def _look_at(case: Case, limits: Limits) -> Result:
     info, name = measure(case.path), shown(case.path)
-    if info.samples > limits.max_seconds * info.rate:  # before it fills the memory
-        text = f"{name} is {info.samples / info.rate:,.0f} s long (at most {limits.max_seconds:g})"
-        return Result(case, [("long", text)], info.samples / info.rate, info.rate)
-    samples, rate, _, form = decode(case.path)
+    lasts, channel = info.samples / info.rate, limits.channel
+    if case.channel is not None:
+        channel = case.channel
+    if case.span:
+        lasts = min(case.span[1], lasts) - case.span[0]
+        name += f" from {case.span[0]:.2f} to {case.span[1]:.2f} s"
+    if lasts > limits.max_seconds:  # before it fills the memory
+        text = f"{name} is {lasts:,.0f} s long (at most {limits.max_seconds:g})"
+        return Result(case, [("long", text)], lasts, info.rate)
+    samples, rate, _, form = decode(case.path, case.span)
     seconds, found = len(samples) / rate, []
     try:
-        mono = to_mono(samples, limits.channel)
+        mono = to_mono(samples, channel)
     except AudioError as error:
         return Result(case, [("cancel", f"{name} {error}")], seconds, rate)
     # Identical samples are a duplicate in whatever file format they are stored.
@@ -129,7 +138,7 @@ def _look_at(case: Case, limits: Limits) -> Result:
     elif problem:
         found.append(("silent", f"{name} {problem}"))
     found += [("header", f"{name} {text}") for text in _lies(case, seconds, form)]
-    if limits.channel is None and unlike(samples):
+    if channel is None and unlike(samples):
         found.append(("channels", f"{name} {unlike(samples)}"))
     share = max(clipped_share(mono), _clipped(samples))
     if share > CLIPPED:

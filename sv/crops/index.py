@@ -37,6 +37,7 @@ class TrainingIndex:
         row_seconds: time from one row to the next.
         row_shape, dtype: of a row as ``read_windows`` gives it.
         preset: the filterbank of the features.
+        folder: the data directory, if the index was read from one.
         codes: whether all features are 16-bit values of the format CM2 (as far as was looked).
     """
 
@@ -44,6 +45,7 @@ class TrainingIndex:
     reader: type[WindowReader] = WindowReader
     row_seconds: float = 0.01
     codes: bool = False
+    folder: str | os.PathLike | None = None
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class TrainingIndex:
         frames = read_lengths(counts, names, scp)
         mel_bins, kinds = _check_arks(scp, names, arks, ark_id, offset, frames)
         index = cls(arks, ark_id, offset, frames, names, mel_bins, read_preset(data_dir))
-        index.codes = kinds == {"CM2"}
+        index.codes, index.folder = kinds == {"CM2"}, data_dir
         return index
 
     def __len__(self) -> int:

@@ -12,13 +12,14 @@ import numpy as np
 
 from sv.crops.groups import CropGroup
 from sv.crops.index import TrainingIndex
+from sv.crops.neighbours import Neighbours
 from sv.crops.noises import NoiseBank, NoisePlan, draw_noises, noise_kinds
 from sv.crops.starts import starts_anywhere, starts_apart
 from sv.features.augment import AugmentConfig
 from sv.features.augment_wave import source_samples
 from sv.features.mixing import MixingConfig, draw_interferers, of_share
 
-CROPS, SPEED, MIXING = 1, 2, 3
+CROPS, SPEED, MIXING, NEIGHBOURS = 1, 2, 3, 4
 """Make these streams of random numbers differ from that of the order (``sv.crops.batches``)."""
 
 
@@ -35,6 +36,7 @@ class Materials:
     noises: bank of noises, or None.
     rooms: number of rooms in the bank of rooms.
     mel_bins: mel bands of the network's input.
+    neighbours: of each utterance, for the further crops of an item; None: all of one utterance.
     """
 
     index: TrainingIndex
@@ -45,6 +47,7 @@ class Materials:
     rooms: int = 0
     mel_bins: int | None = None
     mixing: MixingConfig = field(default_factory=MixingConfig)
+    neighbours: Neighbours | None = None
 
 
 @dataclass
@@ -163,6 +166,10 @@ def draw_group(
     # A batch may name more utterances of an item than this group has crops.
     own = utterances if utterances.ndim == 1 else utterances[: group.count]
     of_crops = np.broadcast_to(own, shape)
+    if materials.neighbours is not None:
+        # A separate stream, so that the draws below are those of one span.
+        chosen = np.random.default_rng([*key, NEIGHBOURS])
+        of_crops = materials.neighbours.draw(utterances, group.count, chosen)
     rows = index.rows(group.frames)
     faster = group.augment and augment.speeds != [1.0]
     if faster:

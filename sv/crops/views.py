@@ -11,6 +11,7 @@ from sv.crops.batches import Batches
 from sv.crops.codes import read_windows
 from sv.crops.groups import CropGroup
 from sv.crops.index import TrainingIndex
+from sv.crops.neighbours import Neighbours
 from sv.crops.noises import NoiseBank, noise_kinds, read_noise_codes, read_noises
 from sv.crops.plan import BatchPlan, GroupPlan, Materials, draw_batch, hidden
 from sv.crops.starts import read_apart
@@ -72,6 +73,7 @@ class ViewSource:
         mixing: MixingConfig | None = None,
         own: slice | None = None,
         codes: bool = False,
+        neighbours: Neighbours | None = None,
     ):
         """``own``: the items of each batch that this process reads; None: all.
 
@@ -79,6 +81,7 @@ class ViewSource:
         interferer is an item of another part, it is read here as well.
         ``codes``: crops stay the 16-bit values of the arks where they can (``sv.crops.codes``):
         features of the format CM2, and noises of one sound each.
+        ``neighbours``: see ``Materials``.
         """
         self.index, self.groups, self.batches = index, list(groups), batches
         self.noises, self.rooms = noises, rooms
@@ -97,6 +100,7 @@ class ViewSource:
             rooms,
             mel_bins or index.mel_bins,
             mixing or MixingConfig(),
+            neighbours,
         )
 
     def __getitem__(self, epoch_and_step: tuple[int, int]) -> Batch:

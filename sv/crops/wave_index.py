@@ -54,7 +54,9 @@ class WaveformIndex(TrainingIndex):
         refuse_duplicates(names, scp)
         samples = read_lengths(counts, names, scp)
         rate = _check_arks(scp, names, arks, ark_id, offset, samples)
-        return cls(arks, ark_id, offset, samples, names, rate, preset)
+        index = cls(arks, ark_id, offset, samples, names, rate, preset)
+        index.folder = data_dir
+        return index
 
     def rows(self, frames: int) -> int:
         """Return the samples from which ``fbank`` makes exactly ``frames`` frames."""

@@ -8,12 +8,16 @@ from pathlib import Path
 
 from sv.data.lengths import measured_again, with_length
 from sv.data.manifest_files import MANIFESTS, read_items
+from sv.data.segment_checks import drop_bad_segments
+from sv.data.segments import SPANS
 from sv.data.validate import FEATURES, OPTIONAL, REQUIRED, is_filled_file, positive
 from sv.errors import InputError
 from sv.files import atomic_write
 from sv.kaldi.paths import base_folder, from_base
 from sv.kaldi.tables import read_table
 
+RECORDINGS_OF = "recordings.jsonl.gz"
+RECORDINGS = ("wav.scp", "reco2dur", "reco2file_and_channel")
 SHOWN = 3
 Rows = dict[str, str]
 
@@ -36,17 +40,14 @@ def fix(data_dir: str | os.PathLike, *, audio: bool = True) -> list[str]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such data directory; check the path")
     done: list[str] = []
-    tables: dict[str, Rows] = {}
-    for name in (*REQUIRED, *FEATURES, *OPTIONAL):
-        if (folder / name).exists() or name == "wav.scp":
-            tables[name] = _clean_rows(folder / name, done)
-    _refuse_commands(folder / "wav.scp", tables["wav.scp"])
-    if "utt2spk" not in tables:
-        tables["utt2spk"] = {utterance: utterance for utterance in tables["wav.scp"]}
-        done.append("utt2spk: made, each utterance maps to itself")
-    _refuse_speakers(folder, tables["utt2spk"])
-    _drop_bad_values(folder, tables, audio, done)
-    lengths = measured_again(folder, tables) if audio else {}
+    tables, recordings = _read_tables(folder, done)
+    _drop_bad_values(folder, tables | recordings, audio, done)
+    whole = "segments" not in tables
+    if whole:
+        tables = {"wav.scp": recordings.pop("wav.scp")} | tables
+    else:
+        drop_bad_segments(tables["segments"], recordings, done)
+    lengths = measured_again(folder, tables) if audio and whole else {}
     for key, (samples, rate) in lengths.items():
         tables["utt2dur"][key] = str(round(samples / rate, 6))
     if lengths:
@@ -56,19 +57,44 @@ def fix(data_dir: str | os.PathLike, *, audio: bool = True) -> list[str]:
         for name in MANIFESTS
         if (folder / name).exists()
     }
+    files = {} if whole else {RECORDINGS_OF: manifests.pop(RECORDINGS_OF, None)}
     keep = _intersection(folder, tables, manifests, done)
+    used = keep
+    if not whole:
+        used = sorted({tables["segments"][key].split()[0] for key in keep})
 
     changes = {
         name: _text((key, rows[key]) for key in keep if key in rows)
         for name, rows in tables.items()
     }
+    changes |= {
+        name: _text((key, rows[key]) for key in used if key in rows)
+        for name, rows in recordings.items()
+    }
     changes["spk2utt"] = _text((key, key) for key in keep)
     if (folder / "trials").exists():
         changes["trials"] = _filtered_trials(folder / "trials", set(keep), done)
     changes = {name: text for name, text in changes.items() if _differs(folder / name, text)}
-    stale = [name for name, ids in manifests.items() if ids != keep or lengths]
-    _write(folder, changes, stale, keep, lengths, done)
+    stale = {name: keep for name, ids in manifests.items() if ids != keep or lengths}
+    stale |= {name: used for name, ids in files.items() if ids not in (None, used)}
+    _write(folder, changes, stale, lengths, done)
     return done
+
+
+def _read_tables(folder: Path, done: list[str]) -> tuple[dict[str, Rows], dict[str, Rows]]:
+    """Return the tables of utterances, and those of recordings (``wav.scp`` and its like)."""
+    tables = {}
+    for name in (*REQUIRED, *FEATURES, *OPTIONAL, *SPANS):
+        if (folder / name).exists() or name == "wav.scp":
+            tables[name] = _clean_rows(folder / name, done)
+    _refuse_commands(folder / "wav.scp", tables["wav.scp"])
+    recordings = {name: tables.pop(name) for name in RECORDINGS if name in tables}
+    listed = tables.get("segments", recordings["wav.scp"])
+    if "utt2spk" not in tables:
+        tables["utt2spk"] = {utterance: utterance for utterance in listed}
+        done.append("utt2spk: made, each utterance maps to itself")
+    _refuse_speakers(folder, tables["utt2spk"])
+    return tables, recordings
 
 
 def _clean_rows(path: Path, done: list[str]) -> Rows:
@@ -143,10 +169,11 @@ def _intersection(
     sets |= {name: set(ids) for name, ids in manifests.items()}
     common = set.intersection(*sets.values())
     if not common:
-        smallest = min(sets, key=lambda name: len(sets[name] & sets["wav.scp"]))
+        listed = "segments" if "segments" in sets else "wav.scp"
+        smallest = min(sets, key=lambda name: len(sets[name] & sets[listed]))
         raise InputError(
             f"{folder}: no utterance is in all of {', '.join(sorted(sets))}, so nothing would be "
-            f"left and nothing was changed; {smallest} shares the fewest with wav.scp: "
+            f"left and nothing was changed; {smallest} shares the fewest with {listed}: "
             "remove it or make it again"
         )
     for name, ids in sets.items():
@@ -194,8 +221,7 @@ def _differs(path: Path, text: str) -> bool:
 def _write(
     folder: Path,
     changes: dict[str, str],
-    stale: list[str],
-    keep: list[str],
+    stale: dict[str, list[str]],
     lengths: dict[str, tuple[int, int]],
     done: list[str],
 ) -> None:
@@ -204,7 +230,7 @@ def _write(
         if (folder / name).exists():
             backup.mkdir(exist_ok=True)
             shutil.copy2(folder / name, backup / name)
-    for name in stale:
+    for name, keep in stale.items():
         _filter_manifest(folder / name, keep, lengths)
         done.append(f"{name}: sorted and filtered")
     for name, text in changes.items():

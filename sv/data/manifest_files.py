@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from sv.data.segments import Segment, parse_segments
 from sv.errors import InputError
 from sv.kaldi.tables import Table, more
 
@@ -21,7 +22,8 @@ def read_items(path: Path) -> Iterator[tuple[str, dict]]:
     """
     number = 0
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as handle:
+        opened = open if path.suffix == ".jsonl" else gzip.open
+        with opened(path, "rt", encoding="utf-8") as handle:
             for number, line in enumerate(handle, 1):
                 item = json.loads(line)
                 if not isinstance(item, dict) or not isinstance(item.get("id"), str):
@@ -34,9 +36,20 @@ def read_items(path: Path) -> Iterator[tuple[str, dict]]:
 
 
 def manifest_problems(
-    folder: Path, wav: Table, utt2dur: Table | None, labels_inside: bool, fix: str
+    folder: Path,
+    wav: Table,
+    utt2dur: Table | None,
+    labels_inside: bool,
+    fix: str,
+    listed: Table | None = None,
 ) -> list[str]:
-    """Return how the manifests differ from ``wav.scp`` and ``utt2dur``."""
+    """Return how the manifests differ from the Kaldi files.
+
+    listed: ``segments`` if there is one: its lines are the utterances, those of ``wav`` the
+    recordings.
+    """
+    listed = listed or wav
+    segments = parse_segments(listed)[0] if listed is not wav else {}
     again = "; run stage 0 (data) again"
     if not any((folder / name).exists() for name in MANIFESTS):
         return [
@@ -53,13 +66,15 @@ def manifest_problems(
             for _, item in read_items(folder / name):
                 ids.append(item["id"])
                 wrong = _item_problem(name, item, paths, seconds, labels_inside)
+                wrong = wrong or _segment_problem(name, item, segments)
                 if wrong:
                     odd.append(f"{folder / name}:{len(ids)}: {wrong}")
         except InputError as error:
             problems.append(f"{error}{again}")
             continue
-        if ids != wav.keys:
-            problems.append(_id_difference(folder / name, ids, wav.keys) + fix)
+        expected = wav if name.startswith("recordings") else listed
+        if ids != expected.keys:
+            problems.append(_id_difference(folder / name, ids, expected) + fix)
         if odd:
             problems.append(odd[0] + more(odd) + again)
     return problems
@@ -87,14 +102,29 @@ def _item_problem(
     return None
 
 
-def _id_difference(path: Path, ids: list[str], expected: list[str]) -> str:
+def _segment_problem(name: str, item: dict, segments: dict[str, Segment]) -> str | None:
+    """Return how a supervision or a cut differs from its line in ``segments``."""
+    segment = segments.get(item["id"])
+    if segment is None or name.startswith("recordings"):
+        return None
+    recording = item.get("recording_id") or (item.get("recording") or {}).get("id")
+    if recording != segment.recording:
+        return f"'{item['id']}' is of '{recording}', but of '{segment.recording}' in segments"
+    start = item.get("start")
+    if not isinstance(start, int | float) or not abs(start - segment.start) <= TOLERANCE:
+        return f"'{item['id']}' starts at {start} s, but at {segment.start} s in segments"
+    return None
+
+
+def _id_difference(path: Path, ids: list[str], table: Table) -> str:
+    expected, name = table.keys, table.path.name
     here, there = set(ids), set(expected)
     extra = [key for key in ids if key not in there]
     if extra:
-        return f"{path}: has '{extra[0]}', which wav.scp has not{more(extra)}"
+        return f"{path}: has '{extra[0]}', which {name} has not{more(extra)}"
     absent = [key for key in expected if key not in here]
     if absent:
-        return f"{path}: lacks '{absent[0]}' of wav.scp{more(absent)}"
+        return f"{path}: lacks '{absent[0]}' of {name}{more(absent)}"
     if len(ids) != len(here):
         return f"{path}: has {len(ids) - len(here):,} entries twice"
-    return f"{path}: is not in the order of wav.scp"
+    return f"{path}: is not in the order of {name}"

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from sv.data.manifest_files import manifest_problems
+from sv.data.segment_checks import span_problems
 from sv.errors import InputError
 from sv.kaldi.paths import base_folder, from_base
 from sv.kaldi.tables import Table, form_problems, more, read_table
@@ -62,10 +63,13 @@ def validate(
         problems += [text + fix for text in form_problems(tables[name])]
     if "wav.scp" not in tables:
         return problems
+    listed, odd = span_problems(folder, tables["wav.scp"], fix)
+    problems += odd
     bad = _bad_utterances(folder)
     for name, table in tables.items():
         left_out = set() if name in REQUIRED else bad
-        problems += [text + fix for text in _id_problems(table, tables["wav.scp"], left_out)]
+        if name != "wav.scp":
+            problems += [text + fix for text in _id_problems(table, listed, left_out)]
     problems += _wav_problems(tables["wav.scp"], audio, fix)
     if "utt2spk" in tables:
         problems += _speaker_problems(folder, tables["utt2spk"], labels_inside, fix)
@@ -74,10 +78,10 @@ def validate(
         if name in tables:
             problems += _ark_problems(tables[name])
     if (folder / "trials").exists():
-        problems += _trial_problems(folder / "trials", set(tables["wav.scp"].keys), fix)
+        problems += _trial_problems(folder / "trials", set(listed.keys), listed.path.name, fix)
     if manifests:
         problems += manifest_problems(
-            folder, tables["wav.scp"], tables.get("utt2dur"), labels_inside, fix
+            folder, tables["wav.scp"], tables.get("utt2dur"), labels_inside, fix, listed
         )
     return problems
 
@@ -90,20 +94,23 @@ def _bad_utterances(folder: Path) -> set[str]:
     return {line.split("\t")[0] for line in read_text(path).split("\n")}
 
 
-def _id_problems(table: Table, wav: Table, left_out: set[str]) -> list[str]:
-    """Compare the ids of a table with those of ``wav.scp``; the table may lack ``left_out``."""
-    if table.keys == wav.keys:
+def _id_problems(table: Table, listed: Table, left_out: set[str]) -> list[str]:
+    """Compare the ids of a table with those of ``listed``; the table may lack ``left_out``.
+
+    listed: ``segments``, or ``wav.scp`` without one.
+    """
+    if table.keys == listed.keys:
         return []
-    problems = []
-    here, there = set(table.keys), set(wav.keys)
+    problems, name = [], listed.path.name
+    here, there = set(table.keys), set(listed.keys)
     extra = [i for i, key in enumerate(table.keys) if key not in there]
     if extra:
-        problems.append(table.at(extra[0]) + ": wav.scp has no such utterance" + more(extra))
-    absent = [i for i, key in enumerate(wav.keys) if key not in here and key not in left_out]
+        problems.append(table.at(extra[0]) + f": {name} has no such utterance" + more(extra))
+    absent = [i for i, key in enumerate(listed.keys) if key not in here and key not in left_out]
     if absent:
         problems.append(
-            f"{table.path}: lacks utterance '{wav.keys[absent[0]]}' "
-            f"(wav.scp, line {absent[0] + 1}){more(absent)}"
+            f"{table.path}: lacks utterance '{listed.keys[absent[0]]}' "
+            f"({name}, line {absent[0] + 1}){more(absent)}"
         )
     return problems
 
@@ -245,7 +252,7 @@ def _ark_problems(feats: Table) -> list[str]:
     ]
 
 
-def _trial_problems(path: Path, known: set[str], fix: str) -> list[str]:
+def _trial_problems(path: Path, known: set[str], listed: str, fix: str) -> list[str]:
     from sv.data.trials import read_trials  # imports numpy, so only if there is a list
 
     try:
@@ -253,7 +260,7 @@ def _trial_problems(path: Path, known: set[str], fix: str) -> list[str]:
         unknown = [name for name in trials.names if name not in known]
         if unknown:
             return [
-                f"{path}: names {len(unknown):,} utterances that wav.scp lacks, such as "
+                f"{path}: names {len(unknown):,} utterances that {listed} lacks, such as "
                 f"'{unknown[0]}' in line {trials.line_of(unknown[0])}{fix}"
             ]
         trials.require_both_classes()

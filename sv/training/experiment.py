@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sv import config
 from sv.config import option
@@ -47,6 +47,12 @@ class TrainConfig(KernelConfig):
         "that a large batch fits a small GPU; time grows by about a third, except for aam. The "
         "gradient is that of the whole batch, except that batch norms of the encoder measure each "
         "part: keep 32 items or more in a part",
+    )
+    positives: Literal["span", "neighbours"] = option(
+        "span",
+        "where the further crops of an item come from. span: the same utterance; neighbours: the "
+        "span before or after it in the same recording and channel (data directories with "
+        "segments). Neighbours differ more, but may be of another speaker",
     )
     seed: int = option(
         0, "seed of weights, order, crops and augmentation; the same seed gives the same result"

@@ -34,7 +34,7 @@ from sv.methods.base import Facts, Moment, Views
 from sv.progress import progress, silent
 from sv.training.bad_batch import RecentLosses, save_bad_batch
 from sv.training.build import build, build_front_end
-from sv.training.composition import compose
+from sv.training.composition import compose, positives
 from sv.training.estimate import Estimate
 from sv.training.experiment import Experiment
 from sv.training.facts import facts_of_training
@@ -105,18 +105,18 @@ class Trainer:
         self.method, groups = build(settings, facts, self.labels, self.device, kernels, encoder)
         self.gradients = Gradients(self.method, settings.train, self.device, self.dtype)
         self.optimizer = build_optimizer(settings.optim, self.method)
-        size, seed = settings.train.batch_size, settings.train.seed
         self.source = ViewSource(
             index,
             groups,
             batches or compose(settings, self.method, index, self.device),
             settings.augment,
-            seed=seed,
+            seed=settings.train.seed,
             noises=noises,
             rooms=len(rooms) if rooms is not None else 0,
             mel_bins=settings.model.mel_bins,
             mixing=settings.mixing,
-            own=distributed.deal(size),
+            neighbours=positives(settings, index),
+            own=distributed.deal(settings.train.batch_size),
             codes=self.device.type == "cuda",  # the device converts them
         )
         check(settings, index, self.source, rooms)

@@ -161,3 +161,18 @@ def test_what_a_folder_holds_besides(tmp_path, capsys):
     assert "anti.wav" not in kinds(json.loads(out.read_text()))
     doctor.main([*words, "--channel", "1"])
     assert kinds(json.loads(out.read_text()))["a.wav"] == ["cancel"]
+
+
+def test_spans_of_a_recording_are_examined_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    samples = np.stack([rng.normal(0, 0.1, 48000), np.zeros(48000)], axis=1)
+    soundfile.write(tmp_path / "call.wav", samples, 16000)
+    path = str(tmp_path / "call.wav")
+    limits = checkup.Limits(max_seconds=2.0)
+    good = checkup.Case("a", path, 1.5, span=(0.5, 2.0), channel=0)
+    assert [kind for kind, _ in checkup.look_at(good, limits).findings] == []
+    silent = checkup.look_at(good._replace(id="b", channel=1), limits)
+    assert [kind for kind, _ in silent.findings] == ["silent"]
+    assert "from 0.50 to 2.00 s" in silent.findings[0][1]
+    beyond = checkup.look_at(good._replace(id="c", span=(2.5, 4.4)), limits)
+    assert "a span of it lasts from 2.50 to 4.40 s" in beyond.findings[0][1]

@@ -219,7 +219,7 @@ def test_kaldi_directories_go_out_and_come_in(utterances, tmp_path):
     ("name", "text", "message"),
     [
         ("wav.scp", "a sph2pipe -f wav x.sph |\n", "commands are never executed"),
-        ("segments", "a r 0 1\n", "cuts recordings into utterances"),
+        ("segments", "a r 0 1\n", "1 of 1 segments are of recordings that wav.scp lacks: a"),
         ("wav.scp", "a /nowhere/a.wav\n", "cannot be used"),
         ("wav.scp", "", "is empty"),
         ("wav.scp", "a /nowhere/a.wav\na /nowhere/b.wav\n", "'a' is there twice"),
