@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Stage 1 for any corpus: wav.scp -> filterbank arks, feats.scp and utt2num_frames. The set is
+# Stage 1 for any corpus: wav.scp -> filterbank arks, feats.scp and utt2num_frames. If there is a
+# file segments, its spans are the utterances, and only they are read. The set is
 # split into pieces of equal duration; an interrupted run goes on with the pieces that are missing.
 # With --wave true also 16-bit waveform arks, wav_ark.scp and utt2num_samples, which training reads
 # where data.domain is wave.
@@ -38,15 +39,23 @@ what=(--title "features of $data" --done "$fbank/.features.done" --input "$data/
   --input "$data/utt2dur" --output "$data/feats.scp" --output "$data/utt2num_frames"
   --key "$key")
 [ "$wave" = false ] || what+=(--output "$data/wav_ark.scp" --output "$data/utt2num_samples")
+list=$data/wav.scp piece=wav.JOB.scp
+if [ -e "$data/segments" ]; then list=$data/segments piece=segments.JOB; fi
+for file in segments reco2file_and_channel; do
+  [ ! -e "$data/$file" ] || what+=(--input "$data/$file")
+done
 [ -z "$exclude" ] || what+=(--input "$exclude")
 . begin.sh "${what[@]}" --force "$force"
 
 # Features of an earlier run lack its bad utterances, which would pass for a mistake.
 rm -f "$data"/{feats.scp,utt2num_frames,feats_preset,wav_ark.scp,utt2num_samples,bad_utterances}
 validate_data_dir --no-feats --no-audio "$data" # audio is looked at below, file by file
-nj=$(split_scp --weights "$data/utt2dur" "$nj" "$data/wav.scp" "$fbank/split$nj/wav.JOB.scp")
+piece=$fbank/split$nj/$piece
+nj=$(split_scp --weights "$data/utt2dur" "$nj" "$list" "$piece")
+spans=(--scp "$piece")
+[ ! -e "$data/segments" ] || spans=(--scp "$data/wav.scp" --segments "$piece")
 LAUNCH_TITLE="features of $data" "${launch[@]}" "JOB=1:$nj" "$fbank/log/features.JOB.log" \
-  python -m sv.bin.extract_features --scp "$fbank/split$nj/wav.JOB.scp" --out "$fbank" --name JOB \
+  python -m sv.bin.extract_features "${spans[@]}" --out "$fbank" --name JOB \
   --wave "$wave" --force "$force" ${settings[@]+"${settings[@]}"} ${leave_out[@]+"${leave_out[@]}"}
 python -m sv.bin.merge_features --data "$data" --pieces "$fbank" --num "$nj" --wave "$wave" \
   ${limits[@]+"${limits[@]}"} ${leave_out[@]+"${leave_out[@]}"}

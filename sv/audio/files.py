@@ -1,5 +1,6 @@
 """Reads audio files (WAV, FLAC, Ogg, Opus, MP3) and writes them, with libsndfile (soundfile)."""
 
+import functools
 import logging
 import math
 import os
@@ -11,13 +12,16 @@ import soundfile
 
 from sv.audio.channel_choice import FULL_SCALE, to_mono, unlike
 from sv.audio.parts import AGAIN
-from sv.audio.source import measure, open_audio
+from sv.audio.source import Info, measure, open_audio, samples_of
 from sv.errors import AudioError, InputError
-from sv.files import atomic_write, shown
+from sv.files import atomic_write, shown, utf8
 
 log = logging.getLogger(__name__)
 
 WRITERS = {".wav": "WAV", ".flac": "FLAC"}
+MAX_OVERSHOOT = 0.5
+"""As in Kaldi's extract-segments: a span may end so many seconds after its recording, and is cut
+there."""
 LOUDEST = 16.0
 """Floating-point samples beyond this have another scale, such as that of 16-bit numbers."""
 
@@ -25,20 +29,23 @@ _said: set[tuple[str, int, int]] = set()
 
 
 def read_audio(
-    path: str | os.PathLike, sample_rate: int = 16000, channel: int | None = None
+    path: str | os.PathLike,
+    sample_rate: int = 16000,
+    channel: int | None = None,
+    seconds: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """Return the samples of an audio file as float32 (samples,); 16-bit full scale is 1.0.
 
     Channels are averaged unless ``channel`` chooses one (see ``to_mono``). Audio of another sample
     rate is resampled to ``sample_rate`` in Hz. The logger ``sv.audio.files`` warns of the first
-    file of each such kind.
+    file of each such kind. ``seconds``: start and end of the span to read (see ``decode``).
 
     Raises:
         AudioError: the file is missing, unreadable, cut off or without samples, does not state its
-            length, has samples that are not finite or have another scale, or its channels cancel
-            each other.
+            length, has samples that are not finite or have another scale, its channels cancel
+            each other, or it ends before the span.
     """
-    samples, rate, channels, _ = decode(path)
+    samples, rate, channels, _ = decode(path, seconds)
     if channels > 1 and channel is None:
         differ = unlike(samples)
         note = f"{shown(path)} {differ or f'has {channels} channels'}; they are averaged"
@@ -67,18 +74,45 @@ class Decoded(NamedTuple):
     format: str
 
 
-def decode(path: str | os.PathLike) -> Decoded:
-    """Decode a whole audio file, with all channels.
+def decode(path: str | os.PathLike, seconds: tuple[float, float] | None = None) -> Decoded:
+    """Decode an audio file, with all channels.
+
+    ``seconds``: decode only the span between these two times; an infinite second one is the end of
+    the file. Of WAV, FLAC and similar files only the span is read. Other files are decoded as a
+    whole, and the last one is kept for further spans of it.
 
     Raises:
         AudioError: as ``read_audio``, except for channels that cancel each other.
     """
     with open_audio(path) as audio:
-        samples, info = audio.decode()
+        if seconds is None:
+            samples, info = audio.decode()
+        else:
+            samples, info = audio.decode_span(seconds) or _cut(path, seconds)
         if len(samples) == 0:
             raise AudioError("holds no samples: remove it from the list")
         _check_numbers(samples)
     return Decoded(samples, info.rate, info.channels, info.format)
+
+
+def _cut(path: str | os.PathLike, seconds: tuple[float, float]) -> tuple[np.ndarray, Info]:
+    """Cut the span between two times out of the whole file."""
+    status = os.stat(utf8(path))
+    samples, info = _whole(os.fspath(path), status.st_size, status.st_mtime_ns)
+    first, last = samples_of(seconds, info.rate, len(samples))
+    if not first < last <= len(samples) + MAX_OVERSHOOT * info.rate or first >= len(samples):
+        raise AudioError(
+            f"has {len(samples) / info.rate:.2f} s, and a span of it lasts from {seconds[0]:.2f} "
+            f"to {seconds[1]:.2f} s: correct the span (in segments), or leave it out"
+        )
+    return samples[first:last], info
+
+
+@functools.lru_cache(maxsize=1)
+def _whole(path: str, size: int, changed: int) -> tuple[np.ndarray, Info]:
+    """Decode a file; ``size`` and ``changed`` tell the versions of a file apart."""
+    with open_audio(path) as audio:
+        return audio.decode()
 
 
 def _check_numbers(samples: np.ndarray) -> None:

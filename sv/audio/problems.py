@@ -53,27 +53,35 @@ def clipped_share(samples: np.ndarray) -> float:
 
 
 def load(
-    path: str | os.PathLike, sample_rate: int = 16000, channel: int | None = None
+    path: str | os.PathLike,
+    sample_rate: int = 16000,
+    channel: int | None = None,
+    seconds: tuple[float, float] | None = None,
 ) -> tuple[np.ndarray | None, str | None]:
     """Decode a file once; return (float32 (samples,), None) or (None, what is wrong).
 
     What is wrong is a sentence that names the file. A file is bad if it is missing, unreadable, cut
     off, empty, shorter than a frame or silent, or has samples that are no numbers. ``sample_rate``
-    in Hz; ``channel``: see ``sv.audio.channel_choice``.
+    in Hz; ``channel``: see ``sv.audio.channel_choice``. ``seconds``: start and end of the span to
+    read, else the whole file.
     """
     try:
-        samples = read_audio(path, sample_rate, channel)
+        samples = read_audio(path, sample_rate, channel, seconds)
     except InputError as error:
         return None, str(error)
     problem = find_problem(samples, sample_rate)
-    return (None, f"{shown(path)} {problem}") if problem else (samples, None)
+    where = f" from {seconds[0]:.2f} to {seconds[1]:.2f} s" if seconds else ""
+    return (None, f"{shown(path)}{where} {problem}") if problem else (samples, None)
 
 
 def examine(
-    path: str | os.PathLike, sample_rate: int = 16000, channel: int | None = None
+    path: str | os.PathLike,
+    sample_rate: int = 16000,
+    channel: int | None = None,
+    seconds: tuple[float, float] | None = None,
 ) -> str | None:
     """Return what is wrong with an audio file, or None if it can be used; see ``load``."""
-    return load(path, sample_rate, channel)[1]
+    return load(path, sample_rate, channel, seconds)[1]
 
 
 def write_bad(path: str | os.PathLike, bad: Iterable[Bad]) -> None:

@@ -8,6 +8,7 @@ in a form that it reads correctly: without a header, with a corrected header, or
 
 import contextlib
 import io
+import math
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ LAYER_2 = (
     "is MPEG audio of layer I or II, not MP3, of a length that cannot be told before decoding: "
     "convert it with 'ffmpeg -i in -ar 16000 -ac 1 out.flac'"
 )
+EXACT = ("WAV", "WAVEX", "RF64", "W64", "FLAC", "AIFF", "AU", "CAF")
+"""Formats in which libsndfile finds the sample of a number, so that a span can be read alone."""
 _COPIED = 1 << 24
 _BROKEN_PAGE = "Junk after the last page"
 
@@ -179,6 +182,26 @@ class Audio:
                         yield block.reshape(len(block), -1), _info(audio)
             _refuse_cut_off(audio, there)
 
+    def decode_span(self, seconds: tuple[float, float]) -> tuple[np.ndarray, Info] | None:
+        """Return the samples from one time to another, as ``decode`` does, and reads no others.
+
+        The result is None if the file must be decoded as a whole: its format has no exact places,
+        it is joined of several files, or it ends before the span.
+        """
+        if len(self.planned) != 1:
+            return None
+        with self._opened(self.planned[0]) as (audio, _), _decoding():
+            first, last = samples_of(seconds, audio.samplerate, audio.frames)
+            exact = audio.format in EXACT and audio.seekable() and audio.frames <= MAX_SAMPLES
+            if not exact or not 0 <= first < last <= audio.frames:
+                return None
+            audio.seek(first)
+            dtype = "int16" if audio.subtype == "PCM_16" else "float32"
+            samples = audio.read(last - first, dtype=dtype)
+            if len(samples) < last - first:
+                raise Truncated(f"is cut off: {first + len(samples)} samples can be read: {AGAIN}")
+            return samples, _info(audio)._replace(samples=len(samples))
+
     def _parts(self) -> Iterator[soundfile.SoundFile]:
         """Yield the parts one after the other; the next FLAC file is found at the end of one."""
         waiting = list(self.planned)
@@ -249,6 +272,15 @@ def open_audio(path: str | os.PathLike) -> Iterator[Audio]:
         raise _why_not(error).of(name) from None
     finally:
         os.close(descriptor)
+
+
+def samples_of(seconds: tuple[float, float], rate: int, total: int) -> tuple[int, int]:
+    """Return the first sample of a span, and the one after its last.
+
+    An infinite end is that of the file, which has ``total`` samples of ``rate`` Hz.
+    """
+    start, end = seconds
+    return round(start * rate), total if math.isinf(end) else round(end * rate)
 
 
 def measure(path: str | os.PathLike) -> Info:

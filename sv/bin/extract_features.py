@@ -39,13 +39,20 @@ def main(argv: list[str] | None = None) -> None:
         args.sample_rate, args.mel_bins, args.compression, wave, args.channel, args.preset
     )
     force, exclude = args.force == "true", read_exclude(args.exclude)
-    print(extract_piece(args.scp, args.out, args.name, settings, force, exclude))
+    print(extract_piece(args.scp, args.out, args.name, settings, force, exclude, args.segments))
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the options."""
     p = parser(__doc__)
     p.add_argument("--scp", type=Path, required=True, help="lines of '<utterance> <audio file>'")
+    p.add_argument(
+        "--segments",
+        type=Path,
+        help="lines of '<utterance> <recording> <start> <end>' (seconds): these utterances are "
+        "spans of the files in --scp, and only the spans are read. Channels are in "
+        "reco2file_and_channel beside --scp",
+    )
     p.add_argument("--out", type=Path, required=True, help="folder of the features")
     p.add_argument("--name", required=True, help="name of the piece: its number, from 1")
     _add_storage(p)

@@ -25,9 +25,10 @@ from sv.audio.problems import (
 )
 from sv.data.pieces import Piece, excluded
 from sv.data.replaced import write_table
+from sv.data.spans import Span, read_spans
 from sv.errors import InputError
 from sv.features.filterbank import fbank
-from sv.kaldi.arks import ArkWriter, read_paths
+from sv.kaldi.arks import ArkWriter
 from sv.progress import progress
 
 # Raise this number if fbank returns other values than before, or audio is decoded differently: all
@@ -95,21 +96,24 @@ def extract_piece(
     settings: Settings,
     force: bool = False,
     exclude: Mapping[str, str] | None = None,
+    segments: Path | None = None,
 ) -> str:
     """Write the features of the utterances in ``wav_scp`` as piece ``name``; return a summary.
 
     Each file is decoded once; bad utterances are listed with their reasons and left out, and so are
-    those that ``exclude`` (id or path -> reason) names, unheard.
+    those that ``exclude`` (id or path -> reason) names, unheard. If ``segments`` is given, its
+    lines are the utterances, and only these spans are read (see ``sv.data.spans.read_spans``).
 
     Raises:
         InputError: more than half of the first 50 utterances are bad; a useless ``wav_scp``.
     """
     piece = Piece.of(folder, name)
-    utterances = read_paths(wav_scp)
-    left_out = excluded(utterances, exclude or {})
+    utterances = read_spans(wav_scp, segments)
+    left_out = excluded({key: span.path for key, span in utterances.items()}, exclude or {})
     # Before anything is decoded, so that a file that changes meanwhile is not overlooked.
     wanted = _made_from(utterances, settings, left_out)
-    if not force and piece.made_from() == wanted and not _mended(piece, settings, left_out):
+    complete = not force and piece.made_from() == wanted
+    if complete and not _mended(piece, utterances, settings, left_out):
         return f"piece {name} is complete for the same audio and settings, skipped"
     piece.begin()
     started, heard = time.monotonic(), Heard()
@@ -126,7 +130,7 @@ def extract_piece(
 
 def _listen(
     wav_scp: Path,
-    utterances: Mapping[str, str],
+    utterances: Mapping[str, Span],
     unheard: set[str],
     settings: Settings,
     bad: list[Bad],
@@ -136,16 +140,22 @@ def _listen(
     Utterances of ``unheard`` are neither.
     """
     bar = progress(utterances.items(), total=len(utterances), desc="features", unit="utt")
-    for seen, (utterance, path) in enumerate(bar, 1):
+    for seen, (utterance, span) in enumerate(bar, 1):
         if utterance in unheard:
             continue
-        waveform, problem = load(path, settings.sample_rate, settings.channel)
+        waveform, problem = load(*_audio_of(span, settings))
         if problem:
-            bad.append(Bad(utterance, path, problem))
+            bad.append(Bad(utterance, span.path, problem))
         if seen == FIRST:
             _give_up_early(bad, wav_scp)
         if not problem:
             yield utterance, waveform
+
+
+def _audio_of(span: Span, settings: Settings) -> tuple:
+    """Return the arguments of ``load`` for a span."""
+    channel = settings.channel if span.channel is None else span.channel
+    return span.path, settings.sample_rate, channel, span.seconds
 
 
 def _write_arks(
@@ -164,32 +174,35 @@ def _write_arks(
             heard.add(utterance, features, waveform)
 
 
-def _made_from(utterances: Mapping[str, str], settings: Settings, left_out: list[Bad]) -> str:
+def _made_from(utterances: Mapping[str, Span], settings: Settings, left_out: list[Bad]) -> str:
     """Return what the stamp of a piece says of its audio, its settings and this code."""
     wanted = f"{_fingerprint(utterances.items())} {settings} v{VERSION}"
     if left_out:
-        wanted += f" without {_fingerprint((row.id, row.path) for row in left_out)}"
+        wanted += f" without {_fingerprint((row.id, Span(row.path)) for row in left_out)}"
     return wanted
 
 
-def _fingerprint(utterances: Iterable[tuple[str, str]]) -> str:
+def _fingerprint(utterances: Iterable[tuple[str, Span]]) -> str:
     """Return a text that changes if the list, or the size or time of any file in it, changes."""
     digest = hashlib.sha256()
-    for utterance, path in utterances:
+    for utterance, span in utterances:
         try:
-            stat = Path(path).stat()
+            stat = Path(span.path).stat()
             state = f"{stat.st_size} {stat.st_mtime_ns}"
         except OSError:
             state = "absent"
-        digest.update(f"{utterance} {path}\n{state}\n".encode())
+        digest.update(f"{utterance} {span}\n{state}\n".encode())
     return digest.hexdigest()[:12]
 
 
-def _mended(piece: Piece, settings: Settings, left_out: list[Bad]) -> bool:
+def _mended(
+    piece: Piece, utterances: Mapping[str, Span], settings: Settings, left_out: list[Bad]
+) -> bool:
     """Tell whether an utterance that was bad is good now, because the user has repaired it."""
     chosen = {row.id for row in left_out}
     bad = (row for row in read_bad(piece.bad) if row.id not in chosen)
-    return any(examine(row.path, settings.sample_rate, settings.channel) is None for row in bad)
+    spans = (utterances[row.id] for row in bad if row.id in utterances)
+    return any(examine(*_audio_of(span, settings)) is None for span in spans)
 
 
 def _give_up_early(bad: list[Bad], wav_scp: Path) -> None:

@@ -9,8 +9,17 @@ import os
 import shutil
 from pathlib import Path
 
-from lhotse import CutSet, Recording, RecordingSet, SupervisionSegment, SupervisionSet
+from lhotse import (
+    CutSet,
+    MonoCut,
+    MultiCut,
+    Recording,
+    RecordingSet,
+    SupervisionSegment,
+    SupervisionSet,
+)
 from lhotse.audio import AudioSource
+from lhotse.cut import Cut
 
 from sv.data.utterance import Utterance
 from sv.errors import InputError
@@ -20,28 +29,57 @@ DURATION_TOLERANCE = 1e-4
 
 def recording_of(utterance: Utterance) -> Recording:
     """Return lhotse's description of the audio file."""
+    samples = utterance.recording_samples or utterance.num_samples
     channels = list(range(utterance.channels))
     source = AudioSource("file", channels=channels, source=str(Path(utterance.path).absolute()))
     return Recording(
-        id=utterance.id,
+        id=utterance.recording_id,
         sources=[source],
         sampling_rate=utterance.sample_rate,
-        num_samples=utterance.num_samples,
-        duration=utterance.num_samples / utterance.sample_rate,
+        num_samples=samples,
+        duration=samples / utterance.sample_rate,
         channel_ids=channels,
     )
 
 
 def supervision_of(utterance: Utterance) -> SupervisionSegment:
-    """Return a segment over the whole file; its speaker is the utterance id, not the true one."""
+    """Return the segment of an utterance; its speaker is the utterance id, not the true one."""
+    channel = 0 if utterance.channels == 1 else list(range(utterance.channels))
     return SupervisionSegment(
         id=utterance.id,
-        recording_id=utterance.id,
-        start=0.0,
+        recording_id=utterance.recording_id,
+        start=utterance.start,
         duration=utterance.num_samples / utterance.sample_rate,
-        channel=0 if utterance.channels == 1 else list(range(utterance.channels)),
+        channel=channel if utterance.channel is None else utterance.channel,
         speaker=utterance.id,
     )
+
+
+def cut_of(utterance: Utterance, recording: Recording, supervision: SupervisionSegment) -> Cut:
+    """Return the cut of an utterance, with its supervision."""
+    if utterance.recording is None and utterance.channel is None:
+        cut = recording.to_cut()
+        cut.id = utterance.id
+    else:
+        kind = MultiCut if isinstance(supervision.channel, list) else MonoCut
+        cut = kind(
+            id=utterance.id,
+            start=utterance.start,
+            duration=supervision.duration,
+            channel=supervision.channel,
+            recording=recording,
+        )
+    # In a cut, times of supervisions start with the cut.
+    cut.supervisions = [supervision.with_offset(-supervision.start)]
+    return cut
+
+
+def first_of_each(utterances: list[Utterance]) -> list[Utterance]:
+    """Return an utterance of each recording, in the order of the recordings' ids."""
+    found: dict[str, Utterance] = {}
+    for utterance in utterances:
+        found.setdefault(utterance.recording_id, utterance)
+    return [found[key] for key in sorted(found)]
 
 
 def write_manifests(folder: Path, utterances: list[Utterance]) -> None:
@@ -52,14 +90,14 @@ def write_manifests(folder: Path, utterances: list[Utterance]) -> None:
         SupervisionSet.open_writer(plain["supervisions"]) as supervisions,
         CutSet.open_writer(plain["cuts"]) as cuts,
     ):
+        known = {}
+        for utterance in first_of_each(utterances):
+            known[utterance.recording_id] = recording_of(utterance)
+            recordings.write(known[utterance.recording_id])
         for utterance in utterances:
-            recording, supervision = recording_of(utterance), supervision_of(utterance)
-            cut = recording.to_cut()
-            cut.id = utterance.id
-            cut.supervisions = [supervision]
-            recordings.write(recording)
+            supervision = supervision_of(utterance)
             supervisions.write(supervision)
-            cuts.write(cut)
+            cuts.write(cut_of(utterance, known[utterance.recording_id], supervision))
     for path in plain.values():
         _compress(path)
 
@@ -91,31 +129,34 @@ def verify_manifests(folder: Path, utterances: list[Utterance], shown: Path) -> 
     }
     for kind, manifest in sets.items():
         count = 0
+        written = first_of_each(utterances) if kind == "recordings" else utterances
         for count, item in enumerate(manifest, 1):
-            expected = utterances[count - 1] if count <= len(utterances) else None
-            if expected is None or item.id != expected.id or not _agrees(item, expected, kind):
+            expected = written[count - 1] if count <= len(written) else None
+            if expected is None or not _agrees(item, expected, kind):
                 raise InputError(
                     f"{shown / kind}.jsonl.gz: entry {count} ('{item.id}') was not read back as "
                     "it was written; check the disk and run stage 0 again"
                 )
-        if count != len(utterances):
+        if count != len(written):
             raise InputError(
-                f"{shown / kind}.jsonl.gz: {count:,} of {len(utterances):,} entries were read "
+                f"{shown / kind}.jsonl.gz: {count:,} of {len(written):,} entries were read "
                 "back; check the disk and run stage 0 again"
             )
 
 
 def _agrees(item, expected: Utterance, kind: str) -> bool:
-    same = abs(item.duration - expected.duration) < DURATION_TOLERANCE
+    if kind == "recordings":
+        samples = expected.recording_samples or expected.num_samples
+        return item.id == expected.recording_id and item.num_samples == samples
+    same = item.id == expected.id and abs(item.duration - expected.duration) < DURATION_TOLERANCE
+    same = same and abs(item.start - expected.start) < DURATION_TOLERANCE
     if kind == "supervisions":
         return same and item.speaker == expected.id
-    if kind == "cuts":
-        return same and [s.speaker for s in item.supervisions] == [expected.id]
-    return same and item.num_samples == expected.num_samples
+    return same and [s.speaker for s in item.supervisions] == [expected.id]
 
 
 def read_recordings(data_dir: str | os.PathLike) -> list[Utterance]:
-    """Return the recordings of a data directory as unlabelled utterances.
+    """Return the recordings of a data directory as unlabelled utterances, each a whole file.
 
     Raises:
         InputError: the file is missing, or lhotse cannot read it.

@@ -1,13 +1,16 @@
 """Data directories: lhotse manifests and Kaldi files of one set, side by side.
 
 A directory holds ``recordings``, ``supervisions`` and ``cuts`` (``.jsonl.gz``) for lhotse, and
-``wav.scp utt2spk spk2utt utt2dur [trials]`` for Kaldi. All files are sorted by utterance id. One
-utterance is one audio file. In the files of both kinds the speaker is the utterance's own id, so
-self-supervised stages find no true label. True labels are in a separate directory (see
+``wav.scp utt2spk spk2utt utt2dur [trials]`` for Kaldi. All files are sorted by utterance id. An
+utterance is an audio file, or a span of one: then the ids of ``wav.scp`` and ``recordings`` are
+those of recordings, and ``segments``, ``reco2dur`` and, if channels are apart,
+``reco2file_and_channel`` are there, too. In the files of both kinds the speaker is the utterance's
+own id, so self-supervised stages find no true label. True labels are in a separate directory (see
 ``sv.data.labels``).
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -15,6 +18,7 @@ from pathlib import Path
 
 from sv.data.labels import read_label_file, refuse_gaps, staged_labels
 from sv.data.replaced import replaced_directory, write_table
+from sv.data.segments import Segment, read_channels, read_segments, write_channels, write_segments
 from sv.data.trials import Trials, refuse_contradictions
 from sv.data.utterance import Trial, Utterance
 from sv.errors import InputError
@@ -92,6 +96,12 @@ def _check(ordered: list[Utterance], out_dir: str | os.PathLike) -> None:
             raise InputError(
                 f"{utterance.path}: its id {utterance.id[:60]!r} {problem}; rename the file"
             )
+        problem = id_problem(utterance.recording_id)
+        if problem is not None:
+            raise InputError(
+                f"{utterance.path}: its id {utterance.recording_id[:60]!r} {problem}; rename the "
+                "recording"
+            )
         if utterance.num_samples <= 0 or not utterance.duration > 0:
             raise InputError(f"{utterance.path}: has no samples; leave it out")
         if "\n" in str(utterance.path) or str(utterance.path).endswith("|"):
@@ -121,7 +131,20 @@ def check_trials(trials: Sequence[Trial], known: set[str], name: str) -> None:
 def _write_kaldi_files(
     folder: Path, ordered: list[Utterance], trials: Sequence[Trial] | None
 ) -> None:
-    write_table(folder / "wav.scp", ((u.id, str(Path(u.path).absolute())) for u in ordered))
+    recordings = {u.recording_id: u for u in ordered}
+    recordings = {key: recordings[key] for key in sorted(recordings)}
+    paths = ((key, str(Path(u.path).absolute())) for key, u in recordings.items())
+    write_table(folder / "wav.scp", paths)
+    if any(u.recording is not None for u in ordered):
+        spans = ((u.id, Segment(u.recording_id, u.start, u.end)) for u in ordered)
+        write_segments(folder / "segments", spans)
+        lengths = {key: u.recording_samples or u.num_samples for key, u in recordings.items()}
+        lasting = ((k, str(round(n / recordings[k].sample_rate, 6))) for k, n in lengths.items())
+        write_table(folder / "reco2dur", lasting)
+    if any(u.channel is not None for u in ordered):
+        rows = [(k, "_".join(Path(u.path).stem.split()), u.channel) for k, u in recordings.items()]
+        path = folder / "reco2file_and_channel"
+        write_channels(path, [row for row in rows if row[2] is not None])
     for name in ("utt2spk", "spk2utt"):  # the firewall: every utterance is its own speaker
         write_table(folder / name, ((u.id, u.id) for u in ordered))
     write_table(folder / "utt2dur", ((u.id, str(round(u.duration, 6))) for u in ordered))
@@ -141,7 +164,7 @@ def read_data_dir(
     """
     from sv.data.lhotse_manifests import read_recordings  # here, because lhotse loads slowly
 
-    utterances = read_recordings(data_dir)
+    utterances = _cut_into_segments(Path(data_dir), read_recordings(data_dir))
     if labels_dir is None:
         return utterances
     labels_dir = Path(labels_dir)
@@ -160,3 +183,43 @@ def read_data_dir(
         group = optional["utt2group"].get(utterance.id)
         labelled.append(replace(utterance, speaker=speaker, session=session, group=group))
     return labelled
+
+
+def _cut_into_segments(folder: Path, recordings: list[Utterance]) -> list[Utterance]:
+    """Return the utterances of a directory: its recordings, or the spans of its ``segments``."""
+    channels = read_channels(folder / "reco2file_and_channel")
+    if not (folder / "segments").exists():
+        return [replace(one, channel=channels.get(one.id)) for one in recordings]
+    known = {recording.id: recording for recording in recordings}
+    spans = []
+    for key, segment in read_segments(folder / "segments").items():
+        if segment.recording not in known:
+            raise InputError(
+                f"{folder / 'segments'}: '{key}' is of the recording '{segment.recording}', which "
+                f"recordings.jsonl.gz lacks; run utils/fix_data_dir {folder}"
+            )
+        channel = channels.get(segment.recording)
+        spans.append(span_of(known[segment.recording], key, segment, channel))
+    return spans
+
+
+def span_of(
+    recording: Utterance, key: str, segment: Segment, channel: int | None = None
+) -> Utterance:
+    """Return the utterance ``key``: a span of a whole recording, moved to whole samples.
+
+    The end may lie beyond that of the recording; the span ends there then.
+    """
+    rate, total = recording.sample_rate, recording.num_samples
+    first = round(segment.start * rate)
+    last = total if math.isinf(segment.end) else min(total, round(segment.end * rate))
+    return replace(
+        recording,
+        id=key,
+        recording=segment.recording,
+        start=first / rate,
+        duration=(last - first) / rate,
+        num_samples=last - first,
+        channel=channel,
+        recording_samples=total,
+    )

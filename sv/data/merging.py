@@ -8,6 +8,7 @@ from sv.audio.problems import MAX_BAD, Bad, read_bad, refuse_too_many, write_bad
 from sv.data.feature_preset import write_preset
 from sv.data.pieces import Piece, excluded
 from sv.data.replaced import write_table
+from sv.data.spans import read_dir_spans
 from sv.data.trials import read_trials
 from sv.errors import InputError
 from sv.kaldi.arks import read_scp
@@ -69,12 +70,13 @@ def merge_pieces(
             ``trials`` names.
     """
     data = Path(data)
-    utterances = read_scp(data / "wav.scp")
+    listed = data / "segments" if (data / "segments").exists() else data / "wav.scp"
+    utterances = {key: span.path for key, span in read_dir_spans(data).items()}
     tables = _read_pieces(folder, pieces, wave)
     accounted = tables.features.keys() | {row.id for row in tables.bad}
-    _compare(utterances.keys() - accounted, f"of {data / 'wav.scp'} have no features")
+    _compare(utterances.keys() - accounted, f"of {listed} have no features")
     strangers = tables.features.keys() - utterances.keys()
-    _compare(strangers, f"with features are not in {data / 'wav.scp'}")
+    _compare(strangers, f"with features are not in {listed}")
     bad_file = data / "bad_utterances"
     write_bad(bad_file, tables.bad)
     chosen = {row.id for row in excluded(utterances, exclude or {})}

@@ -7,10 +7,15 @@ from sv.files import utf8
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One audio file and what is known about it.
+    """An audio file or a span of it, and what is known about it.
 
-    ``duration`` is in seconds and equals ``num_samples / sample_rate``; both are those of the file,
-    before any resampling. ``speaker``, ``session`` and ``group`` (sub-corpus) are None if unknown.
+    ``duration`` is in seconds and equals ``num_samples / sample_rate``; both are those of the file
+    or span, before any resampling. ``speaker``, ``session`` and ``group`` (sub-corpus) are None if
+    unknown.
+
+    The defaults of the other attributes mean the whole file. ``recording`` is the id of the file
+    (or of one channel of it) in ``wav.scp``, ``start`` the begin of the span in seconds,
+    ``channel`` the only channel to take, from 0. ``recording_samples`` is the length of the file.
     """
 
     id: str
@@ -22,6 +27,20 @@ class Utterance:
     session: str | None = None
     group: str | None = None
     channels: int = 1
+    recording: str | None = None
+    start: float = 0.0
+    channel: int | None = None
+    recording_samples: int | None = None
+
+    @property
+    def recording_id(self) -> str:
+        """The id of the recording in ``wav.scp``: for a whole file that of the utterance."""
+        return self.id if self.recording is None else self.recording
+
+    @property
+    def end(self) -> float:
+        """The end of the span in its recording, in seconds."""
+        return self.start + self.duration
 
 
 Trial = tuple[int, str, str]

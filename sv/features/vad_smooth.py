@@ -28,15 +28,15 @@ noise by more than a vowel from a consonant."""
 SILENT_DB = -70.0
 """Frames below this level, in dB of full scale, are silence in any recording."""
 SURROUNDINGS = 60 * FRAMES_PER_SECOND
-AROUND = FRAMES_PER_SECOND
+AROUND = FRAMES_PER_SECOND // 2
 """Frames on each side over which the change and the flatness of a frame are averaged."""
 
 ENERGY_SLOPE, ENERGY_MOST = 0.25, 0.5
-LIVELY, LIVELY_SLOPE, LIVELY_MOST = 1.6, 0.8, 0.6
+LIVELY, LIVELY_SLOPE, LIVELY_MOST = 1.4, 2.0, 1.5
 FLAT, FLAT_SLOPE = -1.0, 2.0
-"""The log-odds of a frame: slopes per unit of a measure, and most that one measure may say. A frame
-says little, because a hundred of them follow each other in a second. ``LIVELY`` and ``FLAT`` are the
-change and the flatness between speech and other sounds."""
+"""The log-odds of a frame: slopes per unit of a measure, and most that one measure may say. A
+frame says little, because a hundred of them follow each other in a second. ``LIVELY`` and ``FLAT``
+are the change and the flatness between speech and other sounds."""
 
 MIN_SILENCE, MIN_SPEECH, SILENCE_COST, SPEECH_COST = 0.2, 0.3, 1.0, 3.0
 """Seconds, and costs, of ``speech_automaton``."""

@@ -1,9 +1,10 @@
 """Make long recordings of a corpus's utterances, with silences, noises and music of known places.
 
-Each recording has two channels, as a telephone call has. On each channel one speaker after another
-takes a turn of a few utterances with short pauses. Between turns there is silence, a noise, or music
-(generated). A background noise of the channel, 15 to 30 dB below the speech, is never off. Speakers
-of the trials are left out: copy them for the test.
+Each recording has two channels, as a telephone call has. On each channel one speaker after
+another takes a turn of a few utterances with short pauses. Between turns there is silence, a noise,
+or music (generated). A background noise of the channel, 15 to 30 dB below the speech, is never off.
+Speakers of the trials are in no recording. The files that the trials name are linked beside the
+recordings, with the trials, so OUT is a corpus to train and to test.
 
 The program writes OUT/rec-NNN.flac, and three RTTM files of the truth:
   OUT/utterances.rttm    where each utterance lies, and whose it is
@@ -29,6 +30,7 @@ from sv.corpora.name_lists import NameBook, read_trial_list
 from sv.data.rttm import Turn, write_rttm
 from sv.errors import InputError
 from sv.features.vad import log_energy
+from sv.files import atomic_write
 from sv.numbers import POSITIVE, SEED
 from sv.progress import progress
 
@@ -74,6 +76,7 @@ def main(argv: list[str] | None = None) -> None:
         bar.update(count - len(waiting))
         number += 1
     bar.close()
+    link_test(args.corpus, args.trials or args.corpus / "trials", args.out)
     spoken = sum(turn.stop - turn.start for turn in truth["utterances"]) / 3600
     print(f"{args.out}: {number} recordings, {spoken:.2f} h of utterances in them")
 
@@ -94,6 +97,23 @@ def training_files(corpus: Path, trials: Path) -> dict[str, list[Path]]:
     if not found or layout == "flat":
         raise InputError(f"{corpus}: has no speakers outside the trials to make recordings of")
     return found
+
+
+def link_test(corpus: Path, trials: Path, out: Path) -> None:
+    """Link the files of the trials into the new corpus, and copy the trials."""
+    if not trials.exists():
+        return
+    relative = find_audio(corpus)
+    files = describe_all(relative, detect_layout(relative, corpus), corpus)
+    listed = read_trial_list(trials, NameBook(corpus, files, detect_layout(relative, corpus)))
+    with atomic_write(out / "trials") as handle:
+        for label, *pair in listed:
+            handle.write(f"{label}\t{pair[0].relative}\t{pair[1].relative}\n")
+            for file in pair:
+                link = out / file.relative
+                link.parent.mkdir(parents=True, exist_ok=True)
+                if not link.is_symlink():
+                    link.symlink_to((corpus / file.relative).resolve())
 
 
 def one_channel(name, channel, waiting, noises, seconds, draws, truth) -> np.ndarray:
