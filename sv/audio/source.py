@@ -165,6 +165,23 @@ class Audio:
         info = _joined(found)
         return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)), info
 
+    def stream(self, seconds: float) -> Iterator[tuple[np.ndarray, Info]]:
+        """Yield (samples, channels) float32 in [-1, 1], ``seconds`` at a time, and what they are.
+
+        Memory does not grow with the length of the file. The last block is shorter.
+
+        Raises:
+            AudioError: as ``decode``, when the damaged place is reached.
+        """
+        for audio in self._parts():
+            there = 0
+            with _decoding():
+                for block in _blocks(audio, "float32", max(1, round(seconds * audio.samplerate))):
+                    there += len(block)
+                    if len(block):
+                        yield block.reshape(len(block), -1), _info(audio)
+            _refuse_cut_off(audio, there)
+
     def decode_span(self, seconds: tuple[float, float]) -> tuple[np.ndarray, Info] | None:
         """Return the samples from one time to another, as ``decode`` does, and reads no others.
 
@@ -271,9 +288,9 @@ def _decoding() -> Iterator[None]:
         raise Truncated(f"is damaged or cut off ({_reason(error)}): {AGAIN}") from None
 
 
-def _blocks(audio: soundfile.SoundFile, dtype: str) -> Iterator[np.ndarray]:
-    """Yield blocks up to the end of the file; a damaged header may state any length."""
-    size = max(1, BLOCK // audio.channels)
+def _blocks(audio: soundfile.SoundFile, dtype: str, size: int = 0) -> Iterator[np.ndarray]:
+    """Yield blocks of ``size`` samples up to the end; a damaged header may state any length."""
+    size = size or max(1, BLOCK // audio.channels)
     while True:
         block = audio.read(size, dtype=dtype)
         yield block

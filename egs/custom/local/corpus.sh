@@ -6,9 +6,13 @@ CORPUS=custom MUST_FIT=num_mel_bins
 
 corpus=                 # DIR: folder of audio; needed if stage 0 makes the data
 trials=                 # FILE|auto|none|program: trial list; auto is <corpus>/trials if it exists
-channel=                # program: which channel of the audio, from 0; default: the mean of all
+channel=                # program: which channel of the audio, from 0; default: the mean of all;
+                        # with --segment also each: all channels, apart
 layout=                 # program: flat, speaker/utt or speaker/session/utt; else by their depth
 group_speakers=false    # one speaker name in two sub-corpora means two people
+segment=false           # train on utterances that are cut out of long recordings (vad.sh)
+vad=                    # program: with --segment: energy, or none to take everything
+rttm=                   # FILE|program: with --segment: who speaks when, in place of --vad
 max_bad=                # program: share of bad audio files that is left out without stopping
 simulate_channels=false # give every utterance a recording condition of its own, and say so
 noise=                  # DIR|generated|none|program: noises and music for augmentation, e.g. MUSAN
@@ -16,13 +20,20 @@ rir=                    # DIR|generated|none|program: room impulse responses, e.
 num_mel_bins=           # program: mel bands; model.mel_bins of the settings must agree
 wave=false              # augment waveforms instead of features; keeps them as arks, 115 MB an hour
 
+# Prints the channel for programs that take one: those of utterances stand in the data directory.
+one_channel() { [ "$segment$channel" = trueeach ] || echo "$channel"; }
+
 make_data() {
+  local folder=data
   is_shared data && return
-  prepare_folder.sh --trials "$trials" --channel "$channel" --layout "$layout" \
+  [ "$segment" = false ] || folder=data/recordings
+  prepare_folder.sh --trials "$trials" --channel "$(one_channel)" --layout "$layout" \
     --group-speakers "$group_speakers" --max-bad "$max_bad" \
     --simulate-channels "$simulate_channels" --noise "$noise" --rir "$rir" \
-    "${corpus:?"give --corpus, the folder of audio"}" data
-  made data corpus trials channel layout group_speakers max_bad simulate_channels noise rir
+    "${corpus:?"give --corpus, the folder of audio"}" "$folder"
+  [ "$segment" = false ] ||
+    vad.sh --channel "$channel" --vad "$vad" --rttm "$rttm" data/recordings data
+  made data segment vad rttm corpus trials channel layout group_speakers max_bad simulate_channels noise rir
 }
 
 make_features() {
@@ -30,7 +41,7 @@ make_features() {
   is_shared features && return
   for part in train test; do
     if [ "$part" = test ] && [ ! -e data/test ]; then continue; fi
-    extract_features.sh --channel "$channel" --max-bad "$max_bad" \
+    extract_features.sh --channel "$(one_channel)" --max-bad "$max_bad" \
       --num-mel-bins "$num_mel_bins" --wave "$wave" "data/$part" "fbank/$part"
   done
   made features channel max_bad num_mel_bins wave
