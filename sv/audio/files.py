@@ -48,8 +48,7 @@ def read_audio(
     except AudioError as error:
         raise error.of(shown(path)) from None
     if rate != sample_rate:
-        note = "; nothing is above half of it" if rate < sample_rate else ""
-        _say_once("rate", rate, sample_rate, f"{shown(path)} is sampled at {rate} Hz{note}")
+        say_rate(path, rate, sample_rate)
         samples = resample(samples, rate, sample_rate)
     return samples
 
@@ -77,11 +76,12 @@ def decode(path: str | os.PathLike) -> Decoded:
         samples, info = audio.decode()
         if len(samples) == 0:
             raise AudioError("holds no samples: remove it from the list")
-        _check_numbers(samples)
+        check_numbers(samples)
     return Decoded(samples, info.rate, info.channels, info.format)
 
 
-def _check_numbers(samples: np.ndarray) -> None:
+def check_numbers(samples: np.ndarray) -> None:
+    """Raise ``AudioError`` if samples of a file are no numbers in [-1, 1]."""
     problem = not_audio(samples)
     if problem:
         remedy = AGAIN
@@ -147,6 +147,12 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) 
             format=WRITERS[path.suffix.lower()],
             subtype="PCM_16",
         )
+
+
+def say_rate(path: str | os.PathLike, rate: int, sample_rate: int) -> None:
+    """Warn that a file has another sample rate; of the first such file only."""
+    note = "; nothing is above half of it" if rate < sample_rate else ""
+    _say_once("rate", rate, sample_rate, f"{shown(path)} is sampled at {rate} Hz{note}")
 
 
 def _say_once(kind: str, found: int, wanted: int, sentence: str) -> None:

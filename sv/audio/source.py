@@ -148,19 +148,34 @@ class Audio:
             AudioError: the file is damaged, cut off, too long for the memory, or does not state
                 its length.
         """
-        blocks: list[np.ndarray] = []
         found: list[Info] = []
+        blocks = list(self.blocks(found, check=_refuse_too_long))
+        info = _joined(found)
+        return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)), info
+
+    def blocks(
+        self, found: list[Info], check: Callable[[soundfile.SoundFile], None] = lambda audio: None
+    ) -> Iterator[np.ndarray]:
+        """Yield the samples block by block, each as ``decode`` returns them.
+
+        found: gets what each part of the file holds, after the blocks of the part.
+        check: is called with each part before it is read.
+
+        Raises:
+            AudioError: as ``decode``, after the blocks that could be read.
+        """
         for audio in self._parts():
             # The caller converts 16-bit samples to float; libsndfile's own conversion is slower.
             dtype = "int16" if audio.subtype == "PCM_16" else "float32"
-            _refuse_too_long(audio)
+            check(audio)
+            done = 0
             with _decoding():
-                read = list(_blocks(audio, dtype))
-            _refuse_cut_off(audio, sum(map(len, read)))
+                for block in _blocks(audio, dtype):
+                    done += len(block)
+                    yield block
+            _refuse_cut_off(audio, done)
             found.append(_info(audio))
-            blocks += read
-        info = _joined(found)
-        return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)), info
+            _joined(found)
 
     def _parts(self) -> Iterator[soundfile.SoundFile]:
         """Yield the parts one after the other; the next FLAC file is found at the end of one."""

@@ -5,6 +5,7 @@ vector = model.embed(waveform, sample_rate)       # (dim,) float32
 """
 
 import logging
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,16 @@ import numpy as np
 import torch
 
 from sv.audio.channel_choice import to_mono
-from sv.audio.files import not_audio, read_audio, resample
+from sv.audio.files import audio_info, not_audio, read_audio, resample
+from sv.audio.stream import stream_audio
 from sv.errors import AudioError, InputError
 from sv.features import fbank
 from sv.features.presets import definition
+from sv.features.stream import fbank_of_blocks
 from sv.files import shown
 from sv.inference import model_dir
 from sv.inference.embedder import Embedder
+from sv.inference.long import Tick, is_long
 from sv.numbers import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -32,6 +36,8 @@ SHORT_SECONDS = 1.0
 """If a recording is shorter, its embedding says little about the speaker; there is a warning."""
 MIN_SECONDS = 0.1
 """A shorter recording has not even a vowel, and subtracting the mean over time leaves little."""
+PIECE = 1 << 20
+"""Samples whose features are computed at a time."""
 SILENCE = 1e-3
 """If no log mel energy exceeds that of silence by more than this, the recording is silent."""
 
@@ -96,6 +102,7 @@ class SpeakerModel:
         name: str = "the waveform",
         channel: int | None = None,
         crops: "EvenCrops | None" = None,
+        tick: Tick = lambda share: None,
     ) -> np.ndarray:
         """Return the embedding (dim,) float32 of one recording; with ``crops`` (crops, dim).
 
@@ -107,6 +114,8 @@ class SpeakerModel:
         sample_rate: of the waveform, in Hz. If the model has another rate, the waveform is
             resampled.
         name: how messages call the recording.
+        tick: is called with the share of the work that is done, for recordings over two minutes,
+            which are embedded in blocks (``sv.inference.long``).
 
         Raises:
             InputError: the waveform is shorter than ``MIN_SECONDS`` (0.1 s), digital silence, not
@@ -116,36 +125,94 @@ class SpeakerModel:
         rate = SAMPLE_RATE.check(sample_rate, f"the sample rate of {name}")
         if rate != self.sample_rate and len(samples):
             samples = resample(samples, rate, self.sample_rate)
-        preset = self.embedder.preset
-        heard = samples[None] if crops is None else crops.cut(samples, self.sample_rate)
-        if self.embedder.hears_waveforms:
-            features = np.ascontiguousarray(heard, np.float32)
-            silent = not np.ptp(features) > SILENCE / 32
+        if crops is None:
+            pieces = (samples[at : at + PIECE] for at in range(0, len(samples), PIECE))
+            return self._embed_pieces(pieces, name, tick)
+        features = self._features(crops.cut(samples, self.sample_rate))
+        self._check(features.flatten(0, 1), len(samples), name)
+        return self._finite(self.embedder(features.to(self.device)), name)
+
+    def embed_file(
+        self,
+        path: str | Path,
+        channel: int | None = None,
+        crops: "EvenCrops | None" = None,
+        tick: Tick = lambda share: None,
+    ) -> np.ndarray:
+        """Return the embedding of an audio file, as ``embed`` does, with the same errors.
+
+        A long file is read block by block, so memory does not grow with its samples.
+        """
+        info = audio_info(path)
+        if crops is None and is_long(info[2], info[0]):
+            pieces = stream_audio(path, self.sample_rate, channel)
+            return self._embed_pieces(pieces, shown(path), tick)
+        samples = read_audio(path, self.sample_rate, channel)
+        return self.embed(samples, self.sample_rate, shown(path), crops=crops, tick=tick)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the encoder."""
+        return next(self.embedder.parameters()).device
+
+    def _embed_pieces(self, pieces: Iterable[np.ndarray], name: str, tick: Tick) -> np.ndarray:
+        """Embed the recording that ``pieces`` (samples,) are, at the rate of the model."""
+        count = 0
+
+        def counted() -> Iterator[np.ndarray]:
+            nonlocal count
+            for piece in pieces:
+                count += len(piece)
+                yield piece
+
+        heard = list(counted() if self.embedder.hears_waveforms else self._stream(counted()))
+        empty = np.empty((0, *(() if self.embedder.hears_waveforms else (self.embedder.mel_bins,))))
+        joined = np.concatenate(heard or [empty]) if len(heard) != 1 else heard[0]
+        features = torch.from_numpy(np.ascontiguousarray(joined, np.float32))
+        del heard, joined
+        self._check(features, count, name)
+        if is_long(len(features), self.embedder.encoder.sample_rate):
+            vectors = self.embedder.embed_long(features, tick)
         else:
-            features = fbank(heard, self.sample_rate, self.embedder.mel_bins, preset)
-            silent = not features.size or features.max() <= definition(preset).silence + SILENCE
-        seconds = len(samples) / self.sample_rate
-        if seconds < MIN_SECONDS or features.shape[1] < self.embedder.encoder.min_frames:
+            vectors = self.embedder(features[None].to(self.device))
+            tick(1.0)
+        return self._finite(vectors, name)[0]
+
+    def _features(self, waveforms: np.ndarray) -> "Tensor":
+        """Return what the encoder hears of waveforms (n, samples)."""
+        if self.embedder.hears_waveforms:
+            return torch.from_numpy(np.ascontiguousarray(waveforms, np.float32))
+        return torch.from_numpy(
+            fbank(waveforms, self.sample_rate, self.embedder.mel_bins, self.embedder.preset)
+        )
+
+    def _stream(self, pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        form = self.sample_rate, self.embedder.mel_bins, self.embedder.preset
+        return fbank_of_blocks(pieces, *form)
+
+    def _check(self, features: "Tensor", samples: int, name: str) -> None:
+        """Raise ``InputError`` if a recording is too short or silent; warn if it is short."""
+        seconds = samples / self.sample_rate
+        if seconds < MIN_SECONDS or len(features) < self.embedder.encoder.min_frames:
             raise InputError(
                 f"{name}: {seconds:.2f} s are too short to hear a voice, which takes "
                 f"{MIN_SECONDS:g} s at least; record a second or more"
             )
+        if self.embedder.hears_waveforms:
+            silent = not float(features.max() - features.min()) > SILENCE / 32
+        else:
+            floor = definition(self.embedder.preset).silence
+            silent = not features.numel() or float(features.max()) <= floor + SILENCE
         if silent:
             raise InputError(f"{name}: digital silence; there is nobody to recognise")
         if seconds < SHORT_SECONDS:
             log.warning("%s: only %.2f s; trust its scores less", name, seconds)
-        device = next(self.embedder.parameters()).device
-        vectors = self.embedder(torch.from_numpy(features).to(device)).cpu().numpy()
-        if not np.isfinite(vectors).all():
-            raise InputError(f"{name}: its embedding is not finite; the model is damaged")
-        return vectors[0] if crops is None else vectors
 
-    def embed_file(
-        self, path: str | Path, channel: int | None = None, crops: "EvenCrops | None" = None
-    ) -> np.ndarray:
-        """Return the embedding of an audio file, as ``embed`` does, with the same errors."""
-        samples = read_audio(path, self.sample_rate, channel)
-        return self.embed(samples, self.sample_rate, shown(path), crops=crops)
+    def _finite(self, vectors: "Tensor", name: str) -> np.ndarray:
+        found = vectors.cpu().numpy()
+        if not np.isfinite(found).all():
+            raise InputError(f"{name}: its embedding is not finite; the model is damaged")
+        return found
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
