@@ -38,11 +38,9 @@ def read_audio(
             length, has samples that are not finite or have another scale, or its channels cancel
             each other.
     """
-    samples, rate, channels, _ = decode(path)
-    if channels > 1 and channel is None:
-        differ = unlike(samples)
-        note = f"{shown(path)} {differ or f'has {channels} channels'}; they are averaged"
-        _say_once("unlike" if differ else "channels", channels, 1, note)
+    samples, rate, _, _ = decode(path)
+    if channel is None:
+        say_channels(path, samples)
     try:
         samples = to_mono(samples, channel)
     except AudioError as error:
@@ -147,6 +145,15 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) 
             format=WRITERS[path.suffix.lower()],
             subtype="PCM_16",
         )
+
+
+def say_channels(path: str | os.PathLike, samples: np.ndarray) -> None:
+    """Warn that the channels of (samples, channels) are averaged; of the first such file only."""
+    if samples.ndim == 1 or samples.shape[1] == 1:
+        return
+    channels, differ = samples.shape[1], unlike(samples)
+    note = f"{shown(path)} {differ or f'has {channels} channels'}; they are averaged"
+    _say_once("unlike" if differ else "channels", channels, 1, note)
 
 
 def say_rate(path: str | os.PathLike, rate: int, sample_rate: int) -> None:

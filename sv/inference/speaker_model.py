@@ -5,21 +5,20 @@ vector = model.embed(waveform, sample_rate)       # (dim,) float32
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
 from sv.audio.channel_choice import to_mono
-from sv.audio.files import audio_info, not_audio, read_audio, resample
-from sv.audio.stream import stream_audio
 from sv.errors import AudioError, InputError
 from sv.features import fbank
+from sv.features.fbank_stream import fbank_of_blocks
 from sv.features.presets import definition
-from sv.features.stream import fbank_of_blocks
-from sv.files import shown
+from sv.files import digest, shown
 from sv.inference import model_dir
 from sv.inference.embedder import Embedder
 from sv.inference.long import Tick, is_long
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sv.inference.crops import EvenCrops
+
+# The readers of audio files are imported when a file is read: `sv.load` needs none of them.
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +43,20 @@ SILENCE = 1e-3
 """If no log mel energy exceeds that of silence by more than this, the recording is silent."""
 
 
+class Heard(NamedTuple):
+    """What a recording gives: its embedding (dim,), its seconds, and its seconds of speech."""
+
+    vector: np.ndarray
+    seconds: float
+    speech: float
+
+
 class SpeakerModel:
     """An encoder with its features and, if it has one, its calibration.
 
     ``embedder``: maps log mel features to vectors. ``sample_rate``: of its audio, in Hz.
-    ``calibration``: maps a cosine to a log-likelihood ratio, or None.
+    ``calibration``: maps a cosine to a log-likelihood ratio, or None. ``identity``: the hash of the
+    weights: models of one identity give the same embeddings.
     """
 
     def __init__(
@@ -54,10 +64,12 @@ class SpeakerModel:
         embedder: Embedder,
         sample_rate: int = 16000,
         calibration: model_dir.CosineCalibration | None = None,
+        identity: str = "",
     ):
         self.embedder = embedder
         self.sample_rate = sample_rate
         self.calibration = calibration
+        self.identity = identity
 
     @classmethod
     def load(cls, path: str | Path) -> "SpeakerModel":
@@ -67,7 +79,7 @@ class SpeakerModel:
             InputError: ``path`` is neither of them, or is incomplete or damaged.
         """
         if Path(path).is_file():
-            return cls(Embedder.load(path))
+            return cls(Embedder.load(path), identity=digest(path))
         files = model_dir.read(path)
         parts = {"encoder": files.weights, "model": files.model}
         try:
@@ -88,7 +100,7 @@ class SpeakerModel:
                 "for different speakers; fit it again, on trials whose labels are right",
                 path,
             )
-        return cls(embedder, files.features.sample_rate, files.calibration)
+        return cls(embedder, files.features.sample_rate, files.calibration, files.sha256)
 
     @property
     def dim(self) -> int:
@@ -124,6 +136,8 @@ class SpeakerModel:
         samples = _one_channel(waveform, name, channel)
         rate = SAMPLE_RATE.check(sample_rate, f"the sample rate of {name}")
         if rate != self.sample_rate and len(samples):
+            from sv.audio.files import resample
+
             samples = resample(samples, rate, self.sample_rate)
         if crops is None:
             pieces = (samples[at : at + PIECE] for at in range(0, len(samples), PIECE))
@@ -143,20 +157,54 @@ class SpeakerModel:
 
         A long file is read block by block, so memory does not grow with its samples.
         """
+        from sv.audio.files import audio_info, read_audio
+
         info = audio_info(path)
         if crops is None and is_long(info[2], info[0]):
+            from sv.audio.streaming import stream_audio
+
             pieces = stream_audio(path, self.sample_rate, channel)
             return self._embed_pieces(pieces, shown(path), tick)
         samples = read_audio(path, self.sample_rate, channel)
         return self.embed(samples, self.sample_rate, shown(path), crops=crops, tick=tick)
+
+    def listen(
+        self,
+        path: str | Path,
+        channel: int | None = None,
+        needed: float = 0.5,
+        tick: Tick = lambda share: None,
+    ) -> "Heard":
+        """Return the embedding of an audio file, and how much speech it has.
+
+        Raises:
+            InputError: as ``embed_file``; or there are less than ``needed`` seconds of speech.
+        """
+        from sv.audio.streaming import stream_audio
+        from sv.inference.speech import SpeechMeter
+
+        meter = SpeechMeter(self.sample_rate)
+        pieces = meter.passing(stream_audio(path, self.sample_rate, channel))
+        enough = partial(meter.require, shown(path), needed)
+        vector = self._embed_pieces(pieces, shown(path), tick, enough)
+        return Heard(vector, meter.samples / self.sample_rate, meter.seconds)
 
     @property
     def device(self) -> torch.device:
         """The device of the encoder."""
         return next(self.embedder.parameters()).device
 
-    def _embed_pieces(self, pieces: Iterable[np.ndarray], name: str, tick: Tick) -> np.ndarray:
-        """Embed the recording that ``pieces`` (samples,) are, at the rate of the model."""
+    def _embed_pieces(
+        self,
+        pieces: Iterable[np.ndarray],
+        name: str,
+        tick: Tick,
+        check: Callable[[], None] = lambda: None,
+    ) -> np.ndarray:
+        """Embed the recording that ``pieces`` (samples,) are, at the rate of the model.
+
+        check: is called when all has been read, and before anything is encoded.
+        """
         count = 0
 
         def counted() -> Iterator[np.ndarray]:
@@ -166,11 +214,10 @@ class SpeakerModel:
                 yield piece
 
         heard = list(counted() if self.embedder.hears_waveforms else self._stream(counted()))
-        empty = np.empty((0, *(() if self.embedder.hears_waveforms else (self.embedder.mel_bins,))))
-        joined = np.concatenate(heard or [empty]) if len(heard) != 1 else heard[0]
-        features = torch.from_numpy(np.ascontiguousarray(joined, np.float32))
-        del heard, joined
+        shape = () if self.embedder.hears_waveforms else (self.embedder.mel_bins,)
+        features = torch.from_numpy(_joined(heard, shape))
         self._check(features, count, name)
+        check()
         if is_long(len(features), self.embedder.encoder.sample_rate):
             vectors = self.embedder.embed_long(features, tick)
         else:
@@ -215,6 +262,18 @@ class SpeakerModel:
         return found
 
 
+def _joined(pieces: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Return the joined pieces (n, *shape), float32; the list is emptied, to save memory."""
+    if len(pieces) == 1:
+        return np.ascontiguousarray(pieces.pop(), np.float32)
+    joined, done = np.empty((sum(map(len, pieces)), *shape), np.float32), 0
+    while pieces:
+        piece = pieces.pop(0)
+        joined[done : done + len(piece)] = piece
+        done += len(piece)
+    return joined
+
+
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
     """Return the cosine of two embeddings (dim,), between -1 and 1."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
@@ -225,6 +284,8 @@ def _one_channel(
     waveform: "np.ndarray | Tensor", name: str, channel: int | None = None
 ) -> np.ndarray:
     """Return float32 (samples,); the full scale of 16 bits is 1.0."""
+    from sv.audio.files import not_audio
+
     if isinstance(waveform, torch.Tensor):
         waveform = waveform.detach().cpu()
         waveform = (waveform.float() if waveform.is_floating_point() else waveform).numpy()

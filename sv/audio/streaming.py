@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from sv.audio.channel_choice import to_mono_in_blocks
-from sv.audio.files import check_numbers, resample, say_rate
+from sv.audio.files import check_numbers, resample, say_channels, say_rate
 from sv.audio.source import Info, open_audio
 from sv.errors import AudioError
 
@@ -26,7 +26,9 @@ def stream_audio(
     """
     with open_audio(path) as audio:
         rate = audio.measure().rate
-        mono = to_mono_in_blocks(_checked(audio.blocks(found := [])), channel)
+        found: list[Info] = []
+        blocks = _checked(audio.blocks(found), None if channel is not None else path)
+        mono = to_mono_in_blocks(blocks, channel)
         if rate == sample_rate:
             yield from mono
         else:
@@ -35,9 +37,14 @@ def stream_audio(
         _refuse_empty(found)
 
 
-def _checked(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    for block in blocks:
+def _checked(
+    blocks: Iterable[np.ndarray], averaged: str | os.PathLike | None
+) -> Iterator[np.ndarray]:
+    """Yield the blocks, checked; ``averaged``: the file, if its channels are averaged."""
+    for number, block in enumerate(blocks):
         check_numbers(block)
+        if averaged is not None and number == 0:
+            say_channels(averaged, block)
         yield block
 
 
