@@ -21,7 +21,7 @@ while IFS= read -r -d '' file; do
     *.sh,* | */.ci/run,* | ./utils/*,'#!'*bash) shell_files+=("$file") ;;
     ./utils/*,'#!'*python3) python_files+=("$file") ;;
   esac
-done < <(find . \( -name .venv -o -name .git -o -name data -o -name exp -o -name corpus \) -prune -o \
+done < <(find . \( -name ".venv*" -o -name .git -o -name data -o -name exp -o -name corpus \) -prune -o \
   -type f \( -name '*.sh' -o -path './utils/*' -o -path './.ci/run' \) -print0)
 
 echo "ruff"
