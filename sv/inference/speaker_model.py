@@ -17,6 +17,7 @@ from sv.audio.channel_choice import to_mono
 from sv.errors import AudioError, InputError
 from sv.features import fbank
 from sv.features.fbank_stream import fbank_of_blocks
+from sv.features.framing import num_frames
 from sv.features.presets import definition
 from sv.files import digest, shown
 from sv.inference import model_dir
@@ -37,8 +38,6 @@ SHORT_SECONDS = 1.0
 """If a recording is shorter, its embedding says little about the speaker; there is a warning."""
 MIN_SECONDS = 0.1
 """A shorter recording has not even a vowel, and subtracting the mean over time leaves little."""
-PIECE = 1 << 20
-"""Samples whose features are computed at a time."""
 SILENCE = 1e-3
 """If no log mel energy exceeds that of silence by more than this, the recording is silent."""
 
@@ -140,8 +139,7 @@ class SpeakerModel:
 
             samples = resample(samples, rate, self.sample_rate)
         if crops is None:
-            pieces = (samples[at : at + PIECE] for at in range(0, len(samples), PIECE))
-            return self._embed_pieces(pieces, name, tick)
+            return self._embed_pieces([samples], len(samples), name, tick)
         features = self._features(crops.cut(samples, self.sample_rate))
         self._check(features.flatten(0, 1), len(samples), name)
         return self._finite(self.embedder(features.to(self.device)), name)
@@ -164,7 +162,7 @@ class SpeakerModel:
             from sv.audio.streaming import stream_audio
 
             pieces = stream_audio(path, self.sample_rate, channel)
-            return self._embed_pieces(pieces, shown(path), tick)
+            return self._embed_pieces(pieces, self._expected(info), shown(path), tick)
         samples = read_audio(path, self.sample_rate, channel)
         return self.embed(samples, self.sample_rate, shown(path), crops=crops, tick=tick)
 
@@ -180,13 +178,16 @@ class SpeakerModel:
         Raises:
             InputError: as ``embed_file``; or there are less than ``needed`` seconds of speech.
         """
+        from sv.audio.files import audio_info
         from sv.audio.streaming import stream_audio
         from sv.inference.speech import SpeechMeter
+
+        expected = self._expected(audio_info(path))
 
         meter = SpeechMeter(self.sample_rate)
         pieces = meter.passing(stream_audio(path, self.sample_rate, channel))
         enough = partial(meter.require, shown(path), needed)
-        vector = self._embed_pieces(pieces, shown(path), tick, enough)
+        vector = self._embed_pieces(pieces, expected, shown(path), tick, enough)
         return Heard(vector, meter.samples / self.sample_rate, meter.seconds)
 
     @property
@@ -197,12 +198,14 @@ class SpeakerModel:
     def _embed_pieces(
         self,
         pieces: Iterable[np.ndarray],
+        expected: int,
         name: str,
         tick: Tick,
         check: Callable[[], None] = lambda: None,
     ) -> np.ndarray:
         """Embed the recording that ``pieces`` (samples,) are, at the rate of the model.
 
+        expected: samples of all pieces, or a little more.
         check: is called when all has been read, and before anything is encoded.
         """
         count = 0
@@ -213,9 +216,12 @@ class SpeakerModel:
                 count += len(piece)
                 yield piece
 
-        heard = list(counted() if self.embedder.hears_waveforms else self._stream(counted()))
-        shape = () if self.embedder.hears_waveforms else (self.embedder.mel_bins,)
-        features = torch.from_numpy(_joined(heard, shape))
+        if self.embedder.hears_waveforms:
+            features = _gathered(counted(), (expected,))
+        else:
+            form = self.sample_rate, self.embedder.mel_bins, self.embedder.preset
+            frames = num_frames(expected, self.sample_rate, self.embedder.preset)
+            features = _gathered(fbank_of_blocks(counted(), *form), (frames, form[1]))
         self._check(features, count, name)
         check()
         if is_long(len(features), self.embedder.encoder.sample_rate):
@@ -233,9 +239,10 @@ class SpeakerModel:
             fbank(waveforms, self.sample_rate, self.embedder.mel_bins, self.embedder.preset)
         )
 
-    def _stream(self, pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        form = self.sample_rate, self.embedder.mel_bins, self.embedder.preset
-        return fbank_of_blocks(pieces, *form)
+    def _expected(self, info: tuple[int, int, int]) -> int:
+        """Return the samples of a file at the rate of the model, or one more."""
+        rate, _, samples = info
+        return -(-samples * self.sample_rate // rate)
 
     def _check(self, features: "Tensor", samples: int, name: str) -> None:
         """Raise ``InputError`` if a recording is too short or silent; warn if it is short."""
@@ -262,16 +269,18 @@ class SpeakerModel:
         return found
 
 
-def _joined(pieces: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    """Return the joined pieces (n, *shape), float32; the list is emptied, to save memory."""
-    if len(pieces) == 1:
-        return np.ascontiguousarray(pieces.pop(), np.float32)
-    joined, done = np.empty((sum(map(len, pieces)), *shape), np.float32), 0
-    while pieces:
-        piece = pieces.pop(0)
+def _gathered(pieces: Iterable[np.ndarray], shape: tuple[int, ...]) -> "Tensor":
+    """Return the joined pieces (n, ...), float32, of which ``shape`` is the expected shape.
+
+    They are copied to their place one by one: a list of all of them would take twice the memory.
+    """
+    joined, done = np.empty(shape, np.float32), 0
+    for piece in pieces:
+        if done + len(piece) > len(joined):
+            joined = np.concatenate((joined[:done], np.empty_like(piece, np.float32)))
         joined[done : done + len(piece)] = piece
         done += len(piece)
-    return joined
+    return torch.from_numpy(joined[:done])
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -5,23 +5,21 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from sv.errors import InputError
-
-FRAME_SECONDS = 0.025
-THRESHOLD, MEAN_SCALE = 5.5, 0.5
-"""Kaldi's ``compute-vad``: a frame is speech above THRESHOLD + MEAN_SCALE · mean log energy."""
-FULL_SCALE = 32768.0
+from sv.features.framing import frame_sizes
+from sv.features.vad import VOXCELEB, energy_decisions, log_energy
 
 
 class SpeechMeter:
     """Counts the seconds of speech of a recording, of which the pieces pass by.
 
-    A frame of 25 ms is speech if its log energy is high enough, in absolute terms and against the
-    mean of the recording. Steady noise counts as speech: this finds recordings without anybody in
-    them, and no more.
+    The decisions are those of Kaldi's energy VAD on the whole recording, with the settings of its
+    recipe for VoxCeleb. Steady loud noise counts as speech: this finds recordings in which nobody
+    can be heard, and no more.
     """
 
     def __init__(self, sample_rate: int):
-        self.length = int(sample_rate * FRAME_SECONDS)
+        self.sample_rate = sample_rate
+        self.window, self.shift, _ = frame_sizes(sample_rate)
         self.kept = np.empty(0, np.float32)
         self.energies: list[np.ndarray] = []
         self.samples = 0
@@ -36,24 +34,20 @@ class SpeechMeter:
         """Count a piece (samples,), full scale 1.0."""
         self.samples += len(piece)
         joined = np.concatenate((self.kept, piece)) if len(self.kept) else piece
-        whole = len(joined) // self.length * self.length
-        frames = joined[:whole].reshape(-1, self.length) * np.float32(FULL_SCALE)
-        frames = frames - frames.mean(axis=1, keepdims=True)
-        energy = np.einsum("ft,ft->f", frames, frames, dtype=np.float64)
-        self.energies.append(np.log(np.maximum(energy, 1e-10)))
-        self.kept = np.array(joined[whole:], np.float32)
+        if len(joined) >= self.window:
+            self.energies.append(log_energy(joined, self.sample_rate))
+            joined = joined[len(self.energies[-1]) * self.shift :]
+        self.kept = np.array(joined, np.float32)
 
     def speech(self) -> np.ndarray:
-        """Return for each frame whether it is speech, bool (frames,)."""
-        energies = np.concatenate(self.energies or [np.empty(0)])
-        if len(energies) == 0:
-            return np.zeros(0, bool)
-        return energies > THRESHOLD + MEAN_SCALE * energies.mean()
+        """Return for each frame of 10 ms whether it is speech, bool (frames,)."""
+        return energy_decisions(np.concatenate([np.empty(0, np.float32), *self.energies]), VOXCELEB)
 
     @property
     def seconds(self) -> float:
-        """Seconds of speech."""
-        return float(self.speech().sum() * FRAME_SECONDS)
+        """Seconds of speech: the share of speech in the frames, times the length."""
+        speech = self.speech()
+        return float(speech.mean()) * self.samples / self.sample_rate if len(speech) else 0.0
 
     def require(self, name: str, needed: float) -> None:
         """Raise ``InputError`` if the recording has less speech than is needed to decide."""
