@@ -25,6 +25,8 @@ POLICY = (
 )
 SURE, UNSURE = 0.95, 0.75
 """Probabilities of the answer from which on it is called sure, and below which unsure."""
+MOST = 0.999
+"""No calibration is trusted beyond this."""
 
 
 def application(model: SpeakerModel, gallery_path: str, needed: float = 0.5):
@@ -59,7 +61,12 @@ def application(model: SpeakerModel, gallery_path: str, needed: float = 0.5):
 
 def _page(gradio: Any, answers: "Answers") -> Any:
     def clip(label: str):
-        return gradio.Audio(sources=["microphone", "upload"], type="filepath", label=label)
+        return gradio.Audio(
+            sources=["microphone", "upload"],
+            type="filepath",
+            label=label,
+            buttons=["download"],  # not "share", which sends the clip away
+        )
 
     def chance(label: str):
         return gradio.Slider(0.01, 0.99, value=0.5, step=0.01, label=label)
@@ -177,10 +184,14 @@ def verdict(score: float, calibration, prior: float) -> str:
 
 def sureness(chance: float) -> str:
     """Return in words how sure an answer of this probability is."""
-    if chance >= SURE:
-        return f"Sure: one of {1 / max(1 - chance, 1e-6):,.0f} such answers is wrong."
-    word = "Rather sure" if chance >= UNSURE else "Unsure"
-    return f"{word}: {100 * (1 - chance):.0f} of 100 such answers are wrong."
+    if chance > MOST:
+        words = "Sure: fewer than one of 1,000 such answers is wrong"
+    elif chance >= SURE:
+        words = f"Sure: one of {1 / (1 - chance):,.0f} such answers is wrong"
+    else:
+        word = "Rather sure" if chance >= UNSURE else "Unsure"
+        words = f"{word}: {100 * (1 - chance):.0f} of 100 such answers are wrong"
+    return f"{words}, if the calibration was made on recordings like these."
 
 
 def picture(clip: Clip) -> "Figure":
