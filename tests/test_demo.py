@@ -86,7 +86,7 @@ def test_how_sure_in_words():
     assert sureness(0.8).startswith("Rather sure: 20 of 100 such answers are wrong")
     assert sureness(1.0).startswith("Sure: fewer than one of 1,000")
     assert sureness(0.6).startswith("Unsure: 40")
-    assert "different speakers than if not" in verdict(0.1, CosineCalibration(10, -4), 0.5)
+    assert "two speakers as from one" in verdict(0.1, CosineCalibration(10, -4), 0.5)
 
 
 def test_a_taken_port_is_said(tmp_path, write_model):

@@ -154,12 +154,16 @@ class Audio:
         return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)), info
 
     def blocks(
-        self, found: list[Info], check: Callable[[soundfile.SoundFile], None] = lambda audio: None
+        self,
+        found: list[Info],
+        check: Callable[[soundfile.SoundFile], None] = lambda audio: None,
+        block: int | None = None,
     ) -> Iterator[np.ndarray]:
         """Yield the samples block by block, each as ``decode`` returns them.
 
         found: gets what each part of the file holds, after the blocks of the part.
         check: is called with each part before it is read.
+        block: samples read at a time, all channels together; by default ``BLOCK``.
 
         Raises:
             AudioError: as ``decode``, after the blocks that could be read.
@@ -170,9 +174,9 @@ class Audio:
             check(audio)
             done = 0
             with _decoding():
-                for block in _blocks(audio, dtype):
-                    done += len(block)
-                    yield block
+                for piece in _blocks(audio, dtype, block):
+                    done += len(piece)
+                    yield piece
             _refuse_cut_off(audio, done)
             found.append(_info(audio))
             _joined(found)
@@ -263,13 +267,15 @@ def _decoding() -> Iterator[None]:
         raise Truncated(f"is damaged or cut off ({_reason(error)}): {AGAIN}") from None
 
 
-def _blocks(audio: soundfile.SoundFile, dtype: str) -> Iterator[np.ndarray]:
+def _blocks(
+    audio: soundfile.SoundFile, dtype: str, block: int | None = None
+) -> Iterator[np.ndarray]:
     """Yield blocks up to the end of the file; a damaged header may state any length."""
-    size = max(1, BLOCK // audio.channels)
+    size = max(1, (block or BLOCK) // audio.channels)
     while True:
-        block = audio.read(size, dtype=dtype)
-        yield block
-        if len(block) < size:
+        piece = audio.read(size, dtype=dtype)
+        yield piece
+        if len(piece) < size:
             return
 
 

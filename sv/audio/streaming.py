@@ -11,6 +11,8 @@ from sv.audio.files import check_numbers, resample, say_channels, say_rate
 from sv.audio.source import Info, open_audio
 from sv.errors import AudioError
 
+BLOCK = 1 << 20
+"""Samples read at a time, all channels together."""
 TAPS = 10
 """Half the length of scipy's default filter of ``resample_poly``, in samples of the lower rate."""
 
@@ -27,7 +29,7 @@ def stream_audio(
     with open_audio(path) as audio:
         rate = audio.measure().rate
         found: list[Info] = []
-        blocks = _checked(audio.blocks(found), None if channel is not None else path)
+        blocks = _checked(audio.blocks(found, block=BLOCK), None if channel is not None else path)
         mono = to_mono_in_blocks(blocks, channel)
         if rate == sample_rate:
             yield from mono

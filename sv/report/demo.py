@@ -174,7 +174,7 @@ def verdict(score: float, calibration, prior: float) -> str:
     chance = probability(llr, prior)
     answer = "same speaker" if chance >= 0.5 else "different speakers"
     times = math.exp(min(abs(llr), 20.0))
-    other = "the same speaker than if not" if llr >= 0 else "different speakers than if not"
+    other = "one speaker as from two" if llr >= 0 else "two speakers as from one"
     return (
         f"## {answer}\n\nprobability of the same speaker **{chance:.3f}**, cosine {score:.3f}\n\n"
         f"{sureness(max(chance, 1 - chance))} The clips alone are {times:,.1f} times as probable "

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sv.audio import source
+from sv.audio import streaming
 from sv.audio.files import read_audio, resample
 from sv.audio.streaming import resample_blocks, stream_audio
 from sv.errors import AudioError, Cancelling, Truncated
@@ -10,7 +10,7 @@ from sv.errors import AudioError, Cancelling, Truncated
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(source, "BLOCK", 4001)
+    monkeypatch.setattr(streaming, "BLOCK", 4001)
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100])
@@ -30,7 +30,8 @@ def test_a_stream_gives_the_samples_of_a_file(tmp_path, name, rate, channel):
     pieces = list(stream_audio(tmp_path / name, 16000, channel))
     assert len(pieces) > 1
     whole = read_audio(tmp_path / name, 16000, channel)
-    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+    # An MP3 that is decoded in other blocks differs in the last bits.
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-6)
 
 
 def test_what_is_wrong_at_the_end_is_found(tmp_path):
