@@ -6,7 +6,7 @@ model written by stage 3, sv.bin.average or sv.bin.package. It writes a Kaldi ar
 scp. The id of an audio file is its path as given, with "_" for blanks. If some files cannot be
 embedded, the program names them, writes the others and ends with status 2.
 
-A recording may have any length. One of more than two minutes is embedded in blocks of 30 s,
+A recording may have any length. One of more than two minutes is embedded in blocks of 10 s,
 which takes less memory, and gives the embedding of the whole (docs/use_a_model.md has figures).
 
 Several processes (started by torchrun, or by utils/processes as in local/embed.sh --ngpu) each

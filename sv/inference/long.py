@@ -1,12 +1,12 @@
 """Embeddings of recordings of any length, in bounded memory.
 
-A recording longer than ``LONG_SECONDS`` is encoded in blocks of 30 s. Most encoders give the
+A recording longer than ``LONG_SECONDS`` is encoded in blocks of 10 s. Most encoders give the
 embedding of the whole recording: blocks overlap by as many frames as convolutions see, and means
 and attention are sums over all blocks (``sv.encoders.blocks``). This takes more time than one pass,
 because each sum over all frames needs a pass of its own.
 
 An encoder with attention or recurrence over all frames (``Encoder.reach`` is None) hears equal
-parts of at most 30 s instead, and the embedding is the mean of theirs. That is an
+parts of at most 10 s instead, and the embedding is the mean of theirs. That is an
 approximation: in one pass, its memory would grow with the square of the length.
 """
 
@@ -22,7 +22,7 @@ from sv.features.normalise import Normalisation
 
 LONG_SECONDS = 120
 """A recording up to this length is encoded in one pass."""
-BLOCK_SECONDS = 30
+BLOCK_SECONDS = 10
 """Length of a block without its context, and the longest part of an approximation."""
 
 Tick = Callable[[float], None]
