@@ -37,6 +37,7 @@ setup(
             "onnxruntime>=1.18",  # compares an exported graph with the model
             "onnxscript>=0.2",  # torch.onnx needs it
         ],
+        "demo": ["gradio>=6,<7"],  # the page of `sv demo`
         "dev": [
             "pytest>=8",
             "pytest-xdist>=3.5",

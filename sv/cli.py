@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from sv.errors import InputError
 from sv.machine import memory
-from sv.numbers import SECONDS
+from sv.numbers import SECONDS, Number
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space, then run the same command again",
@@ -64,6 +64,18 @@ def add_process_timeout(p: argparse.ArgumentParser) -> None:
         help="how long one process waits for the others before it gives up. If the time is too "
         "short, the process ends while another still reads its data; if the time is too "
         "long, a lost process is noticed late",
+    )
+
+
+def add_min_speech(p: argparse.ArgumentParser) -> None:
+    """Add the option of programs that decide who speaks."""
+    p.add_argument(
+        "--min-speech",
+        type=Number(0, 3600),
+        default=0.5,
+        metavar="SECONDS",
+        help="how much speech a recording needs. With less, the program does not decide. Short "
+        "recordings give uncertain scores; 0 decides on anything",
     )
 
 

@@ -1,6 +1,7 @@
 """The choice of a channel of a file: the mean of all channels, or one of them."""
 
 import argparse
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -44,12 +45,34 @@ def to_mono(samples: np.ndarray, channel: int | None = None) -> np.ndarray:
         AudioError: there is no such channel, or there are several and ``channel`` is -1.
         Cancelling: the channels cancel each other in their mean.
     """
+    if samples.ndim == 2 and channel is None:
+        refuse_cancelling(covariance([samples]))
+    return _one(samples, channel)
+
+
+def to_mono_in_blocks(
+    blocks: Iterable[np.ndarray], channel: int | None = None
+) -> Iterator[np.ndarray]:
+    """Yield ``to_mono`` of each of the blocks of one recording, which have equal channels.
+
+    Raises:
+        AudioError: as ``to_mono``; that channels cancel each other is known after the last block.
+    """
+    sums = Covariance()
+    for block in blocks:
+        if block.ndim == 2 and channel is None:
+            sums.add(block)
+        yield _one(block, channel)
+    if sums.count:
+        refuse_cancelling(sums.value())
+
+
+def _one(samples: np.ndarray, channel: int | None) -> np.ndarray:
     scale = np.float32(1 / FULL_SCALE if samples.dtype == np.int16 else 1)
     check_channel(1 if samples.ndim == 1 else samples.shape[1], channel)
     if samples.ndim == 2 and channel is not None:
         samples = samples[:, max(int(channel), 0)].astype(np.float32)
     elif samples.ndim == 2:
-        _refuse_cancelling(samples)
         samples = samples.mean(axis=1, dtype=np.float32)
     return samples * scale if scale != 1 else samples
 
@@ -69,8 +92,8 @@ def check_channel(channels: int, channel: int | None) -> None:
     )
 
 
-def _refuse_cancelling(samples: np.ndarray) -> None:
-    shared = _covariance(samples)
+def refuse_cancelling(shared: np.ndarray) -> None:
+    """Raise ``Cancelling`` if channels with this covariance cancel each other in their mean."""
     channels, powers = len(shared), np.diag(shared)
     # The mean of unrelated channels has 1/channels of their mean power.
     if channels > 1 and shared.sum() / channels**2 < CANCEL * powers.mean() / channels:
@@ -88,7 +111,7 @@ def unlike(samples: np.ndarray) -> str | None:
     """
     if samples.ndim == 1 or samples.shape[1] < 2 or len(samples) == 0:
         return None
-    shared = _covariance(samples)
+    shared = covariance([samples])
     powers = np.diag(shared)
     loud = np.flatnonzero(powers > QUIET * powers.max()) if powers.max() > 0 else []
     if len(loud) < 2:
@@ -103,13 +126,32 @@ def unlike(samples: np.ndarray) -> str | None:
     )
 
 
-def _covariance(samples: np.ndarray) -> np.ndarray:
-    """Return the covariance (channels, channels) of (samples, channels)."""
-    products = np.zeros((samples.shape[1],) * 2)
-    sums = np.zeros(samples.shape[1])
-    for start in range(0, len(samples), BLOCK):
-        block = samples[start : start + BLOCK].astype(np.float64)
-        products += block.T @ block
-        sums += block.sum(axis=0)
-    means = sums / max(1, len(samples))
-    return products / max(1, len(samples)) - np.outer(means, means)
+class Covariance:
+    """The covariance of channels, from samples (samples, channels) that are added in blocks."""
+
+    def __init__(self) -> None:
+        self.products, self.sums, self.count = np.zeros((0, 0)), np.zeros(0), 0
+
+    def add(self, samples: np.ndarray) -> None:
+        """Add a block; all blocks have equal channels."""
+        if not self.sums.size:
+            self.products = np.zeros((samples.shape[1],) * 2)
+            self.sums = np.zeros(samples.shape[1])
+        self.count += len(samples)
+        for start in range(0, len(samples), BLOCK):
+            block = samples[start : start + BLOCK].astype(np.float64)
+            self.products += block.T @ block
+            self.sums += block.sum(axis=0)
+
+    def value(self) -> np.ndarray:
+        """Return the covariance (channels, channels)."""
+        means = self.sums / max(1, self.count)
+        return self.products / max(1, self.count) - np.outer(means, means)
+
+
+def covariance(blocks: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the covariance (channels, channels) of blocks (samples, channels)."""
+    sums = Covariance()
+    for block in blocks:
+        sums.add(block)
+    return sums.value()

@@ -43,18 +43,15 @@ def read_audio(
             length, has samples that are not finite or have another scale, its channels cancel
             each other, or it ends before the span.
     """
-    samples, rate, channels, _ = decode(path, seconds)
-    if channels > 1 and channel is None:
-        differ = unlike(samples)
-        note = f"{shown(path)} {differ or f'has {channels} channels'}; they are averaged"
-        _say_once("unlike" if differ else "channels", channels, 1, note)
+    samples, rate, _, _ = decode(path, seconds)
+    if channel is None:
+        say_channels(path, samples)
     try:
         samples = to_mono(samples, channel)
     except AudioError as error:
         raise error.of(shown(path)) from None
     if rate != sample_rate:
-        note = "; nothing is above half of it" if rate < sample_rate else ""
-        _say_once("rate", rate, sample_rate, f"{shown(path)} is sampled at {rate} Hz{note}")
+        say_rate(path, rate, sample_rate)
         samples = resample(samples, rate, sample_rate)
     return samples
 
@@ -89,7 +86,7 @@ def decode(path: str | os.PathLike, seconds: tuple[float, float] | None = None) 
             samples, info = audio.decode_span(seconds) or _cut(path, seconds)
         if len(samples) == 0:
             raise AudioError("holds no samples: remove it from the list")
-        _check_numbers(samples)
+        check_numbers(samples)
     return Decoded(samples, info.rate, info.channels, info.format)
 
 
@@ -113,7 +110,8 @@ def _whole(path: str, size: int, changed: int) -> tuple[np.ndarray, Info]:
         return audio.decode()
 
 
-def _check_numbers(samples: np.ndarray) -> None:
+def check_numbers(samples: np.ndarray) -> None:
+    """Raise ``AudioError`` if samples of a file are no numbers in [-1, 1]."""
     problem = not_audio(samples)
     if problem:
         remedy = AGAIN
@@ -179,6 +177,21 @@ def write_audio(path: str | os.PathLike, samples: np.ndarray, sample_rate: int) 
             format=WRITERS[path.suffix.lower()],
             subtype="PCM_16",
         )
+
+
+def say_channels(path: str | os.PathLike, samples: np.ndarray) -> None:
+    """Warn that the channels of (samples, channels) are averaged; of the first such file only."""
+    if samples.ndim == 1 or samples.shape[1] == 1:
+        return
+    channels, differ = samples.shape[1], unlike(samples)
+    note = f"{shown(path)} {differ or f'has {channels} channels'}; they are averaged"
+    _say_once("unlike" if differ else "channels", channels, 1, note)
+
+
+def say_rate(path: str | os.PathLike, rate: int, sample_rate: int) -> None:
+    """Warn that a file has another sample rate; of the first such file only."""
+    note = "; nothing is above half of it" if rate < sample_rate else ""
+    _say_once("rate", rate, sample_rate, f"{shown(path)} is sampled at {rate} Hz{note}")
 
 
 def _say_once(kind: str, found: int, wanted: int, sentence: str) -> None:

@@ -151,19 +151,38 @@ class Audio:
             AudioError: the file is damaged, cut off, too long for the memory, or does not state
                 its length.
         """
-        blocks: list[np.ndarray] = []
         found: list[Info] = []
+        blocks = list(self.blocks(found, check=_refuse_too_long))
+        info = _joined(found)
+        return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)), info
+
+    def blocks(
+        self,
+        found: list[Info],
+        check: Callable[[soundfile.SoundFile], None] = lambda audio: None,
+        block: int | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Yield the samples block by block, each as ``decode`` returns them.
+
+        found: gets what each part of the file holds, after the blocks of the part.
+        check: is called with each part before it is read.
+        block: samples read at a time, all channels together; by default ``BLOCK``.
+
+        Raises:
+            AudioError: as ``decode``, after the blocks that could be read.
+        """
         for audio in self._parts():
             # The caller converts 16-bit samples to float; libsndfile's own conversion is slower.
             dtype = "int16" if audio.subtype == "PCM_16" else "float32"
-            _refuse_too_long(audio)
+            check(audio)
+            done = 0
             with _decoding():
-                read = list(_blocks(audio, dtype))
-            _refuse_cut_off(audio, sum(map(len, read)))
+                for piece in _blocks(audio, dtype, block):
+                    done += len(piece)
+                    yield piece
+            _refuse_cut_off(audio, done)
             found.append(_info(audio))
-            blocks += read
-        info = _joined(found)
-        return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)), info
+            _joined(found)
 
     def stream(self, seconds: float) -> Iterator[tuple[np.ndarray, Info]]:
         """Yield (samples, channels) float32 in [-1, 1], ``seconds`` at a time, and what they are.
@@ -175,8 +194,9 @@ class Audio:
         """
         for audio in self._parts():
             there = 0
+            size = max(1, round(seconds * audio.samplerate)) * audio.channels
             with _decoding():
-                for block in _blocks(audio, "float32", max(1, round(seconds * audio.samplerate))):
+                for block in _blocks(audio, "float32", size):
                     there += len(block)
                     if len(block):
                         yield block.reshape(len(block), -1), _info(audio)
@@ -288,13 +308,15 @@ def _decoding() -> Iterator[None]:
         raise Truncated(f"is damaged or cut off ({_reason(error)}): {AGAIN}") from None
 
 
-def _blocks(audio: soundfile.SoundFile, dtype: str, size: int = 0) -> Iterator[np.ndarray]:
-    """Yield blocks of ``size`` samples up to the end; a damaged header may state any length."""
-    size = size or max(1, BLOCK // audio.channels)
+def _blocks(
+    audio: soundfile.SoundFile, dtype: str, block: int | None = None
+) -> Iterator[np.ndarray]:
+    """Yield blocks up to the end of the file; a damaged header may state any length."""
+    size = max(1, (block or BLOCK) // audio.channels)
     while True:
-        block = audio.read(size, dtype=dtype)
-        yield block
-        if len(block) < size:
+        piece = audio.read(size, dtype=dtype)
+        yield piece
+        if len(piece) < size:
             return
 
 

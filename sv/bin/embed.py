@@ -6,6 +6,9 @@ model written by stage 3, sv.bin.average or sv.bin.package. It writes a Kaldi ar
 scp. The id of an audio file is its path as given, with "_" for blanks. If some files cannot be
 embedded, the program names them, writes the others and ends with status 2.
 
+A recording may have any length. One of more than two minutes is embedded in blocks of 10 s,
+which takes less memory, and gives the embedding of the whole (docs/use_a_model.md has figures).
+
 Several processes (started by torchrun, or by utils/processes as in local/embed.sh --ngpu) each
 embed their share of --data. The first process writes, and the numbers are exactly those of one
 process. --job and --num-jobs also divide the work, for jobs that do not communicate.
@@ -22,6 +25,7 @@ Examples:
 """
 
 import argparse
+import contextlib
 from pathlib import Path
 
 from sv.audio.channel_choice import add_channel
@@ -173,23 +177,63 @@ def _embed_data(model, args, out: str, device, crops) -> int:
 def _embed_files(
     model, files: list[Path], out: str, channel: int | None, bad: list[str], crops
 ) -> int:
-    """Write the embeddings; append to ``bad`` a message for each file that cannot be embedded."""
+    """Write the embeddings; append to ``bad`` a message for each file that cannot be embedded.
+
+    Raises:
+        InputError: no file can be embedded, or one is given twice.
+    """
     from sv.files import shown
     from sv.kaldi.arks import ArkWriter
-    from sv.progress import progress
+    from sv.machine.memory import ran_out
 
+    names = ["_".join(shown(path).split()) for path in files]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise InputError(f"{name} is given twice: each id has one embedding; give it once")
     vectors = []
-    for path in progress(files, desc="embeddings", unit="file"):
-        try:
-            vectors.append(("_".join(shown(path).split()), model.embed_file(path, channel, crops)))
-        except InputError as error:
-            bad.append(str(error))
+    with _seconds_of(files) as advance:
+        for name, path in zip(names, files, strict=True):
+            try:
+                vectors.append((name, model.embed_file(path, channel, crops, advance(path))))
+            except InputError as error:
+                bad.append(str(error))
+            except (OSError, MemoryError, RuntimeError) as error:  # the others are still embedded
+                if isinstance(error, RuntimeError) and not ran_out(error):
+                    raise
+                bad.append(f"{shown(path)}: {ran_out(error) or error}")
     if not vectors:
         raise InputError("; ".join(bad))
     with ArkWriter(f"{out}.ark", f"{out}.scp") as writer:
         for name, vector in vectors:
             writer.write(name, vector)
     return len(vectors)
+
+
+@contextlib.contextmanager
+def _seconds_of(files: list[Path]):
+    """Show the seconds of speech that are done; yield a function of a path that gives its ``tick``.
+
+    ``tick`` takes the share of the file that is done. A file that cannot be opened counts nothing.
+    """
+    from sv.audio.files import audio_info
+    from sv.progress import progress
+
+    seconds = {}
+    for path in files:
+        with contextlib.suppress(InputError):
+            rate, _, samples = audio_info(path)
+            seconds[path] = samples / rate
+    bar = progress(total=round(sum(seconds.values())), desc="embeddings", unit="s of speech")
+    begun = 0.0
+
+    def advance(path: Path):
+        nonlocal begun
+        before = begun
+        begun += seconds.get(path, 0.0)
+        return lambda share: bar.update(round(before + share * seconds.get(path, 0.0)) - bar.n)
+
+    yield advance
+    bar.close()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from sv.encoders.blocks import Block
+
 
 class Tuning(NamedTuple):
     """Weights that are trained more slowly: ``rate`` is a factor of the learning rate.
@@ -45,6 +47,13 @@ class Encoder(nn.Module):
     min_frames = 1
     """Number of frames of the shortest input; of samples if the input is waveforms."""
 
+    reach: int | None = None
+    """Frames to each side that convolutions see. None: attention or recurrence sees all frames, so
+    a long recording is cut into parts (``sv.inference.long``)."""
+
+    hop = 1
+    """Frames between two frames of the last layer: a block starts at a multiple of it."""
+
     sample_rate: int | None = None
     """Of the waveforms that are the input, in Hz; None for features."""
 
@@ -58,11 +67,12 @@ class Encoder(nn.Module):
         """Return the weights that are trained more slowly than the others, or None."""
         return None
 
-    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, features: Tensor, lengths: Tensor | Block | None = None) -> Tensor:
         """Map (batch, frames, mel) to (batch, embedding_dim), float32.
 
         lengths: (batch,) number of frames of each utterance; later frames are padding. None: no
-            padding.
+            padding. A ``Block``: the features are a part of a long recording; only encoders that
+            have a ``reach`` get one.
         """
         raise NotImplementedError
 

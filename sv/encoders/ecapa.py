@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sv.config import option
 from sv.encoders.base import Encoder, EncoderConfig
 from sv.encoders.masking import (
+    Mask,
     at_least_float32,
     check_features,
     frame_mask,
@@ -102,7 +103,7 @@ class ConvReluNorm(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
         self.mixes_frames = kernel > 1
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """Map ``(batch, inputs, 1, frames)`` to ``(batch, outputs, 1, frames)``."""
         if self.mirrored:
             x = mirror_padding(x, self.mirrored, mask)
@@ -133,7 +134,7 @@ class Res2NetLayer(nn.Module):
             ConvReluNorm(width, width, kernel, dilation, mirror) for _ in range(scale - 1)
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """Map ``(batch, channels, 1, frames)`` to the same shape."""
         first, *rest = x.chunk(self.scale, 1)
         outputs = [first]
@@ -155,7 +156,7 @@ class SERes2NetBlock(nn.Module):
         self.after = ConvReluNorm(channels, channels)
         self.gate = SqueezeExcitation(channels, se_channels)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """Map ``(batch, channels, 1, frames)`` to the same shape."""
         y = self.after(self.res2net(self.before(x), mask))
         return self.gate(y, x, mask)
@@ -169,6 +170,7 @@ class EcapaTdnn(Encoder):
         c = config
         self.mel_bins = c.mel_bins
         self.embedding_dim = c.embedding_dim
+        self.reach = 2 + (2 + 3 + 4) * (c.res2net_scale - 1)
         other = c.variant == "speechbrain"
         self.first = ConvReluNorm(c.mel_bins, c.channels, kernel=5, mirror=other)
         self.blocks = nn.ModuleList(
@@ -188,7 +190,7 @@ class EcapaTdnn(Encoder):
         self.norm = nn.BatchNorm1d(self.pooling.output_dim)
         self.output = nn.Linear(self.pooling.output_dim, c.embedding_dim)
 
-    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, features: Tensor, lengths: Mask = None) -> Tensor:
         """Map ``(batch, frames, mel)`` to embeddings ``(batch, embedding_dim)``, float32.
 
         ``lengths`` (batch,) counts the real frames of each utterance; later frames have no effect.

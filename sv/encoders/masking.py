@@ -5,17 +5,23 @@ Activations are ``(batch, channels, bands, frames)`` everywhere (a TDNN has one 
 masking. Every encoder follows one rule. An operation that mixes frames (a convolution wider than
 one frame, a mean, an attention) takes the mask. An operation that works frame by frame may leave
 any finite values in padding frames.
+
+For a part of a long recording the mask is a ``Block`` (``sv.encoders.blocks``).
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sv.encoders.blocks import Block
 
-def frame_mask(lengths: Tensor | None, frames: int) -> Tensor | None:
+Mask = Tensor | Block | None
+
+
+def frame_mask(lengths: Mask, frames: int) -> Mask:
     """Return the mask ``(batch, 1, 1, frames)`` of ``lengths`` (batch,), each at least 1."""
-    if lengths is None:
-        return None
+    if lengths is None or isinstance(lengths, Block):
+        return lengths
     positions = torch.arange(frames, device=lengths.device)
     return (positions < lengths[:, None])[:, None, None, :]
 
@@ -34,18 +40,23 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Return ``x`` with zeros in the padding, as if a convolution padded each utterance."""
-    return x if mask is None else x.masked_fill(~mask, 0.0)
+def zero_padding(x: Tensor, mask: Mask) -> Tensor:
+    """Return ``x`` with zeros in the padding, as if a convolution padded each utterance.
+
+    A block has no padding.
+    """
+    return x if mask is None or isinstance(mask, Block) else x.masked_fill(~mask, 0.0)
 
 
-def mirror_padding(x: Tensor, pad: int, mask: Tensor | None) -> Tensor:
+def mirror_padding(x: Tensor, pad: int, mask: Mask) -> Tensor:
     """Return ``x`` with ``pad`` more frames at both ends: its own frames in reverse.
 
     An utterance ends at its last real frame; the padding of a batch is never read. An utterance of
     ``pad`` frames or fewer is mirrored several times.
     """
     frames = x.shape[3]
+    if isinstance(mask, Block):
+        mask = None
     if mask is None and frames > pad:
         return F.pad(x, (pad, pad, 0, 0), mode="reflect")
     if mask is None:
@@ -58,20 +69,24 @@ def mirror_padding(x: Tensor, pad: int, mask: Tensor | None) -> Tensor:
     return x.gather(3, place.expand(*x.shape[:3], -1))
 
 
-def strided(mask: Tensor | None, stride: int) -> Tensor | None:
+def strided(mask: Mask, stride: int) -> Mask:
     """Return the mask after a convolution with this stride in time and "same" padding.
 
     Output frame j is centred on input frame ``j * stride``, and is real if that frame is real.
     """
+    if isinstance(mask, Block):
+        return mask.strided(stride)
     return mask if mask is None or stride == 1 else mask[..., ::stride]
 
 
-def mean_over_frames(x: Tensor, mask: Tensor | None) -> Tensor:
+def mean_over_frames(x: Tensor, mask: Mask) -> Tensor:
     """Return the mean of ``x`` over real frames: ``(batch, channels, bands, 1)``.
 
     We sum and divide, because the gradient of ``Tensor.mean`` writes a tensor of the size of ``x``
     (in another memory layout, too). The gradient of a sum is a view.
     """
+    if isinstance(mask, Block):
+        return mask.mean(x)
     frames = x.shape[3] if mask is None else mask.sum(3, keepdim=True)
     return zero_padding(x, mask).sum(3, keepdim=True) / frames
 

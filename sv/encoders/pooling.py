@@ -7,7 +7,8 @@ output_dim)``, in float32 at least, because bfloat16 is too coarse for variances
 import torch
 from torch import Tensor, nn
 
-from sv.encoders.masking import at_least_float32, mean_over_frames, softmax_over_frames
+from sv.encoders.blocks import Block
+from sv.encoders.masking import Mask, at_least_float32, mean_over_frames, softmax_over_frames
 
 # The square root has an infinite slope at zero: constant input would give NaN gradients.
 VARIANCE_FLOOR = 1e-5
@@ -19,9 +20,12 @@ def standard_deviation(variance: Tensor, floor: float = VARIANCE_FLOOR) -> Tenso
 
 
 def mean_and_deviation(
-    x: Tensor, mask: Tensor | None, floor: float = VARIANCE_FLOOR
+    x: Tensor, mask: Mask, floor: float = VARIANCE_FLOOR
 ) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation over real frames, each ``(batch, channels, 1, 1)``."""
+    if isinstance(mask, Block):
+        mean, variance = mask.mean_and_variance(x)
+        return mean, standard_deviation(variance, floor)
     mean = mean_over_frames(x, mask)
     variance = mean_over_frames((x - mean).square(), mask)
     return mean, standard_deviation(variance, floor)
@@ -36,6 +40,23 @@ def weighted_mean_and_deviation(
     return mean, standard_deviation(variance, floor)
 
 
+def attended_mean(x: Tensor, logits: Tensor, mask: Mask) -> Tensor:
+    """Return the mean over frames weighted by their softmax: ``(batch, channels, bands, 1)``."""
+    if isinstance(mask, Block):
+        return mask.attended(x, logits)[0]
+    return (softmax_over_frames(logits, mask) * x).sum(3, keepdim=True)
+
+
+def attended_mean_and_deviation(
+    x: Tensor, logits: Tensor, mask: Mask, floor: float = VARIANCE_FLOOR
+) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation weighted by the softmax of ``logits`` over the frames."""
+    if isinstance(mask, Block):
+        mean, variance = mask.attended(x, logits)
+        return mean, standard_deviation(variance, floor)
+    return weighted_mean_and_deviation(x, softmax_over_frames(logits, mask), floor)
+
+
 def weighted_sum(layers: Tensor, weights: Tensor) -> Tensor:
     """Return sum_l softmax(weights)_l layers_l: (layers, ...) and (layers,) give (...)."""
     return torch.tensordot(at_least_float32(weights).softmax(0).to(layers.dtype), layers, dims=1)
@@ -48,7 +69,7 @@ class MeanPooling(nn.Module):
         super().__init__()
         self.output_dim = channels
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """Map ``(batch, channels, 1, frames)`` to ``(batch, channels)``."""
         return mean_over_frames(at_least_float32(x), mask).flatten(1)
 
@@ -60,7 +81,7 @@ class StatisticsPooling(nn.Module):
         super().__init__()
         self.output_dim = 2 * channels
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """Map ``(batch, channels, 1, frames)`` to ``(batch, 2 * channels)``: means, deviations."""
         return torch.cat(mean_and_deviation(at_least_float32(x), mask), 1).flatten(1)
 
@@ -82,14 +103,17 @@ class SelfAttentivePooling(nn.Module):
         self.output_dim = channels
         nn.init.xavier_normal_(self.relevance.weight)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """Map ``(batch, channels, 1, frames)`` to ``(batch, channels)``."""
-        return (self.weights(x, mask) * at_least_float32(x)).sum(3).flatten(1)
+        return attended_mean(at_least_float32(x), self.logits(x), mask).flatten(1)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the logit of each frame, ``(batch, 1, 1, frames)``."""
+        return at_least_float32(self.relevance(self.hidden(x).tanh()))
 
     def weights(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the weight of each frame, ``(batch, 1, 1, frames)``; they sum to one."""
-        logits = self.relevance(self.hidden(x).tanh())
-        return softmax_over_frames(at_least_float32(logits), mask)
+        return softmax_over_frames(self.logits(x), mask)
 
 
 class AttentiveStatisticsPooling(nn.Module):
@@ -122,15 +146,16 @@ class AttentiveStatisticsPooling(nn.Module):
         self.weights = nn.Conv2d(attention_channels, channels, 1)
         self.output_dim = 2 * channels
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """Map ``(batch, channels, 1, frames)`` to ``(batch, 2 * channels)``: means, deviations."""
         frames = at_least_float32(x)
         context = torch.cat(mean_and_deviation(frames, mask, self.floor), 1).flatten(1)
         hidden = self.on_frames(x) + self.on_context(context)[:, :, None, None]
         if self.norm is not None:
             hidden = self.norm(hidden.relu())
-        weights = softmax_over_frames(at_least_float32(self.weights(hidden.tanh())), mask)
-        return torch.cat(weighted_mean_and_deviation(frames, weights, self.floor), 1).flatten(1)
+        logits = at_least_float32(self.weights(hidden.tanh()))
+        pooled = attended_mean_and_deviation(frames, logits, mask, self.floor)
+        return torch.cat(pooled, 1).flatten(1)
 
 
 POOLINGS: dict[str, type[nn.Module]] = {

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sv.config import option
 from sv.encoders.base import Encoder, EncoderConfig
 from sv.encoders.masking import (
+    Mask,
     at_least_float32,
     check_features,
     frame_mask,
@@ -102,7 +103,7 @@ class SEBasicBlock(nn.Module):
         if stride != 1 or inputs != outputs:
             self.shortcut = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """Map ``(batch, inputs, bands, frames)`` to ``(batch, outputs, bands', frames')``.
 
         ``mask`` is the mask of the input.
@@ -137,6 +138,10 @@ class FastResNet34(Encoder):
                 stride = first_stride if index == 0 else 1
                 self.blocks.append(SEBasicBlock(width, channels, stride))
                 width = channels
+        self.reach, self.hop = size // 2, self.stem_stride[1]
+        for block in self.blocks:  # two convolutions that see one frame to each side
+            self.reach += self.hop * (1 + block.stride)
+            self.hop *= block.stride
         self.pooling = self.build_pooling(config, width)
         self.output = nn.Linear(self.pooling.output_dim, config.embedding_dim)
         for module in [self.stem, *self.blocks.modules()]:  # the pooling has its own initialisation
@@ -148,7 +153,7 @@ class FastResNet34(Encoder):
         """Return the pooling of ``(batch, channels, 1, frames)``."""
         return POOLINGS[config.pooling](channels)
 
-    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, features: Tensor, lengths: Mask = None) -> Tensor:
         """Map ``(batch, frames, mel)`` to embeddings ``(batch, embedding_dim)``, float32.
 
         ``lengths`` (batch,) counts the real frames of each utterance; later frames have no effect.
@@ -168,7 +173,7 @@ class FastResNet34(Encoder):
         """Map a picture ``(batch, 1, bands, frames)`` to the input of the first block."""
         return self.stem_norm(self.stem(x)).relu_()
 
-    def pool(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def pool(self, x: Tensor, mask: Mask) -> Tensor:
         """Map ``(batch, channels, bands, frames)`` to ``(batch, pooling.output_dim)``."""
         return self.pooling(x.mean(2, keepdim=True), mask)
 
@@ -202,7 +207,7 @@ class BandPooling(nn.Module):
         self.over_bands = POOLINGS[pooling](channels)
         self.output_dim = self.over_bands.output_dim
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """Map ``(batch, channels, bands, frames)`` to ``(batch, output_dim)``."""
         return self.over_bands(mean_over_frames(at_least_float32(x), mask).transpose(2, 3))
 
@@ -223,6 +228,6 @@ class ThinResNet34(FastResNet34):
         """Return the pooling of ``(batch, channels, bands, frames)``."""
         return BandPooling(config.pooling, channels)
 
-    def pool(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def pool(self, x: Tensor, mask: Mask) -> Tensor:
         """Map ``(batch, channels, bands, frames)`` to ``(batch, pooling.output_dim)``."""
         return self.pooling(x, mask)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from sv.config import option
-from sv.encoders.masking import at_least_float32, softmax_over_frames
+from sv.encoders.masking import Mask, at_least_float32
+from sv.encoders.pooling import attended_mean
 from sv.encoders.resnet import FastResNet34, FastResNet34Config
 
 ATTENTION = 128
@@ -48,11 +49,10 @@ class ChannelAttentivePooling(nn.Module):
         self.relevance = nn.Conv2d(ATTENTION, channels, 1)
         self.output_dim = channels
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """Map ``(batch, channels, 1, frames)`` to ``(batch, channels)``."""
         logits = self.relevance(self.norm(self.hidden(x).relu()))
-        weights = softmax_over_frames(at_least_float32(logits), mask)
-        return (weights * at_least_float32(x)).sum(3).flatten(1)
+        return attended_mean(at_least_float32(x), at_least_float32(logits), mask).flatten(1)
 
 
 class ResNet34Of2023(FastResNet34):
@@ -70,7 +70,7 @@ class ResNet34Of2023(FastResNet34):
         """Map a picture ``(batch, 1, bands, frames)`` to the input of the first block."""
         return self.stem_norm(self.stem(x).relu_())
 
-    def pool(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def pool(self, x: Tensor, mask: Mask) -> Tensor:
         """Map ``(batch, channels, bands, frames)`` to ``(batch, channels * bands)``."""
         x = x.contiguous(memory_format=torch.contiguous_format).flatten(1, 2)  # channels first
         return self.pooling(x[:, :, None], mask)

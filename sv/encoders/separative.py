@@ -17,7 +17,15 @@ from torch import Tensor, nn
 
 from sv.config import option
 from sv.encoders.base import Encoder, EncoderConfig
-from sv.encoders.masking import at_least_float32, check_features, frame_mask, strided, zero_padding
+from sv.encoders.blocks import Block
+from sv.encoders.masking import (
+    Mask,
+    at_least_float32,
+    check_features,
+    frame_mask,
+    strided,
+    zero_padding,
+)
 from sv.encoders.pooling import AttentiveStatisticsPooling
 from sv.encoders.sizes import refuse_empty_layers
 from sv.encoders.trunks import TRUNKS, ChannelNorm
@@ -104,6 +112,9 @@ class SeparativeEncoder(Encoder):
         self.first = nn.Conv2d(c.mel_bins, c.channels, (1, 5), stride=(1, c.stride), padding=(0, 2))
         self.first_norm = ChannelNorm(c.channels)
         self.trunk = TRUNKS[c.trunk](c)
+        if c.trunk == "conv":  # heard twice: the mixture, then each voice
+            self.reach = (2 if c.sources > 1 else 1) * (2 + c.stride * 2**c.blocks)
+        self.hop = c.stride
         if c.sources > 1:  # one mask more than sources, for the remainder, such as noise
             self.masks = nn.Conv2d(c.channels, (c.sources + 1) * c.stride * c.mel_bins, 1)
         self.aggregate = nn.Conv2d(c.channels, c.pooled_channels, 1)
@@ -111,7 +122,7 @@ class SeparativeEncoder(Encoder):
         self.norm = nn.BatchNorm1d(self.pooling.output_dim)
         self.output = nn.Linear(self.pooling.output_dim, c.embedding_dim)
 
-    def hear(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def hear(self, features: Tensor, lengths: Mask) -> tuple[Tensor, Mask]:
         """Map (batch, frames, mel) to the trunk's output (batch, channels, 1, steps), its mask."""
         mask = frame_mask(lengths, features.shape[1])
         x = zero_padding(features.transpose(1, 2)[:, :, None], mask).contiguous()
@@ -119,13 +130,13 @@ class SeparativeEncoder(Encoder):
         mask = strided(mask, self.stride)
         return self.trunk(x, mask), mask
 
-    def embed(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def embed(self, features: Tensor, lengths: Mask = None) -> Tensor:
         """Map log-mel of single speakers (batch, frames, mel) to (batch, embedding_dim)."""
         x, mask = self.hear(features, lengths)
         x = self.aggregate(x).relu_()
         return at_least_float32(self.output(self.norm(self.pooling(x, mask))))
 
-    def log_masks(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def log_masks(self, features: Tensor, lengths: Mask = None) -> Tensor:
         """Return the log of the masks (batch, sources, frames, mel), float32 at least.
 
         The powers of the sources and of the remainder add up to the mixture's power.
@@ -136,7 +147,7 @@ class SeparativeEncoder(Encoder):
         logits = logits.permute(0, 1, 4, 3, 2).flatten(2, 3)[:, :, : features.shape[1]]
         return logits.log_softmax(dim=1)[:, :-1].clamp_min(QUIETEST)
 
-    def separate(self, features: Tensor, lengths: Tensor | None = None) -> Separated:
+    def separate(self, features: Tensor, lengths: Mask = None) -> Separated:
         """Separate normalised log-mel (batch, frames, mel), then embed every source.
 
         Each source is normalised by its mean, as utterances are. Energies are computed after
@@ -153,16 +164,23 @@ class SeparativeEncoder(Encoder):
         mask = _frames_last(lengths, features)
         log_mel = at_least_float32(features)[:, None] + self.log_masks(features, lengths)
         with torch.no_grad():
-            power = zero_padding(log_mel.exp(), mask).sum(dim=(2, 3))
+            if isinstance(mask, Block):
+                power = mask.mean(log_mel.exp().transpose(2, 3)).sum(dim=(2, 3))
+            else:
+                power = zero_padding(log_mel.exp(), mask).sum(dim=(2, 3))
             shares = power / power.sum(dim=1, keepdim=True)
-        frames = log_mel.shape[2] if mask is None else lengths[:, None, None, None]
-        mean = zero_padding(log_mel, mask).sum(dim=2, keepdim=True) / frames
+        if isinstance(mask, Block):
+            mean = mask.mean(log_mel.transpose(2, 3)).transpose(2, 3)
+            repeated: Mask = mask
+        else:
+            frames = log_mel.shape[2] if mask is None else lengths[:, None, None, None]
+            mean = zero_padding(log_mel, mask).sum(dim=2, keepdim=True) / frames
+            repeated = None if lengths is None else lengths.repeat_interleave(self.sources)
         voices = zero_padding(log_mel - mean, mask).flatten(0, 1)
-        repeated = None if lengths is None else lengths.repeat_interleave(self.sources)
         embeddings = self.embed(voices, repeated).unflatten(0, (-1, self.sources))
         return Separated(log_mel, embeddings, shares)
 
-    def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, features: Tensor, lengths: Mask = None) -> Tensor:
         """Map (batch, frames, mel) to ONE embedding each, (batch, embedding_dim), float32.
 
         It is the embedding of the dominant source, which has the largest share of the energy. In a
@@ -175,7 +193,7 @@ class SeparativeEncoder(Encoder):
         return found.embeddings[rows, dominant]
 
 
-def _frames_last(lengths: Tensor | None, features: Tensor) -> Tensor | None:
+def _frames_last(lengths: Mask, features: Tensor) -> Mask:
     """Return the mask (batch, 1, frames, 1) for (batch, n, frames, mel)."""
     mask = frame_mask(lengths, features.shape[1])
-    return None if mask is None else mask.transpose(2, 3)
+    return mask if mask is None or isinstance(mask, Block) else mask.transpose(2, 3)

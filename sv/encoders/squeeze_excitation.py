@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from sv.encoders.masking import mean_over_frames
+from sv.encoders.masking import Mask, mean_over_frames
 
 
 class SqueezeExcitation(nn.Module):
@@ -14,7 +14,7 @@ class SqueezeExcitation(nn.Module):
         self.down = nn.Linear(channels, bottleneck)
         self.up = nn.Linear(bottleneck, channels)
 
-    def forward(self, x: Tensor, residual: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, residual: Tensor, mask: Mask = None) -> Tensor:
         """Return ``residual`` plus the gated ``x``, both ``(batch, channels, bands, frames)``.
 
         Both are one operation, because each pass over the activations takes time on a CPU.

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from sv.encoders.masking import at_least_float32, zero_padding
+from sv.encoders.masking import Mask, at_least_float32, zero_padding
 
 
 class ChannelNorm(nn.Module):
@@ -47,7 +47,7 @@ class ConvBlock(nn.Module):
             nn.PReLU(), ChannelNorm(2 * channels), nn.Conv2d(2 * channels, channels, 1)
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """Map ``(batch, channels, 1, steps)`` to the same shape."""
         return x + self.after(self.depthwise(zero_padding(self.before(x), mask)))
 
@@ -62,7 +62,7 @@ class ConvTrunk(nn.Module):
         )
         self.norm = ChannelNorm(config.channels)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Mask = None) -> Tensor:
         """Map ``(batch, channels, 1, steps)`` to the same shape."""
         for block in self.blocks:
             x = block(x, mask)

@@ -12,9 +12,14 @@ from sv.encoders.base import shapes_only
 from sv.errors import InputError
 from sv.features.normalise import normalise
 from sv.features.presets import definition
+from sv.inference.long import Tick, encode_long, is_long
 
 if TYPE_CHECKING:
     from sv.crops.index import TrainingIndex
+
+
+FULL_SCALE = 32768.0
+"""Of waveforms that are kept in 16 bits."""
 
 
 class Whitener(nn.Module):
@@ -114,8 +119,41 @@ class Embedder(nn.Module):
 
         If ``hears_waveforms``, features are waveforms (batch, samples), and lengths count samples.
         """
+        if is_long(features.shape[1], self.encoder.sample_rate):
+            return self._with_long_ones(features, lengths)
         if not self.hears_waveforms:
             features = normalise(features, self.normalise, lengths)
-        with torch.autocast(features.device.type, self.dtype, enabled=self.dtype is not None):
+        with self._arithmetic(features.device):
             vectors = self.encoder(features, lengths)
         return vectors if self.whitening is None else self.whitening(vectors)
+
+    @torch.inference_mode()
+    def embed_long(self, features: Tensor, tick: Tick = lambda share: None) -> Tensor:
+        """Map one recording (frames, mel), or (samples,), to (1, dim) in bounded memory.
+
+        See ``sv.inference.long``. The features may stay on the CPU.
+        """
+        kind = "none" if self.hears_waveforms else self.normalise
+        if not features.is_floating_point():  # waveforms of an ark: 16 bits
+            features = features.float() / FULL_SCALE
+        with self._arithmetic(next(self.parameters()).device):
+            vectors = encode_long(self.encoder, features, kind, tick)
+        return vectors if self.whitening is None else self.whitening(vectors)
+
+    def _with_long_ones(self, features: Tensor, lengths: Tensor | None) -> Tensor:
+        """Embed long recordings one by one, and the others of the batch together."""
+        counts = [features.shape[1]] * len(features) if lengths is None else lengths.tolist()
+        vectors = features.new_empty(len(features), self.dim, dtype=torch.float32)
+        short = [
+            n for n, count in enumerate(counts) if not is_long(count, self.encoder.sample_rate)
+        ]
+        for row in sorted(set(range(len(counts))) - set(short)):
+            vectors[row] = self.embed_long(features[row, : counts[row]])[0]
+        if short:
+            longest = max(counts[row] for row in short)
+            rest = torch.tensor([counts[row] for row in short], device=features.device)
+            vectors[short] = self(features[short, :longest], rest)
+        return vectors
+
+    def _arithmetic(self, device: torch.device):
+        return torch.autocast(device.type, self.dtype, enabled=self.dtype is not None)

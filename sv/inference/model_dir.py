@@ -80,6 +80,7 @@ class ModelFiles(NamedTuple):
     """Contents of a model directory. ``weights``: name -> tensor; ``model``: encoder settings.
 
     ``whitening``: ``mean`` (d,) and ``projection`` (d, k), which are applied to every embedding.
+    ``sha256``: of the file of weights.
     """
 
     weights: dict[str, Any]
@@ -87,6 +88,7 @@ class ModelFiles(NamedTuple):
     features: FeatureConfig
     calibration: CosineCalibration | None
     whitening: dict[str, Any] | None = None
+    sha256: str = ""
 
 
 def write(
@@ -154,7 +156,7 @@ def read(folder: str | Path) -> ModelFiles:
             f"features.mel_bins is {features.mel_bins}: package the model again"
         )
     calibration = folder / CALIBRATION
-    weights = _read_weights(folder / WEIGHTS, groups["weights"].sha256)
+    weights, found = _read_weights(folder / WEIGHTS, groups["weights"].sha256)
     whitening = {
         name.removeprefix(WHITENING): weights.pop(name)
         for name in list(weights)
@@ -166,6 +168,7 @@ def read(folder: str | Path) -> ModelFiles:
         features,
         read_calibration(calibration) if calibration.exists() else None,
         whitening or None,
+        found,
     )
 
 
@@ -191,16 +194,17 @@ def _require(folder: Path) -> None:
         )
 
 
-def _read_weights(path: Path, sha256: str) -> dict[str, Any]:
+def _read_weights(path: Path, sha256: str) -> tuple[dict[str, Any], str]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     remedy = "copy the model directory again"
     data = path.read_bytes()
-    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 and found != sha256:
         raise InputError(f"{path} is damaged, or not the file that {CONFIG} was made for: {remedy}")
     try:
-        return load(data)
+        return load(data), found
     except SafetensorError as error:
         raise InputError(f"{path} is damaged ({error}): {remedy}") from None
 

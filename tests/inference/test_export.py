@@ -12,6 +12,7 @@ from sv.bin import export as program
 from sv.encoders import resnet
 from sv.errors import InputError
 from sv.inference import export as module
+from sv.inference import long as blockwise
 from sv.inference.speaker_model import SpeakerModel
 
 pytestmark = pytest.mark.whole
@@ -71,7 +72,7 @@ def test_onnx(model, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]  # no second file of weights
 
 
-def test_torchscript(model, tmp_path):
+def test_torchscript(model, tmp_path, monkeypatch):
     path, loaded = model
     out = tmp_path / "m.ts"
     program.main(["--model", str(path), "--format", "torchscript", "--out", str(out)])
@@ -80,6 +81,13 @@ def test_torchscript(model, tmp_path):
     with torch.inference_mode():
         check(loaded, lambda x: graph(torch.from_numpy(x)).numpy())
     assert json.loads(files["about.json"])["sample_rate"] == "16000"
+    monkeypatch.setattr(blockwise, "LONG_SECONDS", 2)
+    monkeypatch.setattr(blockwise, "BLOCK_SECONDS", 1)
+    long = speechlike(5, 5)  # the model encodes it in blocks, the graph in one pass
+    with torch.inference_mode():
+        found = graph(torch.from_numpy(long)[None])[0].numpy()
+    expected = loaded.embed(long, RATE)
+    assert np.linalg.norm(found - expected) < 1e-4 * np.linalg.norm(expected)
 
 
 def test_a_graph_that_differs_is_not_written(model, tmp_path, monkeypatch):
