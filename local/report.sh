@@ -13,6 +13,7 @@ name=                # of the scores, as for score.sh; the report goes to <exp>/
 p_target=            # program: priors of a target trial for minDCF
 train=               # DIR: training set to compare with the trials, if not train beside <data>
 results=             # FILE: append a row for the first experiment to this table
+score=${score:-cosine} # score that is the system, and the model's: cosine, centred, whitened or as-norm
 whitening=           # FILE: the model whitens by this file of score.sh --whiten; give the whitened
                      # system too, so that the model card has its figures
 out=                 # DIR: write the report there, and no model: a comparison of experiments
@@ -24,14 +25,14 @@ shift
 [[ $exp == /* ]] || exp=$PWD/$exp # the report's place is printed for somebody in another folder
 report=${out:-$exp/report${name:+/$name}}
 set=$(basename -- "$data")
-name=${name:-$set}
 labels=$(dirname -- "$data")/labels/$set
 train=${train:-$(dirname -- "$data")/train}
 trials=${trials:-$data/trials}
 
 priors=() options=()
 [ -z "$p_target" ] || read -r -a priors <<< "--p-target $p_target"
-for system in "$@"; do options+=("$system/scores/$name"); done
+scores_of() { printf '%s' "$1/scores/${name:-$(set_name "$1/scores" "$data")}"; } # of a system
+for system in "$@"; do options+=("$(scores_of "$system")"); done
 for table in utt2spk utt2group utt2session; do
   [ ! -e "$labels/$table" ] || options+=("--$table" "$labels/$table")
 done
@@ -39,13 +40,13 @@ done
 [ -z "$results" ] || options+=(--results "$results")
 
 python -m sv.bin.report --trials "$trials" ${priors[@]+"${priors[@]}"} \
-  --out "$report" --scores "${options[@]}"
+  --score "$score" --kinds centred whitened as-norm --out "$report" --scores "${options[@]}"
 
 if [ -z "$out" ] && [ -e "$exp/final.pt" ]; then
   options=(--exp "$exp" --out "$exp/model")
   [ ! -e "$train/utt2dur" ] || options+=(--train-data "$train")
   hand_on options whitening
-  embeddings=$exp/embeddings/$set.scp
+  embeddings=$exp/embeddings/$(set_name "$exp/embeddings" "$data").scp
   [ ! -e "$embeddings" ] || options+=(--embeddings "$embeddings" --trials "$trials")
   python -m sv.bin.package "${options[@]}"
 fi

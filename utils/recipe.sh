@@ -15,4 +15,7 @@ set=         # settings that replace those in conf/: "optim.lr=0.0005 train.epoc
 seed=0       # seed of the first weights and of the order of training
 last=10      # largest number of epochs to average for the final model
 name=        # another name for the experiments, which are folders in exp/
+score=cosine # score that the report calls the system, and the model uses: cosine, centred, whitened
+             # or as-norm. The others stand beside it. Choose it before you see the test
+cohort=6000  # training utterances to centre, whiten and normalise scores with; 0: cosines only
 force=false  # run stages even if they are complete
