@@ -46,6 +46,8 @@ if [ -z "$out" ] && [ -e "$exp/final.pt" ]; then
   options=(--exp "$exp" --out "$exp/model")
   [ ! -e "$train/utt2dur" ] || options+=(--train-data "$train")
   hand_on options whitening
+  of=$(scores_of "$exp") # the other kinds have the same name
+  [ "$score" = cosine ] || options+=(--like "$exp/$score/scores/${of##*/}")
   embeddings=$exp/embeddings/$(set_name "$exp/embeddings" "$data").scp
   [ ! -e "$embeddings" ] || options+=(--embeddings "$embeddings" --trials "$trials")
   python -m sv.bin.package "${options[@]}"

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from sv.audio.channel_choice import add_channel
 from sv.cli import parser, run
-from sv.numbers import COSINE, POSITIVE, PRIOR
+from sv.numbers import COSINE, POSITIVE, PRIOR, SCORE
 
 
 def options() -> ArgumentParser:
@@ -33,8 +33,9 @@ def options() -> ArgumentParser:
     p.add_argument("--model", type=Path, required=True, help="a model directory, or a final.pt")
     p.add_argument(
         "--threshold",
-        type=COSINE,
-        help='say "same speaker" if the cosine is at least this value; the calibration is ignored',
+        type=SCORE,
+        help='say "same speaker" if the score is at least this value; the calibration is ignored. '
+        "The score is the cosine, or the AS-normalised cosine if the model has a cohort",
     )
     p.add_argument(
         "--prior",
@@ -59,10 +60,16 @@ def main(argv: list[str] | None = None) -> None:
 
     from sv.inference.speaker_model import SpeakerModel, cosine
     from sv.scoring.calibration import probability
+    from sv.scoring.score_norm import as_norm_pair
 
     model = SpeakerModel.load(args.model)
-    score = cosine(*(model.embed_file(path, args.channel) for path in (args.enrolment, args.test)))
+    pair = [model.embed_file(path, args.channel) for path in (args.enrolment, args.test)]
+    score = cosine(*pair)
     result = {"cosine": score}
+    if model.cohort is not None:
+        score = result["as_norm"] = as_norm_pair(score, pair, *model.cohort)
+    elif args.threshold is not None:
+        COSINE.check(args.threshold, "--threshold")
     if model.calibration is not None:
         result["llr"] = model.calibration.llr(score)
         result["prior"] = args.prior
@@ -77,7 +84,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _in_words(result: dict) -> str:
-    words = f"{result['cosine']:.4f}"
+    words = f"{result.get('as_norm', result['cosine']):.4f}"
+    if "as_norm" in result:
+        words += f"  (AS-normalised; cosine {result['cosine']:.4f})"
     if "same_speaker" in result:
         words += "  same speaker" if result["same_speaker"] else "  different speakers"
     if "probability" in result:

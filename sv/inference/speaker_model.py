@@ -40,7 +40,9 @@ class SpeakerModel:
     """An encoder with its features and, if it has one, its calibration.
 
     ``embedder``: maps log mel features to vectors. ``sample_rate``: of its audio, in Hz.
-    ``calibration``: maps a cosine to a log-likelihood ratio, or None.
+    ``calibration``: maps a score to a log-likelihood ratio, or None. ``cohort``: (n, dim) rows of
+    length one and the number of the highest scores that count, for AS-norm
+    (``sv.scoring.score_norm.as_norm_pair``); or None: the score is the cosine.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class SpeakerModel:
         embedder: Embedder,
         sample_rate: int = 16000,
         calibration: model_dir.CosineCalibration | None = None,
+        cohort: tuple[np.ndarray, int] | None = None,
     ):
         self.embedder = embedder
         self.sample_rate = sample_rate
         self.calibration = calibration
+        self.cohort = cohort
 
     @classmethod
     def load(cls, path: str | Path) -> "SpeakerModel":
@@ -82,7 +86,8 @@ class SpeakerModel:
                 "for different speakers; fit it again, on trials whose labels are right",
                 path,
             )
-        return cls(embedder, files.features.sample_rate, files.calibration)
+        cohort = files.cohort and (files.cohort["rows"].numpy(), int(files.cohort["top_n"]))
+        return cls(embedder, files.features.sample_rate, files.calibration, cohort)
 
     @property
     def dim(self) -> int:

@@ -45,6 +45,17 @@ def as_norm(
     )
 
 
+def as_norm_pair(score: float, pair: np.ndarray, cohort: np.ndarray, top_n: int) -> float:
+    """Return the AS-normalised score of one pair of embeddings.
+
+    ``score``: their cosine. ``pair``: (2, dim); ``cohort``: (members, dim) of length one.
+    """
+    pair = np.asarray(pair, np.float32)
+    pair = pair / np.linalg.norm(pair, axis=1, keepdims=True)
+    mean, std = top_statistics(pair @ cohort.T, top_n)
+    return float(((score - mean) / std).mean())
+
+
 def s_norm(scores: np.ndarray, enroll_cohort: np.ndarray, test_cohort: np.ndarray) -> np.ndarray:
     """Return S-normalised scores (trials,); see ``as_norm``."""
     return _half_sum(scores, top_statistics(enroll_cohort), top_statistics(test_cohort))

@@ -95,6 +95,7 @@ def whitening_facts(path: str | Path) -> dict[str, str]:
     return {
         "by": "subtracting the mean" if whitening.only_centres else by,
         "learned_from": whitening.learned_from_.get("embeddings", str(path)),
+        "file": str(path),
         "sha256": sha256(path),
     }
 
