@@ -14,6 +14,8 @@ p_target=            # program: priors of a target trial for minDCF
 train=               # DIR: training set to compare with the trials, if not train beside <data>
 results=             # FILE: append a row for the first experiment to this table
 score=${score:-cosine} # score that is the system, and the model's: cosine, centred, whitened or as-norm
+calibrate_on=${calibrate_on:-} # DIR: development set on whose trials the model is calibrated, instead
+                     # of these; <exp>/report/calibrated then has the calibrated scores
 whitening=           # FILE: the model whitens by this file of score.sh --whiten; give the whitened
                      # system too, so that the model card has its figures
 out=                 # DIR: write the report there, and no model: a comparison of experiments
@@ -29,18 +31,19 @@ labels=$(dirname -- "$data")/labels/$set
 train=${train:-$(dirname -- "$data")/train}
 trials=${trials:-$data/trials}
 
-priors=() options=()
+priors=() options=() known=()
 [ -z "$p_target" ] || read -r -a priors <<< "--p-target $p_target"
 scores_of() { printf '%s' "$1/scores/${name:-$(set_name "$1/scores" "$data")}"; } # of a system
 for system in "$@"; do options+=("$(scores_of "$system")"); done
 for table in utt2spk utt2group utt2session; do
-  [ ! -e "$labels/$table" ] || options+=("--$table" "$labels/$table")
+  [ ! -e "$labels/$table" ] || known+=("--$table" "$labels/$table")
 done
-[ ! -e "$train/utt2spk" ] || options+=(--train-data "$train")
-[ -z "$results" ] || options+=(--results "$results")
+[ ! -e "$train/utt2spk" ] || known+=(--train-data "$train")
+if [ -n "$results" ]; then options+=(--results "$results"); fi
 
 python -m sv.bin.report --trials "$trials" ${priors[@]+"${priors[@]}"} \
-  --score "$score" --kinds centred whitened as-norm --out "$report" --scores "${options[@]}"
+  --score "$score" --kinds centred whitened as-norm --out "$report" --scores "${options[@]}" \
+  ${known[@]+"${known[@]}"}
 
 if [ -z "$out" ] && [ -e "$exp/final.pt" ]; then
   options=(--exp "$exp" --out "$exp/model")
@@ -48,7 +51,19 @@ if [ -z "$out" ] && [ -e "$exp/final.pt" ]; then
   hand_on options whitening
   of=$(scores_of "$exp") # the other kinds have the same name
   [ "$score" = cosine ] || options+=(--like "$exp/$score/scores/${of##*/}")
-  embeddings=$exp/embeddings/$(set_name "$exp/embeddings" "$data").scp
-  [ ! -e "$embeddings" ] || options+=(--embeddings "$embeddings" --trials "$trials")
+  if [ -n "$calibrate_on" ]; then
+    export score
+    embed.sh "$exp/final.pt" "$calibrate_on" "$exp"
+    if [ "$score" = cosine ]; then kind=''; else kind=/$score; fi
+    score_kinds.sh "$calibrate_on" "$(dirname -- "$calibrate_on")/train" "$exp"
+    calibrate.sh --name "${of##*/}" "$calibrate_on" "$data" "$exp/calibrated" "$exp$kind"
+    python -m sv.bin.report --trials "$trials" ${priors[@]+"${priors[@]}"} --out "$report/calibrated" \
+      --scores "$exp/calibrated/scores/${of##*/}" ${known[@]+"${known[@]}"}
+    set -- "$calibrate_on" "$calibrate_on/trials"
+  else
+    set -- "$data" "$trials"
+  fi
+  embeddings=$exp/embeddings/$(set_name "$exp/embeddings" "$1").scp
+  [ ! -e "$embeddings" ] || options+=(--embeddings "$embeddings" --trials "$2")
   python -m sv.bin.package "${options[@]}"
 fi

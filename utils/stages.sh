@@ -15,7 +15,24 @@ case $score in
   *) echo "${0##*/}: --score takes cosine, centred, whitened or as-norm, not '$score'" >&2; exit 2 ;;
 esac
 export nj ngpu nnodes force score cohort
-train=data/train
+train=data/train dev='' calibrate_on=''
+[ "$dev_speakers" -eq 0 ] || { dev=data/dev$dev_speakers train=data/dev$dev_speakers/train; }
+case $calibrate in
+  test) ;;
+  dev) calibrate_on=$dev/dev ;;
+  *) echo "${0##*/}: --calibrate takes test or dev, not '$calibrate'" >&2; exit 2 ;;
+esac
+if [ "$calibrate_on" = /dev ]; then
+  echo "${0##*/}: --calibrate dev needs a development set: give --dev-speakers" >&2
+  exit 2
+fi
+export dev calibrate_on
+
+# Stage 1 ends with it: the development speakers leave the training set.
+hold_out() {
+  [ -z "$dev" ] ||
+    hold_out.sh --speakers "$dev_speakers" --labels "$dev_labels" data/train "$dev"
+}
 
 python "$SV_ROOT/utils/check_gpu" || true # a note on GPUs; it stops nothing
 

@@ -28,7 +28,7 @@ one_phase() { [ "$exp" = "$base" ] && echo "$loss, ratio $hard_ratio: nothing to
 mapfile -t systems < <(printf '%s\n' "$exp" "$base" | uniq)
 
 if stage 0 "data: read the folder, write data directories"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks"; then make_augmentation; fi
 
 if stage 3 "train the base: $loss, random batches of distinct speakers"; then

@@ -27,7 +27,7 @@ sets=(data/test)
 for level in $levels; do sets+=("data/test_${level}db"); done
 
 if stage 0 "data: read the folder, write data directories"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks; adverse trials, in which another person speaks"; then
   make_augmentation
   [ ! -e data/test ] || mix_trials.sh --levels "$levels" --sides "$sides" \

@@ -30,7 +30,7 @@ from=${base:-${exp}base} systems=("${base:-${exp}base}")
 how=(--config "$config" --set "$set $further" --epochs "$epochs" --large-set "$large_set")
 how+=(--gate "$gate" --last "$last" --seed "$seed")
 if stage 0 "data: read the folder, write data directories"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks"; then make_augmentation; fi
 if stage 3 "pretrain the base, without labels; embed the training set"; then
   [ -n "$from_user" ] || train.sh --config "$base_config" --set "$set" --seed "$seed" \

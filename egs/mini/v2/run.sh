@@ -28,7 +28,7 @@ systems=("${exp}ssps")
 [ "$upper_bound" = false ] || systems+=("${exp}speakers")
 
 if stage 0 "data: speak the corpus, write data directories"; then make_data; fi
-if stage 1 "features: 80-dimensional filterbanks"; then make_features; fi
+if stage 1 "features: 80-dimensional filterbanks"; then make_features; hold_out; fi
 if stage 2 "augmentation banks: generated noises and room responses"; then make_augmentation; fi
 
 if stage 3 "pretrain: $method, without labels"; then

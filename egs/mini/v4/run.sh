@@ -27,7 +27,7 @@ sets=(data/test)
 for level in $levels; do sets+=("data/test_${level}db"); done
 
 if stage 0 "data: speak the corpus, write data directories"; then make_data; fi
-if stage 1 "features: 80-dimensional filterbanks"; then make_features; fi
+if stage 1 "features: 80-dimensional filterbanks"; then make_features; hold_out; fi
 if stage 2 "augmentation banks; adverse trials, in which another person speaks"; then
   make_augmentation
   mix_trials.sh --levels "$levels" --sides "$sides" data/test mixtures fbank

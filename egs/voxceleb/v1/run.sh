@@ -21,7 +21,7 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 exp=exp/${name:-$(basename -- "$config" .yaml)}
 
 if stage 0 "data: find VoxCeleb, convert m4a, write data directories and trials"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks: MUSAN and RIRS_NOISES"; then make_augmentation; fi
 
 if stage 3 "pretrain: $config, without labels"; then

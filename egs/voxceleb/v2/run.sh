@@ -32,7 +32,7 @@ plan=${epochs:+train.epochs=$epochs} # the base stops inside: where the settings
 [[ -z $epochs || $set = *train.stop=* || ! " $set" =~ " train.epochs="([0-9]+) ]] ||
   plan+=" train.stop=${BASH_REMATCH[1]}"
 if stage 0 "data: find VoxCeleb, convert m4a, write data directories and trials"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks: MUSAN and RIRS_NOISES"; then make_augmentation; fi
 if stage 3 "pretrain: $method, without labels"; then
   train.sh --config "conf/$method.yaml" --set "$set $plan" --seed "$seed" "$train" banks "$base"

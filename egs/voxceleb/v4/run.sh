@@ -26,7 +26,7 @@ sets=(data/voxceleb1)
 for level in $levels; do sets+=("data/voxceleb1_${level}db"); done
 
 if stage 0 "data: find VoxCeleb, convert m4a, write data directories and trials"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks; adverse trials, in which another person speaks"; then
   make_augmentation
   mix_trials.sh --levels "$levels" --sides "$sides" --num-mel-bins "$num_mel_bins" \
