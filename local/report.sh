@@ -22,7 +22,7 @@ out=                 # DIR: write the report there, and no model: a comparison o
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
-data=$1 exp=$2
+data=$1 exp=$2 as_given=$2
 shift
 [[ $exp == /* ]] || exp=$PWD/$exp # the report's place is printed for somebody in another folder
 report=${out:-$exp/report${name:+/$name}}
@@ -53,10 +53,11 @@ if [ -z "$out" ] && [ -e "$exp/final.pt" ]; then
   [ "$score" = cosine ] || options+=(--like "$exp/$score/scores/${of##*/}")
   if [ -n "$calibrate_on" ]; then
     export score
-    embed.sh "$exp/final.pt" "$calibrate_on" "$exp"
+    # By the name that stage 7 had, for otherwise its work would count as another's.
+    embed.sh "$as_given/final.pt" "$calibrate_on" "$as_given"
     if [ "$score" = cosine ]; then kind=''; else kind=/$score; fi
-    score_kinds.sh "$calibrate_on" "$(dirname -- "$calibrate_on")/train" "$exp"
-    calibrate.sh --name "${of##*/}" "$calibrate_on" "$data" "$exp/calibrated" "$exp$kind"
+    score_kinds.sh "$calibrate_on" "$(dirname -- "$calibrate_on")/train" "$as_given"
+    calibrate.sh --name "${of##*/}" "$calibrate_on" "$data" "$exp/calibrated" "$as_given$kind"
     python -m sv.bin.report --trials "$trials" ${priors[@]+"${priors[@]}"} --out "$report/calibrated" \
       --scores "$exp/calibrated/scores/${of##*/}" ${known[@]+"${known[@]}"}
     set -- "$calibrate_on" "$calibrate_on/trials"

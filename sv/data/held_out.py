@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from sv.data.subset import write_part
-from sv.data.trial_design import make_trials
-from sv.data.trial_labels import labelled
+from sv.data.trial_labels import strictest_trials
 from sv.errors import InputError
 from sv.files import atomic_write
+from sv.kaldi.arks import read_scp
 
 NOTE = "held_out.json"
 
@@ -76,8 +76,6 @@ def hold_out(
 
     Returns the development set, and the numbers of its utterances and of its trials.
     """
-    from sv.kaldi.arks import read_scp
-
     ids = list(read_scp(data / "utt2spk"))
     missing = [name for name in ids if name not in utt2spk]
     if missing:
@@ -90,17 +88,13 @@ def hold_out(
         speakers[utt2spk[name]].append(name)
     chosen = choose_speakers(speakers, count, seed)
     dev = sorted(name for speaker in chosen for name in speakers[speaker])
-    known = [
-        None if table is None or any(name not in table for name in dev) else table
-        for table in (sessions, groups)
-    ]
-    trials = _trials(dev, utt2spk, *known, number, seed)
+    trials = strictest_trials(dev, utt2spk, sessions, groups, number, seed)
     left = set(ids).difference(dev)
     write_part(data, [name for name in ids if name in left], out / "train")
     lines = "".join(f"{label} {enrol} {test}\n" for label, enrol, test in trials)
     write_part(data, dev, out / "dev", lines)
-    for name, table in (("utt2spk", utt2spk), ("utt2session", known[0]), ("utt2group", known[1])):
-        if table is not None:
+    for name, table in (("utt2spk", utt2spk), ("utt2session", sessions), ("utt2group", groups)):
+        if table is not None and all(one in table for one in dev):
             with atomic_write(out / "labels" / "dev" / name) as handle:
                 handle.writelines(f"{one} {table[one]}\n" for one in dev)
     note = {"speakers": count, "labels": labels, "seed": seed, "trials": len(trials)}
@@ -108,20 +102,3 @@ def hold_out(
         json.dump(note, handle, indent=1)
         handle.write("\n")
     return HeldOut(out, count, labels), len(dev), len(trials)
-
-
-def _trials(dev, utt2spk, sessions, groups, number, seed):
-    """Return balanced trials, across sessions and within groups as far as the labels allow it."""
-    for across in dict.fromkeys((sessions is not None, False)):
-        for same in dict.fromkeys((groups is not None, False)):
-            utterances = labelled(
-                utt2spk, sessions if across else None, [groups] if same else [], dev
-            )
-            try:
-                trials = make_trials(utterances, seed=seed)
-                if number is not None and len(trials) > number:
-                    trials = make_trials(utterances, number=number - number % 2, seed=seed)
-                return trials
-            except InputError as error:
-                reason = error
-    raise reason
