@@ -5,6 +5,15 @@ from collections.abc import Mapping
 from sv.inference.model_dir import CosineCalibration, FeatureConfig
 from sv.report.facts import UNKNOWN
 
+LIMITS = """
+## Limits
+
+- The figures are valid for recordings like those of the trials. Other languages, channels or
+  noise, and recordings of only a second or two, give more errors and need another calibration.
+- The trials contain no attacks: synthetic, converted or replayed voices were not tested.
+- Do not base a decision about a person on this model alone.
+"""
+
 
 def model_card(
     name: str,
@@ -24,8 +33,7 @@ def model_card(
     whose first system is ``name``. ``whitened``: the kind of whitening, if there is one.
     ``normalised``: the cohort of AS-norm, if there is one.
     """
-    known = (f"| {key} | {value} |" for key, value in facts.items() if value != UNKNOWN)
-    table = "\n".join(known) or "| unknown | |"
+    table = _known(facts)
     score = "normalised cosine" if normalised else "cosine"
     return f"""# {name}: a speaker encoder
 
@@ -55,20 +63,19 @@ sv verify alice.wav unknown.wav --model "this folder"
 ## Probabilities
 
 {_calibration(calibration, figures, score)}
-
-## Limits
-
-- The figures are valid for recordings like those of the trials. Other languages, channels or
-  noise, and recordings of only a second or two, give more errors and need another calibration.
-- The trials contain no attacks: synthetic, converted or replayed voices were not tested.
-- Do not base a decision about a person on this model alone.
-
+{LIMITS}
 ## Files
 
 `model.safetensors` (weights), `config.yaml` (encoder and features){
         ", `calibration.json`" if calibration else ""
     }. None of them contains code.
 """
+
+
+def _known(facts: Mapping[str, str]) -> str:
+    """Return the rows of the facts that are known."""
+    known = (f"| {key} | {value} |" for key, value in facts.items() if value != UNKNOWN)
+    return "\n".join(known) or "| unknown | |"
 
 
 def _hears(features: FeatureConfig, weights: int, whitened: str, normalised: str) -> str:
