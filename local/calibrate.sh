@@ -6,6 +6,7 @@
 # Usage: calibrate.sh [options] <dev-data> <data> <out> <exp> ...
 set -euo pipefail
 
+name=             # of the scores of <data>, where it has several lists; default: by set_name
 dev_trials=       # FILE: labelled trial list, if not <dev-data>/trials
 p_target=         # program: prior at which the ratios should be best
 durations=false   # let the durations of utt2dur count as a measure of quality
@@ -16,8 +17,8 @@ force=${force:-false} # run it even if complete
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
 dev=$1 data=$2 out=$3
 shift 3
-dev_name=$(basename -- "$dev")
-name=$(basename -- "$data")
+of=$name
+name=${of:-$(set_name --claim "$out/scores" "$data")}
 dev_trials=${dev_trials:-$dev/trials}
 
 inputs=(--input "$dev_trials") dev_scores=() scores=() dev_quality=() quality=()
@@ -26,13 +27,15 @@ if $durations; then
   inputs+=(--input "$dev/utt2dur" --input "$data/utt2dur")
 fi
 for exp in "$@"; do
-  dev_scores+=("$exp/scores/$dev_name") scores+=("$exp/scores/$name")
-  inputs+=(--input "$exp/scores/$dev_name" --input "$exp/scores/$name")
+  dev_scores+=("$exp/scores/$(set_name "$exp/scores" "$dev")")
+  scores+=("$exp/scores/${of:-$(set_name "$exp/scores" "$data")}")
+  inputs+=(--input "${dev_scores[-1]}" --input "${scores[-1]}")
 done
 if [ -n "$magnitudes" ]; then
   embeddings=$magnitudes/embeddings
-  dev_quality+=("scp:$embeddings/$dev_name.scp") quality+=("scp:$embeddings/$name.scp")
-  inputs+=(--input "$embeddings/$dev_name.ark" --input "$embeddings/$name.ark")
+  of_dev=$embeddings/$(set_name "$embeddings" "$dev") of=$embeddings/$(set_name "$embeddings" "$data")
+  dev_quality+=("scp:$of_dev.scp") quality+=("scp:$of.scp")
+  inputs+=(--input "$of_dev.ark" --input "$of.ark")
 fi
 measures=()
 [ ${#quality[@]} -eq 0 ] || measures=(--dev-quality "${dev_quality[@]}" --quality "${quality[@]}")

@@ -16,11 +16,11 @@ force=${force:-false} # run it even if complete
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
 data=$1 exp=$2
 export ngpu nnodes force
-set=$(basename -- "$data")
-if [ ! -e "$exp/embeddings/$set.scp" ]; then
+embeddings=$exp/embeddings/$(set_name "$exp/embeddings" "$data").scp
+if [ ! -e "$embeddings" ]; then
   echo "cluster_round.sh: $exp has no embeddings of $data: they are made after the training of" \
     "$exp, the base in stage 3, a round in its stage 6" >&2
   exit 2
 fi
 exec cluster.sh --k "$k" --merge "$merge" --start k-means++ --seed "$seed" \
-  --labels "$(dirname -- "$data")/labels/$set/utt2spk" "$exp/embeddings/$set.scp" "$exp/clusters"
+  --labels "$(dirname -- "$data")/labels/$(basename -- "$data")/utt2spk" "$embeddings" "$exp/clusters"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Stage 6 for any corpus: one vector for each utterance of a data directory, in
-# <exp>/embeddings/<name of data>.{ark,scp}. With --crops N one vector for each of N crops, in
-# <name of data>.crops<N>.{ark,scp} beside it.
+# <exp>/embeddings/<name of data>.{ark,scp}; set_name gives the name. With --crops N one vector for
+# each of N crops, in <name of data>.crops<N>.{ark,scp} beside it; with --sample N of N utterances
+# alone, in <name of data>.sample.{ark,scp}.
 #
 # Usage: embed.sh [options] <model> <data> <exp>
 set -euo pipefail
@@ -14,15 +15,22 @@ processes=   # processes on each machine, if not one for each GPU; several leave
 crops=       # program: so many evenly spaced crops of each utterance, 10 as in papers
 crop_seconds= # program: length of a crop
 precision=   # program: arithmetic; bfloat16 is faster
+sample=      # program: so many utterances, spread over the list: enough to centre, whiten, normalise
+train=       # DIR: training set; besides, embed a sample of it (--cohort), for score_kinds.sh
+cohort=${cohort:-6000} # utterances of the sample of --train
 force=${force:-false} # run it even if complete
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
 model=$1 data=$2 exp=$3
+if [ -n "$train" ] && [ "$cohort" -gt 0 ]; then
+  nj=$nj ngpu=$ngpu nnodes=$nnodes force=$force "$0" --processes "$processes" \
+    --precision "$precision" --sample "$cohort" "$model" "$train" "$exp"
+fi
 read -r -a launch <<< "${cmd:-launch}"
-name=$(basename -- "$data")${crops:+.crops$crops}
+name=$(set_name --claim "$exp/embeddings" "$data")${crops:+.crops$crops}${sample:+.sample}
 hears=()
-hand_on hears crops crop_seconds precision
+hand_on hears crops crop_seconds precision sample
 out=$exp/embeddings/$name
 
 what=(--title "embeddings of $data in $exp" --done "$exp/embeddings/.$name.done"

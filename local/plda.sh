@@ -14,7 +14,7 @@ force=${force:-false} # run it even if complete
 . "$(dirname -- "${BASH_SOURCE[0]}")/../utils/parse_options.sh"
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
 data=$1 exp=$2
-name=$(basename -- "$data")
+name=$(set_name "$exp/embeddings" "$data")
 embeddings=$exp/embeddings/$name
 out=$exp/plda/$name.safetensors
 

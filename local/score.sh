@@ -7,7 +7,8 @@
 set -euo pipefail
 
 trials=           # FILE: trial list, if not <data>/trials
-name=             # of the score file, where a set has several lists; default: that of <data>
+name=             # of the score file, where a set has several lists; default: that of <data>, by
+                  # set_name
 center=           # DIR: data directory of a training set whose mean embedding is subtracted; no labels
 whiten=           # DIR: data directory of a training set on whose embeddings whitening is learned; no
                   # labels. Scores with and without it are two systems: give --out
@@ -21,6 +22,7 @@ cohort_size=      # program: utterances of the cohort, spread over the list; 0 f
 utt2cluster=      # FILE: the cohort are the means of these clusters; no labels
 utt2spk=          # FILE: the cohort are the means of true speakers; every result is marked
 top_n=            # program: of the cohort, for --norm as
+sample=false      # true: of training sets take the sample that embed.sh --train has embedded
 crops=            # N: score N crops of each utterance; a cohort or centre is of whole utterances
 out=              # DIR: write to <out>/scores instead: another system beside the plain one
 force=${force:-false} # run it even if complete
@@ -29,7 +31,6 @@ force=${force:-false} # run it even if complete
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
 data=$1
 shift
-name=${name:-$(basename -- "$data")}
 trials=${trials:-$data/trials}
 
 case $norm in
@@ -48,7 +49,7 @@ fi
 learn_whitening() { # experiment, its embeddings of the training set; sets $whitening
   local settings=() kind
   kind=${whiten_kind:+-$whiten_kind}${whiten_shrinkage:+-$whiten_shrinkage}${whiten_dim:+-$whiten_dim}
-  whitening=$1/whitening/$(basename -- "$whiten")$kind.safetensors
+  whitening=$1/whitening/$(basename -- "$2")$kind.safetensors
   hand_on settings whiten_kind whiten_shrinkage whiten_dim
   once --title "whitening of $1" --done "$whitening.done" --input "$2.scp" --input "$2.ark" \
     --output "$whitening" --force "$force" -- \
@@ -57,18 +58,20 @@ learn_whitening() { # experiment, its embeddings of the training set; sets $whit
 }
 
 score() { # experiment
-  local exp=$1 scores=${out:-$1${crops:+-crops$crops}}/scores/$name plain system inputs members of
-  embeddings() { printf '%s' "$exp/embeddings/$(basename -- "$1")"; } # of a data directory
+  local exp=$1 scores=${out:-$1${crops:+-crops$crops}}/scores plain system inputs members of few=''
+  embeddings() { printf '%s' "$exp/embeddings/$(set_name "$exp/embeddings" "$1")"; } # of a set
+  if $sample; then few=.sample; fi
 
+  scores=$scores/${name:-$(set_name --claim "$scores" "$data")}
   of=$(embeddings "$data")${crops:+.crops$crops}
   system=(--embeddings "scp:$of.scp")
   inputs=(--input "$of.scp" --input "$of.ark")
   if [ -n "$center" ]; then
-    system+=(--center-on "scp:$(embeddings "$center").scp")
-    inputs+=(--input "$(embeddings "$center").ark")
+    system+=(--center-on "scp:$(embeddings "$center")$few.scp")
+    inputs+=(--input "$(embeddings "$center")$few.ark")
   fi
   if [ -n "$whiten" ]; then
-    learn_whitening "$exp" "$(embeddings "$whiten")"
+    learn_whitening "$exp" "$(embeddings "$whiten")$few"
     system+=(--whitening "$whitening")
     inputs+=(--input "$whitening")
   fi
@@ -82,9 +85,9 @@ score() { # experiment
     python -m sv.bin.score --trials "$trials" "${system[@]}" --output "$plain"
   [ "$norm" != none ] || return 0
 
-  members=(--cohort "scp:$(embeddings "$cohort").scp")
+  members=(--cohort "scp:$(embeddings "$cohort")$few.scp")
   hand_on members cohort_size top_n
-  inputs+=(--input "$(embeddings "$cohort").ark" --input "$plain")
+  inputs+=(--input "$(embeddings "$cohort")$few.ark" --input "$plain")
   if [ -n "$utt2cluster" ]; then
     members+=(--cohort-utt2cluster "$utt2cluster")
     inputs+=(--input "$utt2cluster")

@@ -5,6 +5,7 @@
 # Usage: score_mixed.sh [options] <data> <system> ...
 set -euo pipefail
 
+train=                 # DIR: training set, for score_kinds.sh; without it cosines only
 ngpu=${ngpu:-0}        # above 0: ask for a GPU, of which one is used; 0: one if any
 force=${force:-false}  # run it even if complete
 
@@ -15,6 +16,12 @@ data=$1
 for system in "${@:2}"; do
   case $system in
     *-sources) score_sources.sh "$data" "${system%-sources}" ;;
-    *) score.sh "$data" "$system" ;;
+    *)
+      if [ -n "$train" ]; then
+        score_kinds.sh "$data" "$train" "$system"
+      else
+        score.sh "$data" "$system"
+      fi
+      ;;
   esac
 done

@@ -15,7 +15,7 @@ force=${force:-false} # run it even if complete
 . "$(dirname -- "${BASH_SOURCE[0]}")/../path.sh"
 data=$1 exp=$2
 trials=${trials:-$data/trials}
-name=${name:-$(basename -- "$data")}
+name=${name:-$(set_name --claim "$exp-sources/scores" "$data")}
 settings=()
 hand_on settings least_share
 read -r -a launch <<< "${cmd:-launch}"

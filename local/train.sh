@@ -14,6 +14,7 @@ encoder=                 # FILE: weights or model directory, from whose encoder 
 labels=                  # FILE: utt2spk, for methods that learn from true speakers
 clusters=                # DIR: clusters of the speakers (stage 4), for batches.hard_ratio above 0
 oracle=                  # DIR: true labels, for figures in the log; the weights stay the same
+dev=${dev:-}             # DIR: of hold_out.sh: the log has the error rate of its development set
 ngpu=${ngpu:-0}          # GPUs, a process for each, on each machine; 0: one process, a GPU if any
 nnodes=${nnodes:-1}      # machines with --ngpu GPUs each
 processes=               # processes on each machine, if not one for each GPU
@@ -39,6 +40,7 @@ for setting in $set; do overrides+=(--set "$setting"); done
 [ -z "$encoder" ] || overrides+=(--encoder "$encoder")
 [ -z "$labels" ] || overrides+=(--labels "$labels")
 [ -z "$clusters" ] || overrides+=(--clusters "$clusters")
+[ -z "$dev" ] || overrides+=(--dev "$dev")
 [ -z "$oracle" ] || [ ! -e "$oracle" ] || overrides+=(--oracle-labels "$oracle")
 
 files=$(python -m sv.bin.config "$config" --files) # with the files it is based on
@@ -50,6 +52,7 @@ for file in wav_ark.scp utt2num_samples feats_preset; do # the first two where d
   [ ! -e "$data/$file" ] || what+=(--input "$data/$file")
 done
 [ -z "$labels" ] || what+=(--input "$labels")
+[ -z "$dev" ] || what+=(--input "$dev/dev/trials")
 [ -z "$clusters" ] || what+=(--input "$clusters/utt2cluster")
 [ -z "$base" ] || what+=(--input "$base/checkpoints/last.pt")
 [ -z "$encoder" ] || what+=(--input "$encoder")

@@ -85,8 +85,9 @@ def test_the_mini_recipe_ends_with_a_table_and_skips_what_is_complete(clone, spo
     assert "exit status 0" in log
 
     again = shell("./run.sh", *options, cwd=clone)
-    # Features of two sets, banks, training, average, three embeddings, three score files.
-    assert again.count("complete, skipped") == 11
+    # Features of two sets, banks, training, average; for each of three systems two embeddings, the
+    # cosines, two whitenings with their scores, and cosines before and after AS-norm.
+    assert again.count("complete, skipped") == 5 + 3 * (2 + 1 + 4 + 2)
     assert "runs again" not in again
 
     options += ["--stop-stage", "3", "--name", "b", "--set", "train.epochs=3 optim.lr=0.01"]
@@ -103,6 +104,27 @@ def test_the_mini_recipe_ends_with_a_table_and_skips_what_is_complete(clone, spo
     assert "--name gives another folder, --force true starts over" in refused
     options[-1] = "train.epochs=3 optim.lr=0.01"
     assert "training of exp/b: complete, skipped" in shell("./run.sh", *options, cwd=clone)
+
+
+@pytest.mark.thorough
+def test_a_development_set_is_held_out_logged_and_calibrates_the_model(clone, spoken):
+    options = ["--stage", "1", "--config", "tiny.yaml", "--last", "2", "--name", "held"]
+    options += ["--dev-speakers", "4", "--calibrate", "dev", "--score", "as-norm"]
+    printed = shell("./run.sh", *options, "--set", "train.dev_every=1", cwd=clone)
+    assert "development set: 4 true speakers" in printed and "\nheld as-norm " in printed
+    exp = spoken / "exp" / "held"
+    rows = [json.loads(line) for line in (exp / "train.jsonl").read_text().splitlines()]
+    assert all(0 <= row["dev_eer"] <= 1 for row in rows)
+    assert json.loads((exp / "train.json").read_text())["dev_labels"] == "speakers"
+    page = (exp / "report" / "report.html").read_text()
+    assert "4 true speakers were held out as a development set" in page
+    assert "dev/trials" in json.loads((exp / "model" / "calibration.json").read_text())["made_on"]
+    figures = json.loads((exp / "report" / "calibrated" / "report.json").read_text())
+    assert figures["systems"][0]["act_dcf"]
+    refused = shell("./run.sh", "--calibrate", "dev", cwd=clone, status=2)
+    assert "--calibrate dev needs a development set: give --dev-speakers" in refused
+    refused = shell("./run.sh", "--score", "plda", cwd=clone, status=2)
+    assert "--score takes cosine, centred, whitened or as-norm, not 'plda'" in refused
 
 
 @pytest.mark.thorough

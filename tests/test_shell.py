@@ -174,7 +174,7 @@ def test_the_front_door_runs_all_stages_of_the_mini_recipe(clone, tmp_path):
         "average.sh",
         "embed.sh",
         "embed_mean.sh",
-        "score.sh",
+        "score_kinds.sh",
         "report.sh",
     ]
 
@@ -185,7 +185,7 @@ def test_the_front_door_runs_all_stages_of_the_mini_recipe(clone, tmp_path):
         (["--stage", "8"], {"report.sh"}),
         (
             ["--stage", "6", "--stop-stage", "7"],
-            {"average.sh", "embed.sh", "embed_mean.sh", "score.sh"},
+            {"average.sh", "embed.sh", "embed_mean.sh", "score_kinds.sh"},
         ),
         (["--stop-stage", "0"], {"make_corpus.sh"}),
         (["--stage", "4", "--stop-stage", "5"], set()),

@@ -87,7 +87,7 @@ def test_all_nine_stages_on_a_miniature_tree(clone, tree):
 
 
 STAGES = {"train.sh", "average.sh", "embed.sh", "cluster.sh", "cluster_speakers.sh"}
-STAGES |= {"score.sh", "score_sources.sh", "report_round.sh"}
+STAGES |= {"score_kinds.sh", "score_sources.sh", "report_round.sh"}
 CALLERS = {"train_further.sh", "embed_systems.sh", "score_mixed.sh"}  # of the stages above
 CALLERS |= {"cluster_round.sh", "train_round.sh"}
 SSPS = ["exp/simclr-0-ssps", "exp/simclr-0-base"]
@@ -145,7 +145,7 @@ def test_machines_and_gpus_reach_every_stage_with_a_network(
     assert [line[-1] for line in calls["embed.sh"]] == embedded
     assert {line[4] for line in calls["embed.sh"]} == {"nj=5"}  # on a machine without a GPU
     found = [line[1] for line in ran if line[1] not in ("train.sh", "embed.sh")]
-    assert [name for name in found if name not in ("average.sh", "score.sh")] == others
+    assert [name for name in found if name not in ("average.sh", "score_kinds.sh")] == others
     for name in ("train.sh", "embed.sh", "cluster.sh"):
         assert all(line[2:4] == ["ngpu=4", "nnodes=2"] for line in calls[name])
     for name in ("cluster_speakers.sh", "score_sources.sh"):  # a machine is enough
@@ -230,7 +230,7 @@ def test_crops_are_embedded_and_scored_besides_whole_utterances(said, version):
     plain = shell(recipe / "run.sh", *words, cwd=said)
     cropped = shell(recipe / "run.sh", *words, "--crops", 10, cwd=said)
     shutil.rmtree(recipe / "data")
-    for script in ("embed.sh", "score.sh"):
+    for script in ("embed.sh", "score_kinds.sh"):
         whole = told_settings(plain, script)
         assert whole and not any(whole)
         both = told_settings(cropped, script)

@@ -28,10 +28,12 @@ import argparse
 import contextlib
 from pathlib import Path
 
+import numpy as np
+
 from sv.audio.channel_choice import add_channel
 from sv.cli import add_process_timeout, parser, run
 from sv.errors import InputError
-from sv.numbers import COUNT, Number
+from sv.numbers import COUNT, NATURAL, Number
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -100,6 +102,14 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     add_channel(p)
     add_process_timeout(p)
+    p.add_argument(
+        "--sample",
+        type=NATURAL,
+        default=0,
+        metavar="N",
+        help="embed only N utterances of --data, spread over the list; 0 for all. A few thousand "
+        "of a large training set are enough to centre, to whiten and to normalise scores",
+    )
     _add_jobs(p)
     _add_crops(p)
     args = p.parse_args(argv)
@@ -158,8 +168,11 @@ def _embed_data(model, args, out: str, device, crops) -> int:
     from sv.crops.wave_index import load_index
     from sv.inference.embed import embed
     from sv.kaldi.arks import rows_of_share
+    from sv.scoring.system import evenly_spaced
 
     index = load_index(args.data, "wave" if model.embedder.hears_waveforms else "fbank")
+    if args.sample:
+        index = index.select(np.array(evenly_spaced(list(range(len(index))), args.sample)))
     if args.num_jobs > 1:
         index = index.select(rows_of_share((args.job - 1, args.num_jobs), len(index)))
     return embed(

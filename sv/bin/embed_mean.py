@@ -37,11 +37,19 @@ def main(argv: list[str] | None = None) -> None:
         "0 for all. A hundred may be too few; more than thousands change nothing "
         "measurable",
     )
+    p.add_argument(
+        "--sample",
+        type=NATURAL,
+        default=0,
+        metavar="N",
+        help="average only N utterances of --data, spread over the list; 0 for all",
+    )
     p.add_argument("--out", required=True, help="path without ending: writes OUT.ark and OUT.scp")
     args = p.parse_args(argv)
 
     refuse_two_presets(args.data, args.center_on)
     features = read_paths(args.data / "feats.scp")
+    features = {name: features[name] for name in evenly_spaced(list(features), args.sample)}
     training = list(read_paths(args.center_on / "feats.scp").values())
     mean = mean_features(
         evenly_spaced(training, args.center_utterances), desc=f"mean of {args.center_on.name}"

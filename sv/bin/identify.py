@@ -59,13 +59,15 @@ def main(argv: list[str] | None = None) -> None:
 
     from sv.inference.gallery import Gallery
     from sv.inference.speaker_model import SpeakerModel
+    from sv.scoring.score_norm import normalised_by
 
     model = SpeakerModel.load(args.model)
     gallery = Gallery.open(args.gallery, model)
     gallery.require_speakers()
     heard = model.listen(args.file, args.channel, args.min_speech)
     calibration = None if args.threshold is not None else model.calibration
-    found = gallery.identify(heard.vector, calibration, args.prior, args.top)
+    normalise = None if args.threshold is not None else normalised_by(model.cohort)
+    found = gallery.identify(heard.vector, calibration, args.prior, args.top, normalise)
     name, best = found.name, found.candidates[0]
     if args.threshold is not None and best.cosine >= args.threshold:
         name = best.name

@@ -49,14 +49,22 @@ def options() -> ArgumentParser:
         help="whiten every embedding by this file of sv.bin.whiten, so that cosines are those of "
         "sv.bin.score --whitening. The model card then has the figures of that system",
     )
+    p.add_argument(
+        "--like",
+        type=Path,
+        metavar="SCORES",
+        help="score as this file was scored, by the facts beside it (SCORES.json): whiten every "
+        "embedding, or AS-normalise every cosine by its cohort, which the folder then holds. The "
+        "report must have this system first",
+    )
     group = p.add_argument_group("calibration")
     group.add_argument(
         "--embeddings",
         type=Path,
         metavar="SCP",
         help="embeddings of the recordings in --trials, made by this model. The "
-        "calibration is fitted to their plain cosines, because a model directory "
-        "gives plain cosines, whitened with --whitening (normalised scores differ)",
+        "calibration is fitted to the scores that the model directory gives: plain "
+        "cosines, whitened with --whitening, or as --like says",
     )
     group.add_argument("--trials", type=Path, help="labelled trials to fit the calibration on")
     group.add_argument(
@@ -92,6 +100,9 @@ def main(argv: list[str] | None = None) -> None:
     from sv.scoring.system import whitening_facts
     from sv.scoring.whitening import Whitening
 
+    cohort = None
+    if args.like is not None:
+        cohort = _scored_like(args)
     path = args.model or args.exp / "final.pt"
     embedder = Embedder.load(path)
     features = model_dir.FeatureConfig(
@@ -107,7 +118,7 @@ def main(argv: list[str] | None = None) -> None:
             f"{args.whitening} whitens {len(whitening.mean_)} dimensions, and the model gives "
             f"{dim}: learn it from embeddings of this model"
         )
-    calibration = _calibration(args, whitening)
+    calibration = _calibration(args, whitening, cohort)
     weights = embedder.encoder.state_dict()
     card = model_card(
         args.exp.absolute().name,
@@ -118,10 +129,54 @@ def main(argv: list[str] | None = None) -> None:
         _figures(args.report, args.exp / "report" / "report.json", args.whitening),
         calibration,
         "" if whitening is None else whitening_facts(args.whitening)["by"],
+        "" if cohort is None else f"{len(cohort[0]):,} training utterances, top {cohort[1]}",
     )
     arrays = None if whitening is None else arrays_of(whitening)
-    model_dir.write(args.out, weights, embedder.settings, features, calibration, card, arrays)
+    members = None if cohort is None else _tensors(*cohort)
+    model_dir.write(
+        args.out, weights, embedder.settings, features, calibration, card, arrays, members
+    )
     print(f"model directory: {args.out}" + ("" if calibration else " (without calibration)"))
+
+
+def _scored_like(args):
+    """Set ``--whitening`` as the scores ``--like`` had it; return their cohort, or None.
+
+    A cohort is (rows (n, dim) of length one, top_n).
+    """
+    from sv.kaldi.arks import load_vectors
+    from sv.scoring.cosine import unit_rows
+    from sv.scoring.score_file import read_info
+
+    info = read_info(args.like)
+    norm, how = info.get("normalisation"), info.get("whitening")
+    known = {"backend", "labels", "embeddings", "normalisation", "whitening"}
+    wrong = info.keys() - known or info.get("backend") != "cosine" or (norm and how)
+    if not wrong and norm:
+        wrong = norm.get("kind") != "as" or norm.get("members") != "utterances"
+    if wrong or args.whitening is not None or (how and "file" not in how):
+        raise InputError(
+            f"--like {args.like}: a model can whiten, or AS-normalise by utterances, and these "
+            "scores are made otherwise; give scores of score_kinds.sh and no --whitening"
+        )
+    if how:
+        args.whitening = Path(how["file"])
+    if not norm:
+        return None
+    ids, vectors = load_vectors(norm["cohort"])
+    if len(ids) != norm["size"]:
+        raise InputError(
+            f"--like {args.like}: its cohort had {norm['size']:,} utterances, and {norm['cohort']} "
+            f"has {len(ids):,}: run stage 7 again"
+        )
+    return unit_rows(ids, vectors), norm["top_n"]
+
+
+def _tensors(rows, top_n: int) -> dict:
+    """Return a cohort as tensors."""
+    import torch
+
+    return {"rows": torch.from_numpy(rows), "top_n": torch.tensor([top_n])}
 
 
 def arrays_of(whitening) -> dict:
@@ -132,7 +187,7 @@ def arrays_of(whitening) -> dict:
     return {name: torch.from_numpy(array).float() for name, array in arrays.items()}
 
 
-def _calibration(args, whitening):
+def _calibration(args, whitening, cohort):
     from sv.inference import model_dir
 
     if args.calibration is not None and args.calibration.suffix == ".json":
@@ -149,7 +204,8 @@ def _calibration(args, whitening):
         from sv.data.trials import read_trials
         from sv.kaldi.arks import load_vectors
         from sv.scoring.cosine import Cosine
-        from sv.scoring.pairs import prepare_sides, score_sides
+        from sv.scoring.pairs import Prepared, prepare_sides, score_sides
+        from sv.scoring.score_norm import ScoreNorm
         from sv.scoring.whitening import WhitenedCosine
 
         trials = read_trials(args.trials)
@@ -157,7 +213,10 @@ def _calibration(args, whitening):
         sources = (str(args.embeddings), "")
         backend = Cosine() if whitening is None else WhitenedCosine(whitening)
         vectors = load_vectors(args.embeddings)
-        scores = score_sides(prepare_sides(trials, backend, vectors, sources=sources))
+        sides = prepare_sides(trials, backend, vectors, sources=sources)
+        scores = score_sides(sides)
+        if cohort is not None:
+            scores = ScoreNorm("as", cohort[1]).fit(Prepared(cohort[0])).transform(scores, sides)
         fitted = Calibration(args.p_target).fit(scores, labels)
         short = f"{args.trials.absolute().parent.name}/{args.trials.name}"
         made_on = f"{short} ({sha256(args.trials)}), {len(trials):,} trials"

@@ -24,6 +24,7 @@ from sv.numbers import PRIOR, RESAMPLES, SEED
 from sv.report.card import System, checks, doubtful, list_version
 from sv.report.facts import training_facts
 from sv.report.files import FILES, Outputs, Report, write_files
+from sv.report.kinds import COSINE, KINDS, choose_scores, kind_tables, kinds_notes
 from sv.report.results_table import append_row, columns, row
 from sv.report.tables import difference_rows, figure_rows, group_rows, in_digits, text_table
 from sv.scoring.evaluate import SystemResult, evaluate
@@ -48,6 +49,22 @@ def options() -> ArgumentParser:
         default=[0.01, 0.05],
         help="priors for minDCF; with a small prior, false alarms count more. Figures with "
         "different priors cannot be compared",
+    )
+    p.add_argument(
+        "--score",
+        choices=[COSINE, *KINDS],
+        default=COSINE,
+        help="the kind of score that is the system, as sv.bin.package --score; another kind than "
+        "the cosine is read from <exp>/<kind>/scores beside <exp>/scores. Choose it before you see "
+        "the test set",
+    )
+    p.add_argument(
+        "--kinds",
+        nargs="*",
+        choices=KINDS,
+        default=[],
+        help="kinds of other scores of the same embeddings to show beside the system's, those of "
+        "them that exist in <exp>/<kind>/scores (local/score_kinds.sh makes them)",
     )
     p.add_argument(
         "--llr",
@@ -174,8 +191,9 @@ def main(argv: list[str] | None = None) -> None:
     if outputs.html:
         print(f"report: {outputs.html}")
     if args.results:
-        cells = row(report.results[0], args.trials, report.facts)
-        added = append_row(args.results, columns(_priors(args)), cells)
+        first = report.results[0]
+        cells = row(first, args.trials, report.facts)
+        added = append_row(args.results, columns(_priors(args), list(first.other_kinds)), cells)
         print(f"{'one row more' if added else 'the row exists already'} in {args.results}")
 
 
@@ -199,6 +217,8 @@ def _measure(args: Namespace, systems: list[tuple[str, Path]]) -> Report:
     """Return the figures of all systems and the facts about them, without tables."""
     trials = read_trials(args.trials)
     trials.require_both_classes()
+    chosen = choose_scores(systems, args.score, args.kinds)
+    systems = [(one.name, one.path) for one in chosen]
     scores = [match_scores(read_scores(path), trials) for _, path in systems]
     described = [System.of(*systems[0], args.exp, args.train_data)]
     described += [System.of(name, path) for name, path in systems[1:]]
@@ -215,12 +235,22 @@ def _measure(args: Namespace, systems: list[tuple[str, Path]]) -> Report:
         evaluate(name, values, trials, _priors(args), **how)
         for (name, _), values in zip(systems, scores, strict=True)
     ]
+    for one, result in zip(chosen, results, strict=True):
+        result.kind = one.kind
+        result.kinds = {
+            kind: result
+            if kind == one.kind
+            else evaluate(
+                name, match_scores(read_scores(path), trials), trials, _priors(args), **how
+            )
+            for kind, (name, path) in one.kinds.items()
+        }
     return Report(
         results=results,
         systems=described,
         trials=trials,
         tables=[],
-        notes=_notes(args, trials, groups, results),
+        notes=_notes(args, trials, groups, results) + kinds_notes(chosen),
         facts=training_facts(described[0].exp),
         checks=checks(described, trials, utt2spk) + doubtful(results, trials, groups, utt2spk),
         intervals=_intervals(args, groups, results),
@@ -242,6 +272,7 @@ def _tables(report: Report) -> list[tuple[str, list[list[str]]]]:
             figure_rows(results),
         ),
         (f"Differences from {results[0].name}, on the same draws", difference_rows(results)),
+        *kind_tables(results),
         ("Parts of the list", group_rows(results)),
     ]
     return [(heading, rows) for heading, rows in tables if rows]

@@ -66,6 +66,8 @@ def main(argv: list[str] | None = None) -> None:
             settings, index, args.out, **banks, **known, oracle=oracle, base=args.base,
             encoder=encoder, device=device,
         )  # fmt: skip
+        if args.dev is not None:
+            trainer.development = _development(args.dev, settings)
         if first:
             _describe(trainer, index, device, supervised)
             if encoder is not None:
@@ -75,6 +77,20 @@ def main(argv: list[str] | None = None) -> None:
                 _forget(args.out)
             distributed.with_plain_errors(trainer.fit)
     distributed.stop()
+
+
+def _development(folder: Path, settings):
+    """Return the development set of a folder of sv.bin.hold_out, for the log."""
+    from sv.crops.wave_index import load_index
+    from sv.data.held_out import HeldOut
+    from sv.report.development import DevelopmentSet
+    from sv.training.development import Development
+
+    held = HeldOut.read(folder)
+    index = load_index(folder / "dev", settings.data.domain, settings.data.preset)
+    measure = DevelopmentSet(index, folder / "dev" / "trials")
+    facts = {"dev_labels": held.labels, "dev_speakers": held.speakers}
+    return Development(settings, measure, facts)
 
 
 def _first_encoder(path: Path):
@@ -250,6 +266,13 @@ def _add_sources(p: argparse.ArgumentParser) -> None:
         "checkpoints/epoch_NNNN.pt of another training, or a model directory. Student and teacher "
         "both start from it. Heads, optimiser and schedules begin anew. model.* and "
         "data.normalise must be those of that training; method and data may be others",
+    )
+    p.add_argument(
+        "--dev",
+        type=Path,
+        metavar="DIR",
+        help="folder of sv.bin.hold_out, whose DIR/train is --data: the log then has the equal "
+        "error rate of DIR/dev every train.dev_every epochs. The weights do not depend on it",
     )
     p.add_argument(
         "--oracle-labels",

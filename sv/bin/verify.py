@@ -32,7 +32,7 @@ from sv.audio.channel_choice import add_channel
 from sv.cli import add_min_speech, parser, run
 from sv.errors import InputError
 from sv.files import shown
-from sv.numbers import COSINE, POSITIVE, PRIOR
+from sv.numbers import COSINE, POSITIVE, PRIOR, SCORE
 
 
 def options() -> ArgumentParser:
@@ -43,8 +43,9 @@ def options() -> ArgumentParser:
     p.add_argument("--model", type=Path, required=True, help="a model directory, or a final.pt")
     p.add_argument(
         "--threshold",
-        type=COSINE,
-        help='say "same speaker" if the cosine is at least this value; the calibration is ignored',
+        type=SCORE,
+        help='say "same speaker" if the score is at least this value; the calibration is ignored. '
+        "The score is the cosine, or the AS-normalised cosine if the model has a cohort",
     )
     p.add_argument(
         "--prior",
@@ -71,6 +72,8 @@ def main(argv: list[str] | None = None) -> None:
     from sv.inference.speaker_model import SpeakerModel
 
     model = SpeakerModel.load(args.model)
+    if model.cohort is None and args.threshold is not None:
+        COSINE.check(args.threshold, "--threshold")
     enrolment = model.listen(args.enrolment, args.channel, args.min_speech)
     bad = []
     for path in args.tests:
@@ -91,11 +94,15 @@ def main(argv: list[str] | None = None) -> None:
 def _compare(model, enrolment, path: Path, args) -> dict:
     from sv.inference.decision import probability
     from sv.inference.speaker_model import cosine
+    from sv.scoring.score_norm import as_norm_pair
 
     heard = model.listen(path, args.channel, args.min_speech)
     score = cosine(enrolment.vector, heard.vector)
     seconds = [round(one.speech, 2) for one in (enrolment, heard)]
     result = {"cosine": score, "speech_seconds": seconds}
+    if model.cohort is not None:
+        pair = [enrolment.vector, heard.vector]
+        score = result["as_norm"] = as_norm_pair(score, pair, *model.cohort)
     if model.calibration is not None:
         result["llr"] = model.calibration.llr(score)
         result["prior"] = args.prior
@@ -111,7 +118,9 @@ def _compare(model, enrolment, path: Path, args) -> dict:
 
 def _in_words(result: dict) -> str:
     words = f"{result['test']}: " if "test" in result else ""
-    words += f"{result['cosine']:.4f}"
+    words += f"{result.get('as_norm', result['cosine']):.4f}"
+    if "as_norm" in result:
+        words += f"  (AS-normalised; cosine {result['cosine']:.4f})"
     if "same_speaker" in result:
         words += "  same speaker" if result["same_speaker"] else "  different speakers"
     if "probability" in result:

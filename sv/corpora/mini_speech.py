@@ -15,6 +15,7 @@ import numpy as np
 from sv.audio.channels import SAMPLE_RATE, Channel, draw_channel, room_response, transmit
 from sv.corpora.mini_sentences import draw_sentence
 from sv.corpora.mini_voices import Voice, draw_voices, require_espeak, speak
+from sv.data.trial_design import Labelled, fresh_pairs, target_pairs
 from sv.errors import InputError
 from sv.files import atomic_write
 from sv.machine.workers import in_child
@@ -189,14 +190,10 @@ def draw_trials(utterances: list[Spoken], seed: int) -> list[tuple[int, str, str
     by_speaker: dict[str, list[Spoken]] = {}
     for one in test:
         by_speaker.setdefault(one.session.speaker, []).append(one)
-    trials, seen = [], set()
+    trials: list[tuple[int, str, str]] = []
+    seen: set[frozenset] = set()
     for own in by_speaker.values():
-        targets = [
-            (1, a.id, b.id)
-            for place, a in enumerate(own)
-            for b in own[place + 1 :]
-            if a.session.name != b.session.name
-        ]
+        targets = target_pairs([_labelled(one) for one in own])
         first = own[0].session
         others = [
             one
@@ -205,12 +202,12 @@ def draw_trials(utterances: list[Spoken], seed: int) -> list[tuple[int, str, str
         ]
         rng = generator(seed, TRIALS, first.key[0])
         # An earlier speaker may have the same pair: draw from all pairs and skip known ones.
-        pairs = (
-            (own[i // len(others)], others[i % len(others)])
-            for i in rng.permutation(len(own) * len(others))
-        )
-        fresh = (pair for pair in pairs if frozenset(one.id for one in pair) not in seen)
-        nontargets = [pair for pair, _ in zip(fresh, targets, strict=False)]
-        seen.update(frozenset(one.id for one in pair) for pair in nontargets)
-        trials += targets + [(0, a.id, b.id) for a, b in nontargets]
+        order = rng.permutation(len(own) * len(others))
+        nontargets = fresh_pairs(own, others, len(targets), order, seen)
+        for label, pairs in ((1, targets), (0, nontargets)):
+            trials += [(label, a.id, b.id) for a, b in pairs]
     return trials
+
+
+def _labelled(one: Spoken) -> Labelled:
+    return Labelled(one.id, one.session.speaker, one.session.name, one.session.voice.sex)

@@ -89,6 +89,22 @@ def embed(
     return len(index)
 
 
+def embed_here(
+    embedder: Embedder, index: TrainingIndex, device: torch.device | str, frames: int = 8000
+) -> np.ndarray:
+    """Return the embeddings (N, dim) of an index, by this process alone.
+
+    ``frames``: in a batch, as ``frames_per_batch`` of ``embed``.
+    """
+    if embedder.hears_waveforms:
+        frames = index.rows(frames)
+    read = _reader(embedder, index, None, torch.device(device))
+    vectors = np.empty((len(index), embedder.dim), np.float32)
+    for batch in read_ahead(read, batches_by_length(index.lengths, frames)):
+        vectors[batch.rows] = embedder(*batch.to(device)).cpu().numpy()
+    return vectors
+
+
 def _reader(
     embedder: Embedder, index: TrainingIndex, crops: EvenCrops | None, device: torch.device
 ) -> Callable[[np.ndarray], EmbedBatch]:

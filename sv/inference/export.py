@@ -82,7 +82,10 @@ def describe(model: SpeakerModel) -> dict[str, str]:
         "input": "waveform (batch, samples) float32 in [-1, 1], at least 25 ms",
         "output": f"embedding (batch, {model.dim}) float32; compare by cosine",
         "sample_rate": str(model.sample_rate),
-        "calibration": json.dumps(vars(model.calibration)) if model.calibration else "none",
+        # That of a model with a cohort is of normalised scores, and a graph gives only embeddings.
+        "calibration": "none"
+        if model.calibration is None or model.cohort is not None
+        else json.dumps(vars(model.calibration)),
     }
 
 

@@ -30,8 +30,12 @@ from sv.inference.decision import posteriors
 from sv.lock import locked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sv.inference.model_dir import CosineCalibration
     from sv.inference.speaker_model import SpeakerModel
+
+    Normalise = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 FORMAT = "sv-toolkit gallery 1"
 WAIT_SECONDS = 60.0
@@ -196,6 +200,7 @@ class Gallery:
         calibration: "CosineCalibration | None" = None,
         prior: float = 0.5,
         top: int = 5,
+        normalise: "Normalise | None" = None,
     ) -> Found:
         """Return the best candidates for the voice of an embedding (dim,).
 
@@ -204,6 +209,8 @@ class Gallery:
         calibration: of the model; without it there are cosines only.
         prior: the probability that the voice is of any speaker of the gallery.
         top: largest number of candidates.
+        normalise: maps the cosines (n,), the embedding and those of the speakers (n, dim) to the
+            scores that the model is calibrated on, if these are not the cosines.
 
         Raises:
             InputError: the gallery is empty.
@@ -212,10 +219,11 @@ class Gallery:
         voice = np.asarray(vector, np.float32)
         scores = self.sums @ (voice / np.linalg.norm(voice))
         scores /= np.sqrt(np.einsum("nd,nd->n", self.sums, self.sums))
-        names, rows = list(self.speakers), np.argsort(-scores, kind="stable")[:top]
+        judged = scores if normalise is None else normalise(scores, voice, self.sums)
+        names, rows = list(self.speakers), np.argsort(-judged, kind="stable")[:top]
         if calibration is None:
             return Found([Candidate(names[row], float(scores[row])) for row in rows], None)
-        llrs = calibration.scale * scores.astype(np.float64) + calibration.offset
+        llrs = calibration.scale * judged.astype(np.float64) + calibration.offset
         shares, none = posteriors(llrs, prior)
         rows = np.argsort(-shares, kind="stable")[:top]
         each = zip(rows, scores[rows], llrs[rows], shares[rows], strict=True)

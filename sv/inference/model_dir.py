@@ -2,7 +2,7 @@
 
 | file | holds |
 |---|---|
-| ``model.safetensors`` | the encoder's weights, float32; with whitening its two arrays, too |
+| ``model.safetensors`` | the encoder's weights, float32; the arrays of a whitening, or a cohort |
 | ``config.yaml`` | ``model`` (the encoder), ``features``, ``weights`` (their SHA-256) |
 | ``calibration.json`` | optional: how a cosine becomes a log-likelihood ratio |
 | ``README.md`` | the model card, for people |
@@ -39,6 +39,8 @@ WEIGHTS, CONFIG, CALIBRATION, CARD = (
 )
 WHITENING = "whitening."
 """Prefix of the arrays of the whitening in ``model.safetensors``."""
+COHORT = "cohort."
+"""Prefix of the arrays of the cohort: ``rows`` and ``top_n``."""
 
 
 @dataclass
@@ -62,7 +64,9 @@ class WeightsConfig:
 
 @dataclass(frozen=True)
 class CosineCalibration:
-    """An affine map from cosine to log-likelihood ratio: llr = scale * cosine + offset.
+    """An affine map from score to log-likelihood ratio: llr = scale * score + offset.
+
+    The score is the cosine, or the AS-normalised cosine if the model has a cohort.
 
     The logarithm is natural. ``made_on`` names the trials on which the map was fitted.
     """
@@ -81,6 +85,7 @@ class ModelFiles(NamedTuple):
 
     ``whitening``: ``mean`` (d,) and ``projection`` (d, k), which are applied to every embedding.
     ``sha256``: of the file of weights.
+    ``cohort``: ``rows`` (n, d) of length one and ``top_n`` (1,), for AS-norm of the cosines.
     """
 
     weights: dict[str, Any]
@@ -89,6 +94,7 @@ class ModelFiles(NamedTuple):
     calibration: CosineCalibration | None
     whitening: dict[str, Any] | None = None
     sha256: str = ""
+    cohort: dict[str, Any] | None = None
 
 
 def write(
@@ -99,6 +105,7 @@ def write(
     calibration: CosineCalibration | None,
     card: str,
     whitening: dict[str, Any] | None = None,
+    cohort: dict[str, Any] | None = None,
 ) -> None:
     """Write a model directory atomically; an older one is replaced as a whole.
 
@@ -109,13 +116,15 @@ def write(
     card: the text of README.md.
     whitening: ``mean`` and ``projection``; they lie beside the weights, so a program that does not
         know them refuses the file instead of giving other embeddings.
+    cohort: ``rows`` and ``top_n``, beside the weights for the same reason.
 
     Raises:
         InputError: ``folder`` exists and is not a model directory.
     """
     from safetensors.torch import save
 
-    weights = weights | {WHITENING + name: value for name, value in (whitening or {}).items()}
+    for prefix, arrays in ((WHITENING, whitening), (COHORT, cohort)):
+        weights = weights | {prefix + name: value for name, value in (arrays or {}).items()}
     data = save({name: value.detach().cpu().contiguous() for name, value in weights.items()})
     settings = {
         "model": model,
@@ -157,11 +166,7 @@ def read(folder: str | Path) -> ModelFiles:
         )
     calibration = folder / CALIBRATION
     weights, found = _read_weights(folder / WEIGHTS, groups["weights"].sha256)
-    whitening = {
-        name.removeprefix(WHITENING): weights.pop(name)
-        for name in list(weights)
-        if name.startswith(WHITENING)
-    }
+    whitening, cohort = _taken(weights, WHITENING), _taken(weights, COHORT)
     return ModelFiles(
         weights,
         settings["model"],
@@ -169,7 +174,14 @@ def read(folder: str | Path) -> ModelFiles:
         read_calibration(calibration) if calibration.exists() else None,
         whitening or None,
         found,
+        cohort or None,
     )
+
+
+def _taken(weights: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Remove the arrays with this prefix from ``weights``, and return them."""
+    names = [name for name in weights if name.startswith(prefix)]
+    return {name.removeprefix(prefix): weights.pop(name) for name in names}
 
 
 def _require(folder: Path) -> None:

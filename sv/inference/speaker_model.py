@@ -54,8 +54,10 @@ class SpeakerModel:
     """An encoder with its features and, if it has one, its calibration.
 
     ``embedder``: maps log mel features to vectors. ``sample_rate``: of its audio, in Hz.
-    ``calibration``: maps a cosine to a log-likelihood ratio, or None. ``identity``: the hash of the
-    weights: models of one identity give the same embeddings.
+    ``calibration``: maps a score to a log-likelihood ratio, or None. ``identity``: the hash of the
+    weights: models of one identity give the same embeddings. ``cohort``: (n, dim) rows of length
+    one and the number of the highest scores that count, for AS-norm
+    (``sv.scoring.score_norm.as_norm_pair``); or None: the score is the cosine.
     """
 
     def __init__(
@@ -64,11 +66,13 @@ class SpeakerModel:
         sample_rate: int = 16000,
         calibration: model_dir.CosineCalibration | None = None,
         identity: str = "",
+        cohort: tuple[np.ndarray, int] | None = None,
     ):
         self.embedder = embedder
         self.sample_rate = sample_rate
         self.calibration = calibration
         self.identity = identity
+        self.cohort = cohort
 
     @classmethod
     def load(cls, path: str | Path) -> "SpeakerModel":
@@ -99,7 +103,9 @@ class SpeakerModel:
                 "for different speakers; fit it again, on trials whose labels are right",
                 path,
             )
-        return cls(embedder, files.features.sample_rate, files.calibration, files.sha256)
+        cohort = files.cohort and (files.cohort["rows"].numpy(), int(files.cohort["top_n"]))
+        rate, calibration = files.features.sample_rate, files.calibration
+        return cls(embedder, rate, calibration, files.sha256, cohort)
 
     @property
     def dim(self) -> int:

@@ -22,6 +22,8 @@ TRAINING = {
     **FACTS,
     "precision": "arithmetic",
     "labels_used": "labels in training",
+    "dev_speakers": "development speakers",
+    "dev_labels": "labels of the development set",
     "train_data": "training data",
     "train_utterances": "training utterances",
     "train_hours": "hours of speech",
@@ -255,6 +257,18 @@ def _marks(system: System, several: bool) -> list[Check]:
         add("Labels in training", state, f"{text} were used in training.")
     elif used == "none":
         add("Labels in training", "fine", "No label was used in training.")
+    if training.get("dev_labels") == "speakers":
+        text = (
+            f"{training.get('dev_speakers', 'Some')} true speakers were held out as a development "
+            "set: whatever was chosen by it used labels."
+        )
+        add("Labels in development", "warning", text)
+    elif training.get("dev_labels"):
+        add(
+            "Labels in development",
+            "fine",
+            "Pseudo-speakers were held out; no true label was used.",
+        )
     if info.get("labels") == "speakers":
         add("Labels in scoring", "warning", "True speakers were used in scoring: not label-free.")
     elif info.get("labels"):

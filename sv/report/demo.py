@@ -14,6 +14,7 @@ from sv.inference.clip import Clip, look_at
 from sv.inference.decision import probability
 from sv.inference.gallery import Gallery
 from sv.inference.speaker_model import SpeakerModel, cosine
+from sv.scoring.score_norm import as_norm_pair, normalised_by
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,7 +119,10 @@ class Answers:
                 words.append(f"⚠ {error}")
                 pictures.append(None)
         if len(clips) == 2:
-            score = cosine(clips[0].vector, clips[1].vector)
+            pair = [clip.vector for clip in clips]
+            score = cosine(*pair)
+            if self.model.cohort is not None:
+                score = as_norm_pair(score, pair, *self.model.cohort)
             words.append(verdict(score, self.model.calibration, prior))
             words.append(
                 f"Speech: {clips[0].seconds:.1f} s and {clips[1].seconds:.1f} s. Short clips give "
@@ -148,7 +152,9 @@ class Answers:
             clip = self._clip(path, "the clip")
         except InputError as error:
             return f"⚠ {error}", None
-        found = gallery.identify(clip.vector, self.model.calibration, prior)
+        found = gallery.identify(
+            clip.vector, self.model.calibration, prior, normalise=normalised_by(self.model.cohort)
+        )
         if found.none is None:
             best = found.candidates[0]
             return f"nearest: {best.name}, cosine {best.cosine:.3f} (no probabilities)", None
@@ -169,14 +175,14 @@ class Answers:
 def verdict(score: float, calibration, prior: float) -> str:
     """Return the answer about a pair in words (Markdown)."""
     if calibration is None:
-        return f"## cosine {score:.3f}\n\nThe model has no calibration, so there is no probability."
+        return f"## score {score:.3f}\n\nThe model has no calibration, so there is no probability."
     llr = calibration.llr(score)
     chance = probability(llr, prior)
     answer = "same speaker" if chance >= 0.5 else "different speakers"
     times = math.exp(min(abs(llr), 20.0))
     other = "one speaker as from two" if llr >= 0 else "two speakers as from one"
     return (
-        f"## {answer}\n\nprobability of the same speaker **{chance:.3f}**, cosine {score:.3f}\n\n"
+        f"## {answer}\n\nprobability of the same speaker **{chance:.3f}**, score {score:.3f}\n\n"
         f"{sureness(max(chance, 1 - chance))} The clips alone are {times:,.1f} times as probable "
         f"from {other}."
     )

@@ -1,6 +1,7 @@
 """A row of RESULTS.md: a figure, and everything that is needed to reproduce it."""
 
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 from sv.files import atomic_write, sha256
@@ -9,13 +10,17 @@ from sv.report.tables import cost, percent
 from sv.scoring.evaluate import SystemResult
 
 
-def columns(p_targets: list[float]) -> list[str]:
-    """Return the header. Column names contain the prior, so costs of two priors never mix."""
+def columns(p_targets: list[float], kinds: Sequence[str] = ()) -> list[str]:
+    """Return the header. Column names contain the prior, so costs of two priors never mix.
+
+    ``kinds``: kinds of other scores (``SystemResult.other_kinds``), which have a column each.
+    """
     return [
         "date",
         "system",
         "EER % [95 %]",
         *(f"minDCF p={p:g} [95 %]" for p in p_targets),
+        *(f"EER % {kind} [95 %]" for kind in kinds),
         "trials (sha256)",
         *(FACTS[key] for key in FACTS if key not in ("method", "encoder")),
     ]
@@ -32,6 +37,7 @@ def row(
         result.name,
         percent(result.eer.value, spans.get("eer")) + few,
         *(cost(point.value, spans.get(p)) for p, point in result.min_dcf.items()),
+        *(percent(one.eer.value, one.intervals.get("eer")) for one in result.other_kinds.values()),
         f"{trials.absolute().parent.name}/{trials.name} ({sha256(trials)})",
         *(facts[key] for key in FACTS if key not in ("method", "encoder")),
     ]

@@ -145,6 +145,14 @@ def _system_dict(result: SystemResult) -> dict:
         "intervals": _spans(result.intervals),
         "eer_of_groups": result.groups,
         "eer_mean_of_groups": result.group_mean,
+        "kinds": {
+            kind: {
+                "eer": one.eer.value,
+                "min_dcf": {f"{p:g}": point.value for p, point in one.min_dcf.items()},
+                "intervals": _spans(one.intervals),
+            }
+            for kind, one in result.kinds.items()
+        },
     }
 
 

@@ -18,7 +18,9 @@ class SystemResult:
 
     ``min_dcf``: p_target -> cost. ``intervals``: "eer" or p_target -> interval. ``act_dcf``,
     ``cllr`` and ``min_cllr`` exist only for calibrated scores. ``groups``: group -> EER, None if a
-    class has no trial. ``few``: the number of speakers in the trials, if there are few.
+    class has no trial. ``few``: the number of speakers in the trials, if there are few. ``kind``:
+    of score; ``kinds``: kind of score -> figures of these scores of the same embeddings, its own
+    kind included.
     """
 
     name: str
@@ -32,6 +34,13 @@ class SystemResult:
     groups: dict[str, float | None] = field(default_factory=dict)
     resampled: Resampled | None = None
     few: str | None = None
+    kind: str = "cosine"
+    kinds: dict[str, "SystemResult"] = field(default_factory=dict)
+
+    @property
+    def other_kinds(self) -> dict[str, "SystemResult"]:
+        """The figures of the other kinds of scores."""
+        return {kind: one for kind, one in self.kinds.items() if kind != self.kind}
 
     @property
     def constant(self) -> bool:

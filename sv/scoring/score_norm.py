@@ -13,6 +13,8 @@ deviation of these cohort scores:
 Standard deviations divide by the number of scores (numpy's default).
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal, get_args
 
 import numpy as np
@@ -43,6 +45,34 @@ def as_norm(
     return _half_sum(
         scores, top_statistics(enroll_cohort, top_n), top_statistics(test_cohort, top_n)
     )
+
+
+def as_norm_pair(score: float, pair: np.ndarray, cohort: np.ndarray, top_n: int) -> float:
+    """Return the AS-normalised score of one pair of embeddings.
+
+    ``score``: their cosine. ``pair``: (2, dim); ``cohort``: (members, dim) of length one.
+    """
+    pair = np.asarray(pair, np.float32)
+    return float(as_norm_of_one(np.array([score]), pair[0], pair[1:], cohort, top_n)[0])
+
+
+def as_norm_of_one(
+    scores: np.ndarray, voice: np.ndarray, others: np.ndarray, cohort: np.ndarray, top_n: int
+) -> np.ndarray:
+    """Return the AS-normalised scores (n,) of one embedding against others.
+
+    ``scores``: (n,), their cosines. ``voice``: (dim,); ``others``: (n, dim); ``cohort``:
+    (members, dim) of length one.
+    """
+    rows = np.concatenate((voice[None], others)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    mean, std = top_statistics(rows @ cohort.T, top_n)
+    return _half_sum(scores, (mean[:1], std[:1]), (mean[1:], std[1:]))
+
+
+def normalised_by(cohort: tuple[np.ndarray, int] | None) -> Callable[..., np.ndarray] | None:
+    """Return ``as_norm_of_one`` with the cohort and the ``top_n`` of a model, or None."""
+    return None if cohort is None else partial(as_norm_of_one, cohort=cohort[0], top_n=cohort[1])
 
 
 def s_norm(scores: np.ndarray, enroll_cohort: np.ndarray, test_cohort: np.ndarray) -> np.ndarray:

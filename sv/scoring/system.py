@@ -6,6 +6,7 @@ the trials and the cohort.
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from sv.scoring.pairs import Embeddings, PairBackend, Prepared, Sides, prepare_s
 from sv.scoring.plda import PLDA
 from sv.scoring.two_covariance import group_sums
 from sv.scoring.whitening import WhitenedCosine, Whitening
+
+Item = TypeVar("Item")
 
 
 def add_system_options(p: ArgumentParser) -> None:
@@ -88,9 +91,11 @@ def whitening_facts(path: str | Path) -> dict[str, str]:
     """Return the facts about a whitening for a reader of the scores; sha256 tells which it is."""
     whitening = Whitening.load(path)
     kept = f", {whitening.dim} dimensions" if whitening.dim else ""
+    by = f"{whitening.kind}, shrinkage {whitening.shrinkage:g}{kept}"
     return {
-        "by": f"{whitening.kind}, shrinkage {whitening.shrinkage:g}{kept}",
+        "by": "subtracting the mean" if whitening.only_centres else by,
         "learned_from": whitening.learned_from_.get("embeddings", str(path)),
+        "file": str(path),
         "sha256": sha256(path),
     }
 
@@ -189,7 +194,7 @@ def group_means(vectors: np.ndarray, groups: np.ndarray) -> Embeddings:
     return names.tolist(), means.astype(np.float32)
 
 
-def evenly_spaced(items: list[str], limit: int) -> list[str]:
+def evenly_spaced(items: list[Item], limit: int) -> list[Item]:
     """Return at most ``limit`` of ``items``, spread over the whole list; 0 means all."""
     if limit <= 0 or limit >= len(items):
         return items

@@ -36,6 +36,11 @@ class Whitening(Backend):
         self.shrinkage = shrinkage
         self.dim = dim
 
+    @property
+    def only_centres(self) -> bool:
+        """Whether cosines are those of centred vectors, because all variances count as equal."""
+        return self.shrinkage == 1.0 and not self.dim
+
     def fit(self, vectors: np.ndarray) -> "Whitening":
         """Learn from ``vectors`` (n, d), a training set, never the test set.
 

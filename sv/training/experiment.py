@@ -69,6 +69,11 @@ class TrainConfig(KernelConfig):
         "result equals that of one process; false: each process uses its own part, "
         "and less data is sent",
     )
+    dev_every: int = option(
+        5,
+        "number of epochs between two error rates of the development set, if there is one (--dev); "
+        "0: none. A figure in the log; the weights do not depend on it",
+    )
     keep: int = option(10, "number of last epochs whose models are kept, for averaging")
 
     def __post_init__(self):
@@ -76,6 +81,8 @@ class TrainConfig(KernelConfig):
             raise ValueError(f"batch_size must be at least 2, not {self.batch_size}")
         if min(self.epochs, self.stop, self.workers, self.seed) < 0 or self.keep < 1:
             raise ValueError("epochs, stop, workers and seed must not be negative, keep at least 1")
+        if self.dev_every < 0:
+            raise ValueError(f"dev_every must not be negative, not {self.dev_every}")
         if self.accumulate < 1:
             raise ValueError(f"accumulate must be at least 1, not {self.accumulate}")
         if self.stop > self.epochs:
@@ -133,13 +140,13 @@ class Experiment:
     def identity(self) -> dict[str, dict[str, Any]]:
         """Return the settings that influence the result.
 
-        The number of readers, the number of kept models and ``train.stop`` do not influence it. The
-        choice of kernels has an entry of its own (`sv.training.identity`). If
-        batch norms are synchronised, the number of processes does not either. The preset "kaldi" is
-        left out, so that trainings from before there were presets can resume.
+        The number of readers, the number of kept models, ``train.stop`` and ``train.dev_every`` do
+        not. The choice of kernels has an entry of its own (`sv.training.identity`). If batch norms
+        are synchronised, the number of processes does not either. The preset "kaldi" is left out,
+        so that trainings from before there were presets can resume.
         """
         settings = self.to_dict()
-        for key in ("workers", "keep", "stop", "compile", "exact", "memory_format"):
+        for key in ("workers", "keep", "stop", "dev_every", "compile", "exact", "memory_format"):
             del settings["train"][key]
         if settings["data"]["preset"] == "kaldi":
             del settings["data"]["preset"]

@@ -35,6 +35,7 @@ from sv.progress import progress, silent
 from sv.training.bad_batch import RecentLosses, save_bad_batch
 from sv.training.build import build, build_front_end
 from sv.training.composition import compose, positives
+from sv.training.development import Development
 from sv.training.estimate import Estimate
 from sv.training.experiment import Experiment
 from sv.training.facts import facts_of_training
@@ -124,11 +125,14 @@ class Trainer:
         self.prefetcher = Prefetcher(self.views, side_of(self.device))
         self.steps = self.source.batches.steps
         precision = "float32" if self.dtype is None else "bfloat16"
-        made_by = (precision, self.base, kernels, encoder)
-        identity = identity_of(settings, self.source, rooms, *made_by)
+        made_by = (self.source, rooms, precision, self.base, kernels, encoder)
         of = (self.method, self.optimizer, self.source.batches, self.device)
-        self.state = State(self.exp, settings, identity, *of)
-        self.losses, self.stop = RecentLosses(), StopSignals()
+        self.state = State(self.exp, settings, identity_of(settings, *made_by), *of)
+        self.losses, self.development, self.stop = (
+            RecentLosses(),
+            Development(settings),
+            StopSignals(),
+        )
         self.estimate = Estimate(settings, self.method, self.device, self.dtype)
 
     def fit(self) -> None:
@@ -152,7 +156,8 @@ class Trainer:
                 self.log.close()
         if first:
             labels = "none" if self.labels is None else self.method.labels_are
-            self.log.summarise(facts_of_training(state, len(self.source.index), labels))
+            facts = facts_of_training(state, len(self.source.index), labels)
+            self.log.summarise(facts | self.development.facts)
 
     def _train(self, done: int, total: int) -> None:
         """Do the steps from ``done`` to ``total``."""
@@ -282,16 +287,15 @@ class Trainer:
 
     def _end_of_epoch(self) -> str:
         """Log and save an epoch; return a few words for the progress line."""
-        state, seconds = self.state, self.state.seconds
-        totals = distributed.mean_of(state.totals)
-        means = {name: total / self.steps for name, total in totals.items()}
+        state, seconds, epoch = self.state, self.state.seconds, self.state.epoch + 1
+        means = {k: total / self.steps for k, total in distributed.mean_of(state.totals).items()}
         if self.oracle is not None:
             means |= self.oracle.accuracy(means)
         means |= self.source.batches.figures(state.epoch)
-        count = sum(group.count for group in self.source.groups)
-        crops = self.steps * self.settings.train.batch_size * count
-        rate = self.optimizer.param_groups[0]["lr"]
-        row = epoch_row(state.epoch + 1, means, rate, seconds, crops)
+        each = sum(group.count for group in self.source.groups)
+        crops = self.steps * self.settings.train.batch_size * each
+        means |= self.development.figures(self.method, epoch, self.device)
+        row = epoch_row(epoch, means, self.optimizer.param_groups[0]["lr"], seconds, crops)
         state.next_epoch()
         if distributed.is_first():
             self.log.epoch(row)

@@ -24,12 +24,12 @@ first=$exp/untrained
 systems=("$exp" "$first" exp/mean-fbank)
 
 if stage 0 "data: read the folder, write data directories"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks"; then make_augmentation; fi
 
 if stage 3 "pretrain: SimCLR, without labels"; then
   train.sh --config "$config" --set "$set" --seed "$seed" --encoder "$encoder" \
-    data/train banks "$exp"
+    "$train" banks "$exp"
 fi
 if stage 4 "cluster"; then echo "v1 trains without clusters: nothing to do"; fi
 if stage 5 "train: second phase"; then echo "v1 has one phase of training: nothing to do"; fi
@@ -37,11 +37,11 @@ end_if_untested "$exp"
 
 if stage 6 "embed the test set"; then
   average.sh --last "$last" "$exp"
-  embed.sh "$exp/final.pt" data/test "$exp"
-  embed.sh "$exp/checkpoints/epoch_0000.pt" data/test "$first"
-  embed_mean.sh data/test data/train exp/mean-fbank
+  embed.sh --train "$train" "$exp/final.pt" data/test "$exp"
+  embed.sh --train "$train" "$exp/checkpoints/epoch_0000.pt" data/test "$first"
+  embed_mean.sh data/test "$train" exp/mean-fbank
 fi
-if stage 7 "score the trials: cosine"; then score.sh data/test "${systems[@]}"; fi
+if stage 7 "score the trials"; then score_kinds.sh data/test "$train" "${systems[@]}"; fi
 if stage 8 "report"; then report.sh --results exp/RESULTS.md data/test "${systems[@]}"; fi
 echo "complete after $(elapsed)"
 # results: RESULTS.md

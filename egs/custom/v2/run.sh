@@ -28,23 +28,23 @@ systems=("${exp}ssps")
 [ "$upper_bound" = false ] || systems+=("${exp}speakers")
 
 if stage 0 "data: read the folder, write data directories"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks"; then make_augmentation; fi
 
 if stage 3 "pretrain: $method, without labels"; then
-  train.sh --config "conf/$method.yaml" --set "$set" --seed "$seed" data/train banks "$base"
+  train.sh --config "conf/$method.yaml" --set "$set" --seed "$seed" "$train" banks "$base"
 fi
 if stage 4 "cluster the training set by the base"; then
   average.sh --last "$last" "$base"
-  embed_systems.sh data/train "$base"
+  embed_systems.sh "$train" "$base"
   cluster.sh --k "$k" --labels data/labels/train/utt2spk \
-    "$base/embeddings/train.scp" "$base/clusters"
+    "$base/embeddings/$(set_name "$base/embeddings" "$train").scp" "$base/clusters"
 fi
 if stage 5 "train: go on with positives from other recordings"; then
   for system in "${systems[@]}"; do
     train_further.sh --system "${system#"$exp"}" --ssps "$ssps" --config "conf/$method.yaml" \
       --set "$set train.stop=0 $further train.epochs=$epochs" --seed "$seed" \
-      "$base" data/train banks "$system"
+      "$base" "$train" banks "$system"
   done
 fi
 end_if_untested "${systems[@]}" "$base"
@@ -52,9 +52,9 @@ systems+=("$base")
 
 if stage 6 "embed the test set"; then
   average.sh --last "$last" "${systems[@]}"
-  embed_systems.sh data/test "${systems[@]}"
+  embed_systems.sh --train "$train" data/test "${systems[@]}"
 fi
-if stage 7 "score the trials: cosine"; then score.sh data/test "${systems[@]}"; fi
+if stage 7 "score the trials"; then score_kinds.sh data/test "$train" "${systems[@]}"; fi
 if stage 8 "report"; then report.sh --results exp/RESULTS.md data/test "${systems[@]}"; fi
 echo "complete after $(elapsed)"
 # results: RESULTS.md

@@ -30,31 +30,31 @@ from=${base:-${exp}base} systems=("${base:-${exp}base}")
 how=(--config "$config" --set "$set $further" --epochs "$epochs" --large-set "$large_set")
 how+=(--gate "$gate" --last "$last" --seed "$seed")
 if stage 0 "data: read the folder, write data directories"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks"; then make_augmentation; fi
 if stage 3 "pretrain the base, without labels; embed the training set"; then
   [ -n "$from_user" ] || train.sh --config "$base_config" --set "$set" --seed "$seed" \
-    data/train banks "$from"
+    "$train" banks "$from"
   [ -n "$from_user" ] || average.sh --last "$last" "$from"
-  embed_systems.sh data/train "$from"
+  embed_systems.sh "$train" "$from"
 fi
 for ((round = 1; round <= rounds; round++)); do
   if stage 4 "round $round: cluster the training set"; then
-    cluster_round.sh --k "$k" --merge "$merge" --seed "$seed" data/train "$from"
+    cluster_round.sh --k "$k" --merge "$merge" --seed "$seed" "$train" "$from"
   fi
   if stage 5 "round $round: train on the clusters"; then
     train_round.sh "${how[@]}" --round "$round" --large "$((round == rounds ? large : 0))" \
-      "$from" data/train banks "${exp}round$round"
+      "$from" "$train" banks "${exp}round$round"
   fi
   from=${exp}round$round systems=("$from" "${systems[@]}")
   if stage 6 "round $round: embed the training set" && [ "$round" -lt "$rounds" ]; then
-    embed_systems.sh data/train "$from"
+    embed_systems.sh "$train" "$from"
   fi
 done
 [ "$large" -eq 0 ] || systems=("$from-large" "${systems[@]}") last=$((last < large ? last : large))
 end_if_untested "${systems[0]}"
-if stage 6 "embed the test set"; then embed_systems.sh data/test "${systems[@]}"; fi
-if stage 7 "score the trials: cosine"; then score.sh data/test "${systems[@]}"; fi
+if stage 6 "embed the test set"; then embed_systems.sh --train "$train" data/test "${systems[@]}"; fi
+if stage 7 "score the trials"; then score_kinds.sh data/test "$train" "${systems[@]}"; fi
 if stage 8 "report"; then report.sh --results exp/RESULTS.md data/test "${systems[@]}"; fi
 echo "complete after $(elapsed)"
 # results: RESULTS.md

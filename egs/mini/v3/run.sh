@@ -28,28 +28,28 @@ one_phase() { [ "$exp" = "$base" ] && echo "$loss, ratio $hard_ratio: nothing to
 mapfile -t systems < <(printf '%s\n' "$exp" "$base" | uniq)
 
 if stage 0 "data: speak the corpus, write data directories"; then make_data; fi
-if stage 1 "features: 80-dimensional filterbanks"; then make_features; fi
+if stage 1 "features: 80-dimensional filterbanks"; then make_features; hold_out; fi
 if stage 2 "augmentation banks: generated noises and room responses"; then make_augmentation; fi
 
 if stage 3 "train the base: $loss, random batches of distinct speakers"; then
   train.sh --config "$config" --labels "$labels" --set "$set batches.hard_ratio=0" --seed "$seed" \
-    data/train banks "$base"
+    "$train" banks "$base"
 fi
 if stage 4 "voiceprints of the speakers by the base, and clusters of them"; then
   one_phase || cluster_speakers.sh --k "$num_clusters" --last "$last" --seed "$seed" \
-    data/train "$labels" "$base"
+    "$train" "$labels" "$base"
 fi
 if stage 5 "train from scratch: batches with hard negatives from clusters"; then
   hard="batches.hard_ratio=$hard_ratio batches.refresh_every=$refresh_every"
   one_phase || train.sh --config "$config" --labels "$labels" --clusters "$base/clusters" \
-    --set "$set batches.clusters=$num_clusters $hard" --seed "$seed" data/train banks "$exp"
+    --set "$set batches.clusters=$num_clusters $hard" --seed "$seed" "$train" banks "$exp"
 fi
 
 if stage 6 "embed the test set"; then
   average.sh --last "$last" "${systems[@]}"
-  embed_systems.sh data/test "${systems[@]}"
+  embed_systems.sh --train "$train" data/test "${systems[@]}"
 fi
-if stage 7 "score the trials: cosine"; then score.sh data/test "${systems[@]}"; fi
+if stage 7 "score the trials"; then score_kinds.sh data/test "$train" "${systems[@]}"; fi
 if stage 8 "report"; then report.sh --results exp/RESULTS.md data/test "${systems[@]}"; fi
 echo "complete after $(elapsed)"
 # results: RESULTS.md

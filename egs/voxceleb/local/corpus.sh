@@ -62,8 +62,10 @@ score_lists() { # experiments
   local list given
   while read -r list; do
     given=(--trials "data/trials/$list" --name "$list")
-    score.sh "${given[@]}" data/voxceleb1 "$@" < /dev/null
-    [ -z "${crops:-}" ] || score.sh "${given[@]}" --crops "$crops" data/voxceleb1 "$@" < /dev/null
+    # shellcheck disable=SC2154 # stages.sh sets train
+    score_kinds.sh "${given[@]}" data/voxceleb1 "$train" "$@" < /dev/null
+    [ -z "${crops:-}" ] ||
+      score_kinds.sh "${given[@]}" --crops "$crops" data/voxceleb1 "$train" "$@" < /dev/null
   done < data/trials/lists
 }
 

@@ -21,21 +21,21 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 exp=exp/${name:-$(basename -- "$config" .yaml)}
 
 if stage 0 "data: find VoxCeleb, convert m4a, write data directories and trials"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks: MUSAN and RIRS_NOISES"; then make_augmentation; fi
 
 if stage 3 "pretrain: $config, without labels"; then
   train.sh --config "$config" --set "$set" --seed "$seed" --encoder "$encoder" \
-    data/train banks "$exp"
+    "$train" banks "$exp"
 fi
 if stage 4 "cluster"; then echo "v1 trains without clusters: nothing to do"; fi
 if stage 5 "train: second phase"; then echo "v1 has one phase of training: nothing to do"; fi
 
 if stage 6 "embed VoxCeleb1"; then
   average.sh --last "$last" "$exp"
-  embed_systems.sh --crops "$crops" data/voxceleb1 "$exp"
+  embed_systems.sh --train "$train" --crops "$crops" data/voxceleb1 "$exp"
 fi
-if stage 7 "score the trials: cosine"; then score_lists "$exp"; fi
+if stage 7 "score the trials"; then score_lists "$exp"; fi
 if stage 8 "report"; then report_lists "$exp"; fi
 echo "complete after $(elapsed)"
 # results: RESULTS.md

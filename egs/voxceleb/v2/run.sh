@@ -32,29 +32,29 @@ plan=${epochs:+train.epochs=$epochs} # the base stops inside: where the settings
 [[ -z $epochs || $set = *train.stop=* || ! " $set" =~ " train.epochs="([0-9]+) ]] ||
   plan+=" train.stop=${BASH_REMATCH[1]}"
 if stage 0 "data: find VoxCeleb, convert m4a, write data directories and trials"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks: MUSAN and RIRS_NOISES"; then make_augmentation; fi
 if stage 3 "pretrain: $method, without labels"; then
-  train.sh --config "conf/$method.yaml" --set "$set $plan" --seed "$seed" data/train banks "$base"
+  train.sh --config "conf/$method.yaml" --set "$set $plan" --seed "$seed" "$train" banks "$base"
 fi
 if stage 4 "cluster: only with --pseudo-labels true" && [ "$pseudo_labels" = true ]; then
   average.sh --last "$last" "$base"
-  embed_systems.sh data/train "$base"
+  embed_systems.sh "$train" "$base"
   cluster.sh --k "$k" --merge 7500 --labels data/labels/train/utt2spk \
-    "$base/embeddings/train.scp" "$base/clusters"
+    "$base/embeddings/$(set_name "$base/embeddings" "$train").scp" "$base/clusters"
 fi
 if stage 5 "train: go on with positives from other recordings"; then
   for system in "${systems[@]}"; do
     train_further.sh --system "${system#"$exp"}" --ssps "$ssps" --config "conf/$method.yaml" \
-      --set "$set $plan train.stop=0 $further" --seed "$seed" "$base" data/train banks "$system"
+      --set "$set $plan train.stop=0 $further" --seed "$seed" "$base" "$train" banks "$system"
   done
 fi
 systems+=("$base")
 if stage 6 "embed VoxCeleb1"; then
   average.sh --last "$last" "${systems[@]}"
-  embed_systems.sh --crops "$crops" data/voxceleb1 "${systems[@]}"
+  embed_systems.sh --train "$train" --crops "$crops" data/voxceleb1 "${systems[@]}"
 fi
-if stage 7 "score the trials: cosine"; then score_lists "${systems[@]}"; fi
+if stage 7 "score the trials"; then score_lists "${systems[@]}"; fi
 if stage 8 "report"; then report_lists "${systems[@]}"; fi
 echo "complete after $(elapsed)"
 # results: RESULTS.md

@@ -30,28 +30,28 @@ one_phase() { [ "$exp" = "$base" ] && echo "$loss, ratio $hard_ratio: nothing to
 mapfile -t systems < <(printf '%s\n' "$exp" "$base" | uniq)
 
 if stage 0 "data: find VoxCeleb, convert m4a, write data directories and trials"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks: MUSAN and RIRS_NOISES"; then make_augmentation; fi
 
 if stage 3 "train the base: $loss, random batches of distinct speakers"; then
   train.sh --config "$config" --labels "$labels" --set "$set batches.hard_ratio=0" --seed "$seed" \
-    data/train banks "$base"
+    "$train" banks "$base"
 fi
 if stage 4 "voiceprints of the speakers by the base, and clusters of them"; then
   one_phase || cluster_speakers.sh --k "$num_clusters" --last "$last" --seed "$seed" \
-    data/train "$labels" "$base"
+    "$train" "$labels" "$base"
 fi
 if stage 5 "train from scratch: batches with hard negatives from clusters"; then
   hard="batches.hard_ratio=$hard_ratio batches.refresh_every=$refresh_every"
   one_phase || train.sh --config "$config" --labels "$labels" --clusters "$base/clusters" \
-    --set "$set batches.clusters=$num_clusters $hard" --seed "$seed" data/train banks "$exp"
+    --set "$set batches.clusters=$num_clusters $hard" --seed "$seed" "$train" banks "$exp"
 fi
 
 if stage 6 "embed VoxCeleb1"; then
   average.sh --last "$last" "${systems[@]}"
-  embed_systems.sh --crops "$crops" data/voxceleb1 "${systems[@]}"
+  embed_systems.sh --train "$train" --crops "$crops" data/voxceleb1 "${systems[@]}"
 fi
-if stage 7 "score the trials: cosine"; then score_lists "${systems[@]}"; fi
+if stage 7 "score the trials"; then score_lists "${systems[@]}"; fi
 if stage 8 "report"; then report_lists "${systems[@]}"; fi
 echo "complete after $(elapsed)"
 # results: RESULTS.md

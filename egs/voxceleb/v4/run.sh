@@ -26,7 +26,7 @@ sets=(data/voxceleb1)
 for level in $levels; do sets+=("data/voxceleb1_${level}db"); done
 
 if stage 0 "data: find VoxCeleb, convert m4a, write data directories and trials"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks; adverse trials, in which another person speaks"; then
   make_augmentation
   mix_trials.sh --levels "$levels" --sides "$sides" --num-mel-bins "$num_mel_bins" \
@@ -37,7 +37,7 @@ if stage 3 "pretrain: $configs"; then
   for config in $configs; do # one ablation is supervised
     [[ $config = *supervised ]] && labels=data/labels/train/utt2spk || labels=''
     train.sh --config "conf/$config.yaml" --set "$set" --seed "$seed" --labels "$labels" \
-      data/train banks "exp/$name$config-$seed"
+      "$train" banks "exp/$name$config-$seed"
   done
 fi
 if stage 4 "cluster"; then echo "v4 trains without clusters: nothing to do"; fi
@@ -45,10 +45,10 @@ if stage 5 "train: second phase"; then echo "v4 has one phase: nothing to do"; f
 
 if stage 6 "embed the test sets"; then
   average.sh --last "$last" "${experiments[@]}"
-  for test in "${sets[@]}"; do embed_systems.sh "$test" "${experiments[@]}"; done
+  for test in "${sets[@]}"; do embed_systems.sh --train "$train" "$test" "${experiments[@]}"; done
 fi
-if stage 7 "score the trials, clean and adverse: cosine"; then
-  for test in "${sets[@]}"; do score_mixed.sh "$test" "${systems[@]}"; done
+if stage 7 "score the trials, clean and adverse"; then
+  for test in "${sets[@]}"; do score_mixed.sh --train "$train" "$test" "${systems[@]}"; done
 fi
 if stage 8 "report: a table for each list, and the model"; then
   for test in "${sets[@]}"; do

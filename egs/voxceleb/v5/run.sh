@@ -30,30 +30,31 @@ from=${base:-${exp}base} systems=("${base:-${exp}base}")
 how=(--config "$config" --set "$set $further" --epochs "$epochs" --large-set "$large_set")
 how+=(--gate "$gate" --last "$last" --seed "$seed")
 if stage 0 "data: find VoxCeleb, convert m4a, write data directories and trials"; then make_data; fi
-if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; fi
+if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks: MUSAN and RIRS_NOISES"; then make_augmentation; fi
 if stage 3 "pretrain the base, without labels; embed the training set"; then
   [ -n "$from_user" ] || train.sh --config "$base_config" --set "$set" --seed "$seed" \
-    data/train banks "$from"
+    "$train" banks "$from"
   [ -n "$from_user" ] || average.sh --last "$last" "$from"
-  embed_systems.sh data/train "$from"
+  embed_systems.sh "$train" "$from"
 fi
 for ((round = 1; round <= rounds; round++)); do
   if stage 4 "round $round: cluster the training set"; then
-    cluster_round.sh --k "$k" --merge "$merge" --seed "$seed" data/train "$from"
+    cluster_round.sh --k "$k" --merge "$merge" --seed "$seed" "$train" "$from"
   fi
   if stage 5 "round $round: train on the clusters"; then
     train_round.sh "${how[@]}" --round "$round" --large "$((round == rounds ? large : 0))" \
-      "$from" data/train banks "${exp}round$round"
+      "$from" "$train" banks "${exp}round$round"
   fi
   from=${exp}round$round systems=("$from" "${systems[@]}")
   if stage 6 "round $round: embed the training set" && [ "$round" -lt "$rounds" ]; then
-    embed_systems.sh data/train "$from"
+    embed_systems.sh "$train" "$from"
   fi
 done
 [ "$large" -eq 0 ] || systems=("$from-large" "${systems[@]}") last=$((last < large ? last : large))
-if stage 6 "embed VoxCeleb1"; then embed_systems.sh --crops "$crops" data/voxceleb1 "${systems[@]}"; fi
-if stage 7 "score the trials: cosine"; then score_lists "${systems[@]}"; fi
+if stage 6 "embed VoxCeleb1"; then
+  embed_systems.sh --train "$train" --crops "$crops" data/voxceleb1 "${systems[@]}"; fi
+if stage 7 "score the trials"; then score_lists "${systems[@]}"; fi
 if stage 8 "report"; then report_lists "${systems[@]}"; fi
 echo "complete after $(elapsed)"
 # results: RESULTS.md
