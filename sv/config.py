@@ -90,7 +90,7 @@ def _chain(path: Path) -> list[tuple[Path, dict]]:
     while True:
         if found and not path.is_file():
             raise InputError(f"{found[-1][0]}: base: there is no file {path}: check the path")
-        raw = _read_yaml(path)
+        raw = read_yaml(path)
         base = raw.pop("base", None)
         if base is not None and not isinstance(base, str):
             raise InputError(f"{path}: base: expected the path of a file, found {_short(base)}")
@@ -134,6 +134,37 @@ def save(groups: Mapping[str, Any], path: str | Path) -> None:
         yaml.safe_dump(to_dict(groups), handle, sort_keys=False)
 
 
+WITHOUT_INFLUENCE = ("workers", "keep", "stop", "compile", "exact", "memory_format")
+"""Settings of ``train`` that change the speed of a training, or what it keeps, not its result."""
+
+
+def influential(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the settings of a training that influence its result, the seed included.
+
+    Settings that were added later are left out while they have the value that older trainings had.
+    So the settings of an older training stay equal to those of a new one.
+    """
+    kept = {group: dict(values) for group, values in settings.items()}
+    train, data = kept.get("train", {}), kept.get("data", {})
+    for key in WITHOUT_INFLUENCE:
+        train.pop(key, None)
+    for values, key, former in (
+        (data, "preset", "kaldi"),
+        (train, "sync_batch_norm", True),
+        (train, "accumulate", 1),
+    ):
+        if values.get(key) == former:
+            del values[key]
+    return kept
+
+
+def without_seed(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the settings of `influential` without the seed: runs of all seeds have the same."""
+    kept = influential(settings)
+    kept.get("train", {}).pop("seed", None)
+    return kept
+
+
 def digest(settings: Mapping[str, Any]) -> str:
     """Return 12 hexadecimal digits that differ if any setting differs."""
     text = yaml.safe_dump(dict(settings), sort_keys=True)
@@ -174,8 +205,16 @@ def _default(field: dataclasses.Field) -> Any:
     return field.default_factory()
 
 
-def _read_yaml(path: Path) -> dict:
-    text = read_text(path, ": there is no such configuration file: check --config")
+NO_FILE = ": there is no such configuration file: check --config"
+
+
+def read_yaml(path: Path, missing: str = NO_FILE) -> dict:
+    """Return the groups of a YAML file as they are written; {} for an empty file.
+
+    Raises ``InputError`` if there is no such file (``missing`` follows its path in the message), or
+    if it is not a YAML mapping.
+    """
+    text = read_text(path, missing)
     try:
         raw = _parse_yaml(text)
     except ValueError as error:
@@ -253,6 +292,12 @@ def _parse_yaml(text: str) -> Any:
         raise ValueError(str(error)) from error
     finally:
         loader.dispose()
+
+
+def check_known_keys(raw: Mapping, known: Sequence[str], what: str) -> None:
+    """Raise ``InputError`` for the first key that is not ``known``, with the nearest known one."""
+    for key in raw:
+        _check_known(key, known, what)
 
 
 def _check_known(name: str, known: typing.Iterable[str], what: str) -> None:

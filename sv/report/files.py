@@ -20,7 +20,7 @@ from sv.report.card import System, card_rows, list_version
 from sv.report.facts import UNKNOWN
 from sv.report.page import Page, Picture, page
 from sv.report.summary import Check, summary
-from sv.report.tables import as_dict, cost
+from sv.report.tables import as_dict, best_cells, cost, figure_rows
 from sv.scoring.evaluate import SystemResult
 
 HEADINGS = {
@@ -128,6 +128,7 @@ def _page(report: Report, pictures: Sequence[Picture], digest: str, commit: str)
         tiles=_tiles(first),
         checks=report.checks,
         tables=report.tables,
+        bold={"Figures": best_cells(figure_rows(report.results))},
         notes=report.notes,
         pictures=pictures,
         card=card_rows(report.systems),

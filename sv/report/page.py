@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from sv.report.style import STYLE
@@ -10,7 +10,7 @@ from sv.report.summary import Check
 
 # With this policy, the browser refuses to load anything from elsewhere.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-FIGURE = re.compile(r"-?\d[\d.,]*(?: %)?")
+FIGURE = re.compile(r"-?\d[\d.,]*(?: %| ± \d[\d.]*)?")
 WITH_INTERVAL = re.compile(r"(-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]")
 
 
@@ -29,7 +29,8 @@ class Page:
     """The contents of the page, from top to bottom. Texts are plain, not HTML.
 
     ``tiles``: (name, figure, interval). ``tables``: (heading, rows with the header first); the
-    first system is the one under test. ``card`` and ``evaluation``: rows of facts.
+    first system is the one under test. ``bold``: heading -> (row, column) of the cells of its table
+    that are bold, the best figures. ``card`` and ``evaluation``: rows of facts.
     ``configurations``: name -> text of the settings.
     """
 
@@ -44,6 +45,7 @@ class Page:
     card: Sequence[Sequence[str]] = ()
     evaluation: Sequence[Sequence[str]] = ()
     configurations: Mapping[str, str] = field(default_factory=dict)
+    bold: Mapping[str, set[tuple[int, int]]] = field(default_factory=dict)
 
 
 def page(content: Page) -> str:
@@ -52,9 +54,8 @@ def page(content: Page) -> str:
     parts = [f'<p class="over">{_(c.over)}</p><h1>{_(c.title)}</h1>', _summary(c.summary)]
     parts.append(_tiles(c.tiles))
     parts.append(_alarms(c.checks))
-    for number, (heading, rows) in enumerate(c.tables):
-        marked = " first" if number == 0 and len(rows) > 2 else ""
-        parts.append(f"<h2>{_(heading)}</h2>{table(rows, 'wide' + marked)}")
+    for heading, rows in c.tables:
+        parts.append(f"<h2>{_(heading)}</h2>{table(rows, 'wide', c.bold.get(heading, set()))}")
     parts += [f'<p class="note">{_(note)}</p>' for note in c.notes]
     parts += [_picture(picture) for picture in c.pictures]
     parts.append(_card(c))
@@ -128,29 +129,37 @@ def _picture(picture: Picture) -> str:
     )
 
 
-def table(rows: Sequence[Sequence[str]], style: str = "") -> str:
+def table(
+    rows: Sequence[Sequence[str]], style: str = "", bold: Set[tuple[int, int]] = frozenset()
+) -> str:
     """Return a table as HTML; the first row is the header, and figures are aligned right.
 
-    With "first" in ``style``, the first row below the header is bold. "lines" is for texts.
+    ``style``: "lines" is for texts. ``bold``: (row, column) of the cells that are bold.
     """
-    style, first = style.replace(" first", ""), "first" in style
     body = rows[1:]
     width = max(map(len, rows))
     numeric = [
         column > 0 and style != "lines" and all(_is_figure(row[column]) for row in body)
         for column in range(width)
     ]
-    kind = [' class="number"' if each else "" for each in numeric]
-    head = "".join(f"<th{kind[i]}>{_(cell)}</th>" for i, cell in enumerate(rows[0]))
+    head = "".join(f"<th{_kind(numeric[i])}>{_(cell)}</th>" for i, cell in enumerate(rows[0]))
     lines = []
-    for number, row in enumerate(body):
-        cells = "".join(f"<td{kind[i]}>{_cell(cell)}</td>" for i, cell in enumerate(row))
-        lines.append(f"<tr{' class=first' if first and number == 0 else ''}>{cells}</tr>")
+    for number, row in enumerate(body, start=1):
+        cells = "".join(
+            f"<td{_kind(numeric[i], (number, i) in bold)}>{_cell(cell)}</td>"
+            for i, cell in enumerate(row)
+        )
+        lines.append(f"<tr>{cells}</tr>")
     head = f"<thead><tr>{head}</tr></thead>" if head else ""
     return (
         f'<div class="scroll"><table class="{style}">{head}'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
+
+
+def _kind(number: bool, best: bool = False) -> str:
+    names = " ".join(["number"] * number + ["best"] * best)
+    return f' class="{names}"' if names else ""
 
 
 def _is_figure(text: str) -> bool:

@@ -218,6 +218,28 @@ def curves_figure(logs: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
     return figure
 
 
+@styled
+def seeds_figure(settings: Mapping[str, Sequence[float]], label: str = "EER %") -> Figure:
+    """Draw a figure of each run as a dot, one line per setting, and the mean as a bar.
+
+    ``settings``: name -> value of each run; the first setting is at the top.
+    """
+    figure = Figure(figsize=(5.2, 0.9 + 0.42 * len(settings)), layout="constrained")
+    axes = figure.add_subplot()
+    for place, values in enumerate(settings.values()):
+        colour = COLOURS[0]
+        axes.plot(values, [place] * len(values), "o", ms=6, color=colour, alpha=0.55, mew=0)
+        mean = float(np.mean(values))
+        axes.plot([mean, mean], [place - 0.3, place + 0.3], color=colour, lw=2.4)
+    axes.set_yticks(range(len(settings)), list(settings))
+    axes.set_ylim(len(settings) - 0.4, -0.6)
+    axes.set_xlabel(f"{label}: a dot for each seed, a bar for their mean")
+    axes.grid(axis="x")
+    axes.tick_params(length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    return figure
+
+
 def sizes_figure(sizes: np.ndarray, bins: int = 40) -> Figure:
     """Draw a histogram of cluster sizes; ``sizes``: (clusters,), not all zero."""
     figure = Figure(figsize=(8.0, 4.0), layout="constrained")

@@ -61,7 +61,7 @@ tbody tr:last-child td { border-bottom: 0; }
 .span { color: var(--muted); font-size: .82rem; margin-left: .35rem; }
 .lines td:first-child { color: var(--muted); white-space: nowrap; }
 .lines td { overflow-wrap: anywhere; min-width: 8rem; }
-.first td { font-weight: 640; } .first .span { font-weight: 400; }
+.best { font-weight: 680; } .best .span { font-weight: 400; }
 figure { margin: 1.2rem 0 0; } svg { display: block; width: 100%; height: auto; }
 svg text { font-family: ui-sans-serif, system-ui, "Segoe UI", Roboto, Arial, sans-serif; }
 figcaption, .note { color: var(--muted); font-size: .88rem; max-width: 46rem; }

@@ -152,7 +152,7 @@ class Trainer:
                 self.log.close()
         if first:
             labels = "none" if self.labels is None else self.method.labels_are
-            self.log.summarise(facts_of_training(state, len(self.source.index), labels))
+            self.log.summarise(facts_of_training(state, self.source, labels))
 
     def _train(self, done: int, total: int) -> None:
         """Do the steps from ``done`` to ``total``."""
