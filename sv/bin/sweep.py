@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
 
     from sv.training.sweep import read_sweep
 
-    sweep = read_sweep(args.file)
+    sweep = read_sweep(args.file, check=args.run is None)
     if args.dry_run:
         print(f"cd {shlex.quote(str(sweep.recipe.resolve()))}")
         print("\n".join(shlex.join(each.command) for each in sweep.runs))
@@ -144,8 +144,8 @@ def _summary(sweep, data: Path, again: str, began: float, status: int) -> int:
         fresh = note.exists() and note.stat().st_mtime >= began - 1
         words = note.read_text().split() if fresh else ["not started"]
         if words[0] != "0":
-            log = sweep.folder / "log" / f"run.{number}.log"
-            failed.append(f"  {each.label}: {_outcome(words[0])}; log: {log}")
+            log = f"; log: {sweep.folder / 'log' / f'run.{number}.log'}" if fresh else ""
+            failed.append(f"  {each.label}: {_outcome(words[0])}{log}")
     good = len(sweep.runs) - len(failed)
     print(f"{good} of {len(sweep.runs)} runs complete")
     print("\n".join(failed), end="\n" if failed else "")

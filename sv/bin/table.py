@@ -80,7 +80,8 @@ def main(argv: list[str] | None = None) -> None:
         resamples=args.resamples,
         seed=args.seed,
     )
-    print(WRITERS[args.format](found.table.cells, found.table.bold))
+    end = "\n" if args.format == "text" else ""
+    print(WRITERS[args.format](found.table.cells, found.table.bold), end=end)
     for line in [f"warning: {text}" for text in found.table.warnings] + found.table.notes:
         print(line, file=sys.stderr if args.format != "text" else sys.stdout)
     if found.left_out:

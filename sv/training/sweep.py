@@ -24,7 +24,6 @@ import yaml
 
 from sv import config
 from sv.errors import InputError
-from sv.training.experiment import SCHEMA, Experiment
 
 KEYS = ("recipe", "base", "grid", "runs", "seeds", "stages")
 OURS = {"seed", "name", "set", "stage", "stop_stage", "force"}
@@ -61,8 +60,10 @@ class Sweep:
         return self.recipe / "exp" / self.name
 
 
-def read_sweep(path: Path) -> Sweep:
+def read_sweep(path: Path, check: bool = True) -> Sweep:
     """Read a file of a sweep and check every run, before any of them starts.
+
+    ``check``: also the settings, which loads torch; the runs themselves check theirs again.
 
     Raises ``InputError`` if the file, a key, a setting or the recipe is wrong.
     """
@@ -84,7 +85,9 @@ def read_sweep(path: Path) -> Sweep:
         if label in labels:
             raise InputError(f"{path}: two runs are called {label}: give each a 'name:'")
         labels[label] = values
-        words = _words(values, recipe, script, path)
+        words, overrides = _words(values, path)
+        if check:
+            _check_settings(overrides, values, recipe, script)
         for seed in seeds:
             run = f"{label}-seed_{seed}"
             end = "/" if "exp/<name>{" in script else ""  # a recipe of several experiments
@@ -140,7 +143,7 @@ def _part(key: str, value: Any, all_keys: Mapping) -> str:
     if sum(other.rpartition(".")[2] == short for other in all_keys) > 1:
         short = key
     text = Path(value).stem if isinstance(value, str) and "/" in value else _text(value)
-    return f"{short}_{text}"
+    return f"{short}_{re.sub(r'[^a-zA-Z0-9.+-]+', '_', text).strip('_')}"
 
 
 def _folder_name(text: str, what: str) -> str:
@@ -152,8 +155,8 @@ def _folder_name(text: str, what: str) -> str:
     return name
 
 
-def _words(values: Mapping[str, Any], recipe: Path, script: str, path: Path) -> list[str]:
-    """Return the options of run.sh for a setting; raise ``InputError`` if one is wrong."""
+def _words(values: Mapping[str, Any], path: Path) -> tuple[list[str], list[str]]:
+    """Return the options of run.sh for a setting, and the texts of its ``--set``."""
     words, overrides = [], []
     for key, value in values.items():
         if "." in key:
@@ -167,28 +170,33 @@ def _words(values: Mapping[str, Any], recipe: Path, script: str, path: Path) -> 
     for text in overrides:
         if re.search(r"\s", text):
             raise InputError(f"{path}: {text}: a value with a blank cannot be handed to run.sh")
+    return words + (["--set", " ".join(overrides)] if overrides else []), overrides
+
+
+def _check_settings(
+    overrides: list[str], values: Mapping[str, Any], recipe: Path, script: str
+) -> None:
+    """Raise ``InputError`` if a training would refuse the settings."""
+    from sv.training.experiment import SCHEMA, Experiment  # slow to load
+
     file = _config_file(values, recipe, script)
     if file is not None:
         Experiment.load(file, overrides)
-    elif overrides:
+    else:
         config.collect(SCHEMA, None, overrides)
-    return words + (["--set", " ".join(overrides)] if overrides else [])
 
 
 def _config_file(values: Mapping[str, Any], recipe: Path, script: str) -> Path | None:
     """Return the file of settings that a run reads, or None if run.sh alone knows it."""
     options = dict(re.findall(r"^(config|method|base_config)=(\S+)", script, re.MULTILINE))
-    options |= {key: str(value) for key, value in values.items() if key in ("config", "method")}
     if "base_config" in options:  # rounds: the settings hold for two trainings
         return None
+    options |= {key: str(value) for key, value in values.items() if key in ("config", "method")}
     named = options.get("config") or (
         f"conf/{options['method']}.yaml" if "method" in options else ""
     )
-    places = [Path(named), recipe / named] if named else []
-    # run.sh prefers a path from its own folder's caller, which is the recipe.
-    return next((place for place in reversed(places) if place.is_file()), None) or (
-        recipe / named if named and "config" in values else None
-    )
+    # run.sh, which is started in its folder, takes a path from there.
+    return recipe / named if named and ("config" in values or (recipe / named).is_file()) else None
 
 
 def _text(value: Any) -> str:
