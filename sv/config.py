@@ -2,9 +2,10 @@
 
 ``group.key`` on the command line (``--set``) takes precedence over the YAML file. The file takes
 precedence over the file that it names as ``base: FILE`` (a path relative to its own folder), and
-that file over the default. If a file chooses another ``name`` in a group, such as another method,
-the base's settings of that group are dropped, because they belong to the base's method. An unknown
-key is an error that names the nearest known key. A value of the wrong type is an error, too.
+that file over the default. If a file or ``--set`` chooses another ``name`` in a group, such as
+another method, the settings of that group in the files below it are dropped: they belong to that
+method. An unknown key is an error that names the nearest known key. A value of the wrong type is an
+error, too.
 """
 
 import dataclasses
@@ -71,11 +72,15 @@ def collect(
     for file, groups in reversed(_chain(Path(path))) if path is not None else []:
         _check_groups(file, groups, schema)
         for group, values in groups.items():
-            _merge(written, group, {key: Value(v, str(file)) for key, v in values.items()})
+            source = {key: Value(v, str(file)) for key, v in values.items()}
+            _merge(written, group, source, schema[group])
+    given: dict[str, dict[str, Value]] = {}  # all of --set are one source, in any order
     for text in overrides:
         group, key, value = _parse_override(text)
         _check_known(group, schema, f"--set {text}: group")
-        _merge(written, group, {key: Value(value, f"--set {text}")})
+        given.setdefault(group, {})[key] = Value(value, f"--set {text}")
+    for group, values in given.items():
+        _merge(written, group, values, schema[group])
     return written
 
 
@@ -115,11 +120,21 @@ def _check_groups(path: Path, raw: dict, schema: Schema) -> None:
             )
 
 
-def _merge(written: dict[str, dict[str, Value]], group: str, values: dict[str, Value]) -> None:
-    """Let the values of one source replace those of the sources before it."""
+def _merge(
+    written: dict[str, dict[str, Value]],
+    group: str,
+    values: dict[str, Value],
+    kinds: type | Mapping[str, type],
+) -> None:
+    """Let the values of one source replace those of the sources before it.
+
+    If the source chooses another name, the settings before it belong to another kind and go. The
+    sources before it may not write the name because it is the default, the first of ``kinds``.
+    """
     known = written.get(group, {})
-    if "name" in values and known.get("name", values["name"]).value != values["name"].value:
-        known = {}
+    if "name" in values and isinstance(kinds, Mapping):
+        former = known["name"].value if "name" in known else next(iter(kinds))
+        known = known if former == values["name"].value else {}
     written[group] = known | values
 
 
