@@ -9,6 +9,7 @@ from typing import Any
 
 from sv import config
 from sv.errors import InputError
+from sv.report.differences import as_words, differing_names, value_of
 from sv.report.facts import read_training
 from sv.report.files import read_log
 from sv.scoring.evaluate import SystemResult
@@ -136,21 +137,12 @@ def _without_seed(name: str, seed: int | None) -> str:
 def differing(rows: Sequence[Row]) -> list[str]:
     """Return the settings, as ``group.key``, in which rows differ; baselines have no settings."""
     trained = [row.runs[0].settings for row in rows if row.runs[0].settings]
-    names = dict.fromkeys(
-        f"{group}.{key}" for settings in trained for group in settings for key in settings[group]
-    )
-    return [name for name in names if len({str(_setting(s, name)) for s in trained}) > 1]
-
-
-def _setting(settings: Mapping[str, Mapping[str, Any]], name: str) -> object:
-    group, _, key = name.partition(".")
-    return settings.get(group, {}).get(key)
+    return differing_names(trained)
 
 
 def setting(row: Row, name: str) -> str:
     """Return the value of ``group.key`` in a row as text; ``-`` if the row has no such setting."""
-    value = _setting(row.runs[0].settings, name)
-    return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return as_words(value_of(row.runs[0].settings, name))
 
 
 def common_settings(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
