@@ -131,7 +131,18 @@ def _draw(axes: Axes, found: EmbeddingMap, name: str, panel: _Panel) -> None:
     for colour, meaning in panel.legend.items():
         axes.plot([], [], "o", ms=5, color=colour, label=meaning)
     if panel.legend:
-        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0, -0.07), ncols=3)
+        # Six short words in two lines fit below a map of any width.
+        axes.legend(
+            fontsize=8,
+            loc="upper left",
+            bbox_to_anchor=(0, -0.07),
+            ncols=3,
+            title_fontsize=8,
+            title="each speaker's",
+            alignment="left",
+            columnspacing=1.0,
+            handletextpad=0.1,
+        )
     axes.set(xticks=[], yticks=[], aspect="equal")
     axes.set_adjustable("datalim")
     for spine in axes.spines.values():
@@ -185,8 +196,7 @@ def _session_colours(
 def _session_legend(most: int) -> dict[str, str]:
     """Return colour -> the sessions that have it, if a speaker has up to ``most`` sessions."""
     count = len(COLOURS)
-    again = f" (and {count} more, and so on)" if most > count else ""
     return {
-        COLOURS[place]: f"session {place + 1} of a speaker{again if place == 0 else ''}"
+        COLOURS[place]: f"session {place + 1}" + (f", {place + 1 + count}, ..." * (most > count))
         for place in range(min(most, count))
     }

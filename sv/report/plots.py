@@ -144,7 +144,7 @@ def det_figure(systems: Mapping[str, Classes], p_targets: Sequence[float] = (0.0
     axes.set_ylabel("misses (% of target trials)")
     axes.grid()
     axes.legend(
-        loc="upper right", frameon=True, facecolor=PAPER, edgecolor=GRID, framealpha=1, fontsize=8
+        loc="upper right", frameon=True, facecolor=PAPER, edgecolor=GRID, framealpha=1, fontsize=9
     )
     return figure
 

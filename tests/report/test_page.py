@@ -380,7 +380,7 @@ def test_the_page_explains_its_figures_and_what_differs(several):
     assert "<h1>simclr</h1>" in text and "good, other" in text  # no recipe: the corpus is not known
     assert '<a href="#term-EER">EER %</a>' in text and '<dt id="term-EER">EER</dt>' in text
     assert '<dt id="term-loss">loss</dt>' in text
-    assert "session 1 of a speaker" in text
+    assert "each speaker's" in text and "session 2" in text
 
 
 def test_title_calibration_settings_and_surprises_in_words(world, tmp_path):
