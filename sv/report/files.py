@@ -23,7 +23,7 @@ from sv.report.differences import setting_rows, surprises
 from sv.report.facts import UNKNOWN
 from sv.report.page import Page, Picture, page
 from sv.report.summary import Check, summary
-from sv.report.tables import as_dict, best_cells, cost, figure_rows
+from sv.report.tables import as_dict, best_in_columns, cost, figure_rows
 from sv.scoring.evaluate import SystemResult
 
 HEADINGS = {
@@ -137,7 +137,7 @@ def _page(report: Report, pictures: Sequence[Picture], digest: str, commit: str)
         checks=report.checks,
         tables=[*report.tables, *_settings(report.systems)],
         terms=logged({system.name: rows for system, rows in logs if rows}),
-        bold={"Figures": best_cells(figure_rows(report.results))},
+        bold={"Figures": best_in_columns(figure_rows(report.results))},
         notes=[*report.notes, *(t for system, rows in logs for t in surprises(system.name, rows))],
         pictures=pictures,
         card=card_rows(report.systems),

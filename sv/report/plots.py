@@ -208,6 +208,22 @@ def curves_figure(logs: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
 
 
 @styled
+def conditions_figure(conditions: Sequence[str], systems: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw a line per system (name -> EER in % under each of the ``conditions``)."""
+    figure = Figure(figsize=(4.8, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    for number, (name, rates) in enumerate(systems.items()):
+        axes.plot(range(len(rates)), rates, marker="o", ms=4, label=name, **series(number))
+    axes.set_xticks(range(len(conditions)), conditions)
+    axes.set(ylabel="EER %", xlabel="condition of the test")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8)
+    return figure
+
+
+@styled
 def seeds_figure(settings: Mapping[str, Sequence[float]], label: str = "EER %") -> Figure:
     """Draw a figure of each run as a dot, one line per setting, and the mean as a bar.
 

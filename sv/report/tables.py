@@ -57,7 +57,7 @@ def figure_rows(results: Sequence[SystemResult]) -> list[list[str]]:
     return rows
 
 
-def best_cells(rows: Sequence[Sequence[str]]) -> set[tuple[int, int]]:
+def best_in_columns(rows: Sequence[Sequence[str]]) -> set[tuple[int, int]]:
     """Return (row, column) of the lowest figure of each column; none if there is only one system.
 
     Low is good for all figures of `figure_rows`. Equal figures are all best.
