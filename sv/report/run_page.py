@@ -114,7 +114,7 @@ def _runs(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def _pictures(rows: Sequence[Row]) -> list[Picture]:
-    from sv.report.plots import curves_figure, inline_svg, seeds_figure  # slow to load
+    from sv.report.plots import curve_figures, inline_svg, logged, seeds_figure  # slow to load
 
     eers = {row.label: [100 * run.result.eer.value for run in row.runs] for row in rows}
     pictures = [
@@ -124,6 +124,9 @@ def _pictures(rows: Sequence[Row]) -> list[Picture]:
     logs = {name: lines for name, lines in logs.items() if lines}
     if logs:
         caption = f"The first seed of each setting, epoch by epoch: {', '.join(logs)}."
-        svg = inline_svg(curves_figure(logs), "Training")
-        pictures.append(Picture("Training", svg, caption))
+        svgs = [
+            inline_svg(figure, f"Training: {name}")
+            for name, figure in zip(logged(logs), curve_figures(logs), strict=True)
+        ]
+        pictures.append(Picture("Training", svgs, caption))
     return pictures
