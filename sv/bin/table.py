@@ -13,6 +13,7 @@ Examples:
 
 import shlex
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 
 from sv.cli import parser, run
@@ -21,8 +22,8 @@ from sv.numbers import PRIOR, RESAMPLES, SEED
 FORMATS = ("text", "markdown", "latex", "csv")
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line, measure, print, write."""
+def options() -> ArgumentParser:
+    """Return the parser."""
     p = parser(__doc__)
     p.add_argument(
         "experiments",
@@ -66,7 +67,12 @@ def main(argv: list[str] | None = None) -> None:
         help="files to write, too; the ending gives the format: .txt .md .tex .csv .html",
     )
     p.add_argument("--title", help="of the page; default: the folder of the experiments")
-    args = p.parse_args(argv)
+    return p
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, measure, print, write."""
+    args = options().parse_args(argv)
 
     from sv.report.settings_compared import compare_settings, write_table
     from sv.report.table_formats import FORMATS as WRITERS
