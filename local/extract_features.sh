@@ -25,7 +25,7 @@ data=$1 fbank=$2
 read -r -a launch <<< "${cmd:-launch}"
 
 # Audio may be replaced under the same name: sizes and dates are part of what features are made of.
-[ -e "$data/wav.scp" ] || { echo "extract_features.sh: $data/wav.scp: run stage 0 first" >&2; exit 2; }
+[ -e "$data/wav.scp" ] || { echo "extract_features.sh: $data/wav.scp: run stage 0: ./run.sh --stop-stage 0" >&2; exit 2; }
 audio=$(cut -d ' ' -f 2- -- "$data/wav.scp" | tr '\n' '\0' |
   xargs -0 stat -L -c '%s %Y' -- 2>&1 | sha256sum) || true # missing files are named below
 

@@ -28,7 +28,7 @@ from=$1 data=$2 banks=$3 exp=$4
 export ngpu nnodes force
 clusters=$from/clusters
 if [ ! -e "$clusters/utt2cluster" ]; then
-  echo "train_round.sh: $from has no clusters, which are the labels of round $round: run stage 4" >&2
+  echo "train_round.sh: $from has no clusters, which are the labels of round $round: run stage 4: ./run.sh --stage 4" >&2
   exit 2
 fi
 read -r -a each <<< "$gates"

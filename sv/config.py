@@ -2,9 +2,10 @@
 
 ``group.key`` on the command line (``--set``) takes precedence over the YAML file. The file takes
 precedence over the file that it names as ``base: FILE`` (a path relative to its own folder), and
-that file over the default. If a file chooses another ``name`` in a group, such as another method,
-the base's settings of that group are dropped, because they belong to the base's method. An unknown
-key is an error that names the nearest known key. A value of the wrong type is an error, too.
+that file over the default. If a file or ``--set`` chooses another ``name`` in a group, such as
+another method, the settings of that group in the files below it are dropped: they belong to that
+method. An unknown key is an error that names the nearest known key. A value of the wrong type is an
+error, too.
 """
 
 import dataclasses
@@ -71,11 +72,15 @@ def collect(
     for file, groups in reversed(_chain(Path(path))) if path is not None else []:
         _check_groups(file, groups, schema)
         for group, values in groups.items():
-            _merge(written, group, {key: Value(v, str(file)) for key, v in values.items()})
+            source = {key: Value(v, str(file)) for key, v in values.items()}
+            _merge(written, group, source, schema[group])
+    given: dict[str, dict[str, Value]] = {}  # all of --set are one source, in any order
     for text in overrides:
         group, key, value = _parse_override(text)
         _check_known(group, schema, f"--set {text}: group")
-        _merge(written, group, {key: Value(value, f"--set {text}")})
+        given.setdefault(group, {})[key] = Value(value, f"--set {text}")
+    for group, values in given.items():
+        _merge(written, group, values, schema[group])
     return written
 
 
@@ -90,7 +95,7 @@ def _chain(path: Path) -> list[tuple[Path, dict]]:
     while True:
         if found and not path.is_file():
             raise InputError(f"{found[-1][0]}: base: there is no file {path}: check the path")
-        raw = _read_yaml(path)
+        raw = read_yaml(path)
         base = raw.pop("base", None)
         if base is not None and not isinstance(base, str):
             raise InputError(f"{path}: base: expected the path of a file, found {_short(base)}")
@@ -115,11 +120,21 @@ def _check_groups(path: Path, raw: dict, schema: Schema) -> None:
             )
 
 
-def _merge(written: dict[str, dict[str, Value]], group: str, values: dict[str, Value]) -> None:
-    """Let the values of one source replace those of the sources before it."""
+def _merge(
+    written: dict[str, dict[str, Value]],
+    group: str,
+    values: dict[str, Value],
+    kinds: type | Mapping[str, type],
+) -> None:
+    """Let the values of one source replace those of the sources before it.
+
+    If the source chooses another name, the settings before it belong to another kind and go. The
+    sources before it may not write the name because it is the default, the first of ``kinds``.
+    """
     known = written.get(group, {})
-    if "name" in values and known.get("name", values["name"]).value != values["name"].value:
-        known = {}
+    if "name" in values and isinstance(kinds, Mapping):
+        former = known["name"].value if "name" in known else next(iter(kinds))
+        known = known if former == values["name"].value else {}
     written[group] = known | values
 
 
@@ -132,6 +147,38 @@ def save(groups: Mapping[str, Any], path: str | Path) -> None:
     """Write the resolved settings, every default included, as YAML."""
     with atomic_write(path) as handle:
         yaml.safe_dump(to_dict(groups), handle, sort_keys=False)
+
+
+WITHOUT_INFLUENCE = ("workers", "keep", "stop", "dev_every", "compile", "exact", "memory_format")
+"""Settings of ``train`` that change the speed of a training, or what it keeps, not its result."""
+
+
+def influential(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the settings of a training that influence its result, the seed included.
+
+    Settings that were added later are left out while they have the value that older trainings had.
+    So the settings of an older training stay equal to those of a new one.
+    """
+    kept = {group: dict(values) for group, values in settings.items()}
+    train, data = kept.get("train", {}), kept.get("data", {})
+    for key in WITHOUT_INFLUENCE:
+        train.pop(key, None)
+    for values, key, former in (
+        (data, "preset", "kaldi"),
+        (train, "sync_batch_norm", True),
+        (train, "accumulate", 1),
+        (train, "positives", "span"),
+    ):
+        if values.get(key) == former:
+            del values[key]
+    return kept
+
+
+def without_seed(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the settings of `influential` without the seed: runs of all seeds have the same."""
+    kept = influential(settings)
+    kept.get("train", {}).pop("seed", None)
+    return kept
 
 
 def digest(settings: Mapping[str, Any]) -> str:
@@ -174,8 +221,16 @@ def _default(field: dataclasses.Field) -> Any:
     return field.default_factory()
 
 
-def _read_yaml(path: Path) -> dict:
-    text = read_text(path, ": there is no such configuration file: check --config")
+NO_FILE = ": there is no such configuration file: check --config"
+
+
+def read_yaml(path: Path, missing: str = NO_FILE) -> dict:
+    """Return the groups of a YAML file as they are written; {} for an empty file.
+
+    Raises ``InputError`` if there is no such file (``missing`` follows its path in the message), or
+    if it is not a YAML mapping.
+    """
+    text = read_text(path, missing)
     try:
         raw = _parse_yaml(text)
     except ValueError as error:
@@ -253,6 +308,12 @@ def _parse_yaml(text: str) -> Any:
         raise ValueError(str(error)) from error
     finally:
         loader.dispose()
+
+
+def check_known_keys(raw: Mapping, known: Sequence[str], what: str) -> None:
+    """Raise ``InputError`` for the first key that is not ``known``, with the nearest known one."""
+    for key in raw:
+        _check_known(key, known, what)
 
 
 def _check_known(name: str, known: typing.Iterable[str], what: str) -> None:

@@ -1,4 +1,31 @@
-"""Exceptions that end a program with a plain sentence instead of a traceback."""
+"""Exceptions that end a program with a plain sentence instead of a traceback, and its remedy."""
+
+import re
+
+MADE_BY = (
+    (0, r"(wav\.scp|utt2dur|utt2spk|spk2utt|trials|\.jsonl\.gz)$|/labels/"),
+    (1, r"(feats\.scp|utt2num_frames|feats_preset|wav_ark\.scp|utt2num_samples)$|(^|/)fbank/"),
+    (2, r"(^|/)banks(/|$)"),
+    (3, r"/(checkpoints/.*|train\.json|train\.jsonl|config\.yaml)$"),
+    (4, r"(/clusters(/|$)|utt2cluster$)"),
+    (6, r"(/embeddings/|/final\.pt$)"),
+    (7, r"/scores/"),
+    (8, r"/report(/|$)"),
+)
+"""Number of a stage, and a pattern of the paths that it writes; the first that fits counts."""
+
+
+def command_of(first: int, last: int | None = None) -> str:
+    """Return the command that runs a stage of a recipe, or the stages ``first`` to ``last``."""
+    return f"./run.sh --stage {first} --stop-stage {first if last is None else last}"
+
+
+def stage_that_makes(path: object) -> str:
+    """Return ``": ./run.sh ..."``, the command that makes a file of a recipe; "" if not known."""
+    for stage, pattern in MADE_BY:
+        if re.search(pattern, str(path)):
+            return f": {command_of(stage)}"
+    return ""
 
 
 class InputError(Exception):

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _HELD = (errno.EACCES, errno.EAGAIN)
 
 
-def take(handle: int, path: Path, what: str, *, inherited: bool) -> None:
+def take(handle: int, path: Path, what: str, *, inherited: bool, wait: float = 0.0) -> None:
     """Lock the open file ``handle`` (its number), whose name is ``path``; write who holds it.
 
     Stages use a lock of the open file: jobs of a killed stage script still write, so they must keep
@@ -31,23 +31,33 @@ def take(handle: int, path: Path, what: str, *, inherited: bool) -> None:
     inherited: true: the lock belongs to the open file, so processes that inherit the file hold it,
     too, and it ends with the last of them. False: it belongs to this process alone, and no child
     keeps it.
+    wait: seconds to wait until another run has ended.
 
     Raises:
         InputError: another run holds the lock; ``what`` names its work in the message.
     """
+    end = time.monotonic() + wait
+    while (held := _try(handle, path, inherited)) and time.monotonic() < end:
+        time.sleep(0.2)
+    if held:
+        holder = path.read_text(encoding="utf-8", errors="replace").strip() or "unknown"
+        raise InputError(
+            f"{what}: another run is at work on it ({holder}): wait until it has ended, or end it"
+        )
+    os.truncate(handle, 0)
+    now = time.strftime("%Y-%m-%d %H:%M:%S")
+    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}, {now}\n".encode())
+
+
+def _try(handle: int, path: Path, inherited: bool) -> bool:
+    """Lock the open file if no other run holds it; return whether one does."""
     try:
         (fcntl.flock if inherited else fcntl.lockf)(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD:
-            holder = path.read_text(encoding="utf-8", errors="replace").strip() or "unknown"
-            raise InputError(
-                f"{what}: another run is at work on it ({holder}): wait until it has ended, or "
-                "end it"
-            ) from None
+            return True
         logger.warning("%s: this file system has no locks (%s): run one at a time", path, error)
-    os.truncate(handle, 0)
-    now = time.strftime("%Y-%m-%d %H:%M:%S")
-    os.write(handle, f"process {os.getpid()} on {socket.gethostname()}, {now}\n".encode())
+    return False
 
 
 @contextlib.contextmanager

@@ -24,13 +24,20 @@ while IFS= read -r -d '' file; do
 done < <(find . \( -name ".venv*" -o -name .git -o -name data -o -name exp -o -name corpus \) -prune -o \
   -type f \( -name '*.sh' -o -path './utils/*' -o -path './.ci/run' \) -print0)
 
+# A finding of style does not keep the tests from running; it fails the whole at the end.
+style=()
+checked() { "$@" || style+=("$1 ${2:-} ${3:-}"); }
 echo "ruff"
-python -m ruff check --quiet . "${python_files[@]}"
-python -m ruff format --quiet --check . "${python_files[@]}"
+checked python -m ruff check --quiet . "${python_files[@]}"
+checked python -m ruff format --quiet --check . "${python_files[@]}"
 echo "shellcheck"
-shellcheck "${shell_files[@]}"
+checked shellcheck "${shell_files[@]}"
 echo "pytest"
 status=0
 python -m pytest -n auto --dist worksteal ${chosen[@]+"${chosen[@]}"} "$@" || status=$?
 echo "tests/run.sh: $((SECONDS / 60)) min $((SECONDS % 60)) s"
+for finding in ${style[@]+"${style[@]}"}; do
+  echo "tests/run.sh: style: '$finding' has findings, above" >&2
+  [ "$status" -ne 0 ] || status=1
+done
 exit "$status"

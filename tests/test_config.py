@@ -189,3 +189,22 @@ def test_settings_outside_their_range_are_named(text):
     group, _, key = text.partition("=")[0].partition(".")
     with pytest.raises(InputError, match=f"{group}.*{key}|{key} must"):
         Experiment.load(None, [text])
+
+
+def test_another_name_drops_the_settings_of_the_default_kind(tmp_path):
+    """A file that does not write the name, because it is the default, has settings of that kind."""
+    path = write(tmp_path, "model: {channels: 3}")
+    assert config.load(SCHEMA, path)["model"] == Small(channels=3)
+    assert config.load(SCHEMA, path, ["model.name=large"])["model"] == Large()
+    for words in (["model.name=large", "model.layers=5"], ["model.layers=5", "model.name=large"]):
+        assert config.load(SCHEMA, path, words)["model"] == Large(layers=5)
+
+
+def test_runs_of_two_seeds_have_the_same_digest_without_the_seed():
+    def settings(seed, workers):
+        return {"optim": {"lr": 0.1}, "train": {"seed": seed, "workers": workers, "epochs": 3}}
+
+    digests = {config.digest(config.without_seed(settings(seed, seed))) for seed in range(3)}
+    assert len(digests) == 1
+    assert config.influential(settings(1, 2))["train"] == {"seed": 1, "epochs": 3}
+    assert settings(1, 2)["train"]["seed"] == 1

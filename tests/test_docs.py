@@ -1,5 +1,6 @@
 """The blocks of docs/add_a_corpus.md are run, in order, as a reader would."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -71,3 +72,12 @@ def test_the_files_named_in_data_flow_exist(root):
     named = set(re.findall(r"\b(?:sv|local|utils|egs)/[\w/]+(?:\.py|\.sh)?(?![\w/])", text))
     assert len(named) > 30
     assert not [name for name in sorted(named) if not (root / name).exists()]
+
+
+def test_the_guide_states_the_signature_of_read_headers(root):
+    from sv.data.audio_headers import read_headers
+
+    text = " ".join((root / "docs" / "add_a_corpus.md").read_text().split())
+    for name, parameter in inspect.signature(read_headers).parameters.items():
+        kind = re.sub(r"[\w.]+\.(\w+)", r"\1", str(parameter.annotation))
+        assert f"{name}: {kind}" in text or f"{name}: {parameter.annotation.__name__}" in text

@@ -1,8 +1,10 @@
 """utils/once: complete work is skipped, stale work is done again and says why."""
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -152,6 +154,21 @@ def test_a_missing_input_is_an_error(once, tmp_path):
     assert done.returncode == 2
     assert "absent is missing: check the path, or run the stage that makes it" in done.stderr
     assert runs(tmp_path) == 0
+    done = once(*STAGE, "--input", "data/train/feats.scp", "--", *BUMP)
+    assert "run the stage that makes it: ./run.sh --stage 1 --stop-stage 1" in done.stderr
+
+
+def test_a_run_waits_for_another_one_if_it_is_told_to(once, tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    with (tmp_path / "work" / ".stage.done.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused = once(*STAGE, "--", *BUMP)
+        assert refused.returncode == 2 and "another run is at work on it" in refused.stderr
+        monkeypatch.setenv("SV_LOCK_WAIT", "30")
+        end = threading.Timer(0.5, fcntl.flock, (held, fcntl.LOCK_UN))
+        end.start()
+        assert once(*STAGE, "--", *BUMP).returncode == 0 and runs(tmp_path) == 1
+        end.join()
 
 
 def test_check_and_mark(once, tmp_path):

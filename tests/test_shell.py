@@ -315,3 +315,23 @@ def test_one_folder_for_the_scores_of_several_systems_is_refused(tmp_path):
     done = shell(ROOT / "local" / "score.sh", "--out", "x", "data", "a", "b", cwd=tmp_path)
     assert done.returncode == 2
     assert "/x is for one system: call score.sh for each of a b" in done.stderr
+
+
+def test_a_finding_of_style_does_not_keep_the_tests_from_running(tmp_path):
+    """tests/run.sh in a copy with a Python and a shellcheck of our own, which find something."""
+    (tmp_path / "tests").mkdir()
+    shutil.copy(ROOT / "tests" / "run.sh", tmp_path / "tests")
+    (tmp_path / "path.sh").touch()
+    programs = {
+        "python": 'case "$*" in *"ruff check"*) exit 1 ;; *pytest*) echo "tests ran" ;; esac'
+    }
+    programs["shellcheck"] = "exit 1"
+    (tmp_path / "bin").mkdir()
+    for name, text in programs.items():
+        (tmp_path / "bin" / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    done = shell(tmp_path / "tests" / "run.sh", cwd=tmp_path, PATH=path)
+    assert "tests ran" in done.stdout and done.returncode == 1
+    assert "style: 'python -m ruff' has findings" in done.stderr
+    assert "style: 'shellcheck" in done.stderr

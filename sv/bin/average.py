@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from sv.cli import parser, run
-from sv.errors import InputError
+from sv.errors import InputError, command_of
 from sv.files import atomic_write
 from sv.numbers import COUNT
 
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
 
     epochs = [epoch for epoch in checkpoint.epochs_at_hand(args.exp) if epoch > 0][-args.last :]
     if not epochs:
-        raise InputError(f"{args.exp}: no epoch has been trained: run stage 3 first")
+        raise InputError(f"{args.exp}: no epoch has been trained: run stage 3: {command_of(3)}")
     if len(epochs) < min(args.last, epochs[-1]):
         raise InputError(
             f"{args.exp}: of {epochs[-1]} epochs {len(epochs)} are kept, but --last {args.last} "

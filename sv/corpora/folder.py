@@ -7,6 +7,7 @@ of speakers in the trials.
 import contextlib
 import os
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -235,6 +236,7 @@ def write(found: FolderCorpus, data: str | os.PathLike) -> None:
 def summary(found: FolderCorpus) -> str:
     """Return a few lines about the two sets, for the user."""
     lines = [f"layout: {'files without speakers' if not found.has_speakers else found.layout}"]
+    lines += _understood(found)
     if found.bad:
         lines.append(f"bad:    {len(found.bad):,} files cannot be used and are left out")
     if found.foreign:
@@ -269,6 +271,37 @@ def summary(found: FolderCorpus) -> str:
             "--group-speakers makes them different people"
         )
     return "\n".join(lines)
+
+
+MOST_OF_ONE = 0.5
+"""With a larger share of the utterances under one speaker, the folders are probably misread."""
+
+
+def _understood(found: FolderCorpus) -> list[str]:
+    """Return lines on what the paths were taken to mean, and a warning if that is improbable."""
+    everything = [*found.train, *found.test]
+    if not found.has_speakers or not everything:
+        return []
+    example = everything[0]
+    what = f"speaker {example.speaker}"
+    what += f", session {example.session}" if example.session is not None else ""
+    what += f", sub-corpus {example.group}" if example.group is not None else ""
+    lines = [f"        {example.path} is of {what}"]
+    largest, count = Counter(u.speaker for u in everything).most_common(1)[0]
+    if len(everything) < 3 or count <= MOST_OF_ONE * len(everything):
+        return lines
+    sessions = sorted({u.session for u in everything if u.speaker == largest and u.session})
+    remedy = "move the folders of the speakers to the top, or give --layout"
+    if len(sessions) > 1:
+        remedy = (
+            f"if its folders ({', '.join(sessions[:3])}) are the speakers, give --layout "
+            "speaker/utt"
+        )
+    return [
+        *lines,
+        f"warning: {count:,} of {len(everything):,} utterances are of one speaker, {largest}: "
+        f"{remedy}",
+    ]
 
 
 def _copies_sentence(copies: dict[str, str]) -> str:

@@ -15,7 +15,7 @@ from sv.crops.noises import MIXED_BABBLE, NoiseBank
 from sv.crops.wave_index import Domain, WaveformIndex, load_index
 from sv.data.feature_preset import read_preset
 from sv.data.labels import refuse_gaps
-from sv.errors import InputError
+from sv.errors import InputError, command_of
 from sv.features.augment import AugmentConfig, RoomBank
 from sv.features.augment_wave import WaveRooms
 from sv.features.filterbank import mel_banks
@@ -152,7 +152,9 @@ def load_banks(
         InputError: ``folder`` does not exist.
     """
     if folder is not None and not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder of banks: run stage 2")
+        raise InputError(
+            f"{folder}: there is no such folder of banks: run stage 2: {command_of(2)}"
+        )
     folder = folder or DEFAULT
     noises = load_noises(folder, domain) if augment.noise_probability > 0 else None
     return noises, load_rooms(folder, domain) if augment.room_probability > 0 else None

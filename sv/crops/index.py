@@ -15,7 +15,7 @@ import numpy as np
 
 from sv.crops.ark_sample import sampled_entries
 from sv.data.feature_preset import read_preset
-from sv.errors import InputError
+from sv.errors import InputError, command_of
 from sv.kaldi.arks import MAX_DIGITS, Location, parse_location
 from sv.kaldi.columns import read_pairs
 from sv.kaldi.format import parse_header
@@ -197,7 +197,9 @@ def read_locations(path: Path) -> tuple[np.ndarray, list[str], np.ndarray, np.nd
 def _pairs(path: Path) -> Iterator[tuple[int, list[list[bytes]]]]:
     """As ``read_pairs``; a file without a line is refused."""
     found = False
-    for number, pairs in read_pairs(path, " does not exist; run stage 1 (features) first"):
+    for number, pairs in read_pairs(
+        path, f" does not exist; run stage 1 (features) first: {command_of(1)}"
+    ):
         found = True
         yield number, pairs
     if not found:

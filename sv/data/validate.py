@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sv.data.manifest_files import manifest_problems
 from sv.data.segment_checks import span_problems
-from sv.errors import InputError
+from sv.errors import InputError, command_of
 from sv.kaldi.paths import base_folder, from_base
 from sv.kaldi.tables import Table, form_problems, more, read_table
 from sv.numbers import to_float, to_int
@@ -44,7 +44,8 @@ def validate(
     """
     folder = Path(data_dir)
     if not folder.is_dir():
-        return [f"{folder}: no such data directory; run stage 0 (data), or check the path"]
+        remedy = f"run stage 0: {command_of(0)}; or check the path"
+        return [f"{folder}: no such data directory; {remedy}"]
     fix = f"; run utils/fix_data_dir {folder}"
     problems: list[str] = []
     tables: dict[str, Table] = {}

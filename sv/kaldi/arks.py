@@ -22,7 +22,7 @@ from typing import NamedTuple
 import kaldiio
 import numpy as np
 
-from sv.errors import InputError
+from sv.errors import InputError, stage_that_makes
 from sv.files import atomic_write
 from sv.kaldi import compression, waves
 from sv.kaldi.format import decode_rows, map_file, parse_header, refuse_truncated
@@ -55,7 +55,9 @@ def read_scp(path: str | os.PathLike) -> dict[str, str]:
     Raises:
         InputError: see ``sv.kaldi.tables.read_dict``; or a value is a command.
     """
-    table = read_dict(path, " does not exist; run the stage that writes it")
+    table = read_dict(
+        path, f" does not exist; run the stage that writes it{stage_that_makes(path)}"
+    )
     if any("|" in value for value in table.values()):
         for number, value in enumerate(table.values(), 1):
             refuse_pipe(value, f"{path}, line {number}")

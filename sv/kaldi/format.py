@@ -13,7 +13,7 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
-from sv.errors import InputError
+from sv.errors import InputError, stage_that_makes
 from sv.kaldi import compression
 
 PLAIN_TYPES = {"F": np.dtype("<f4"), "D": np.dtype("<f8")}
@@ -60,7 +60,8 @@ def map_file(path: str | os.PathLike) -> mmap.mmap:
     except IsADirectoryError:
         raise InputError(f"{path} is a folder, not an ark file") from None
     except ValueError:
-        raise InputError(f"{path} is empty; run the stage that writes it again") from None
+        remedy = f"run the stage that writes it again{stage_that_makes(path)}"
+        raise InputError(f"{path} is empty; {remedy}") from None
 
 
 def _missing(path: str | os.PathLike) -> str:

@@ -273,6 +273,13 @@ def _marks(system: System, several: bool) -> list[Check]:
         add("Labels in scoring", "warning", "True speakers were used in scoring: not label-free.")
     elif info.get("labels"):
         add("Labels in scoring", "fine", f"Labels used in scoring: {info['labels']}.")
+    if info.get("calibration"):
+        of = (info["calibration"] or {}).get("learned_from") or "other trials"
+        text = (
+            f"The labels of {of} were used for the calibration: actDCF and Cllr depend on it. EER "
+            "and minDCF do not, unless several systems were fused."
+        )
+        add("Labels in calibration", "warning", text)
     if training.get("test_list_seen"):
         text = "The test list was used in the training or in choosing its checkpoint."
         add("Test list", "warning", text)

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from sv.errors import InputError
+from sv.errors import InputError, command_of
 from sv.report.facts import UNKNOWN, read_training
 from sv.report.tables import cost, percent
 from sv.scoring.intervals import Interval
@@ -54,9 +54,13 @@ def _report(exp: Path) -> dict:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist: run stages 6 to 8 of the recipe first") from None
+        raise InputError(
+            f"{path} does not exist: run stages 6 to 8 of the recipe first: {command_of(6, 8)}"
+        ) from None
     except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}): run stage 8 again") from None
+        raise InputError(
+            f"{path} is not JSON ({error}): run stage 8 again: {command_of(8)}"
+        ) from None
 
 
 def _interval(system: dict, name: str) -> Interval | None:

@@ -2,6 +2,7 @@
 
 import colorsys
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -78,13 +79,32 @@ def maps_figure(
     return figure
 
 
+@styled
+def map_panels(
+    found: EmbeddingMap,
+    utt2spk: Mapping[str, str] | None = None,
+    utt2session: Mapping[str, str] | None = None,
+) -> list[Figure]:
+    """Return the panels of `map_figure` as figures of their own, for a page of any width."""
+    figures = []
+    for panel in _panels(found.ids, utt2spk, utt2session):
+        figure = Figure(figsize=(4.0, 4.3), layout="constrained")
+        _draw(figure.add_subplot(), found, "", panel)
+        figures.append(figure)
+    return figures
+
+
 class _Panel(NamedTuple):
-    """The colours of a panel. Lines join each of the ``groups`` of rows to its middle."""
+    """The colours of a panel. Lines join each of the ``groups`` of rows to its middle.
+
+    ``legend``: colour -> its meaning.
+    """
 
     title: str
     colours: list
     note: str
     groups: list[list[int]] | None
+    legend: Mapping[str, str] = MappingProxyType({})
 
 
 def _panels(
@@ -108,6 +128,21 @@ def _draw(axes: Axes, found: EmbeddingMap, name: str, panel: _Panel) -> None:
     axes.scatter(*found.places.T, c=panel.colours, s=size, alpha=0.85, linewidths=0, zorder=2)
     axes.set_title(", ".join(filter(None, (name, panel.title))), loc="left")
     axes.set_xlabel(panel.note, fontsize=9, color=MUTED)
+    for colour, meaning in panel.legend.items():
+        axes.plot([], [], "o", ms=5, color=colour, label=meaning)
+    if panel.legend:
+        # Six short words in two lines fit below a map of any width.
+        axes.legend(
+            fontsize=8,
+            loc="upper left",
+            bbox_to_anchor=(0, -0.07),
+            ncols=3,
+            title_fontsize=8,
+            title="each speaker's",
+            alignment="left",
+            columnspacing=1.0,
+            handletextpad=0.1,
+        )
     axes.set(xticks=[], yticks=[], aspect="equal")
     axes.set_adjustable("datalim")
     for spine in axes.spines.values():
@@ -135,8 +170,8 @@ def _hue(share: float, number: int) -> str:
 
 def _session_colours(
     ids: Sequence[str], utt2spk: Mapping[str, str], utt2session: Mapping[str, str]
-) -> tuple[list, str, list[list[int]]]:
-    """Return a colour per utterance, a note, and the rows of each session.
+) -> tuple[list, str, list[list[int]], dict[str, str]]:
+    """Return a colour per utterance, a note, the rows of each session, and a legend.
 
     The sessions of one speaker have different colours. All speakers share the same few colours.
     """
@@ -155,4 +190,13 @@ def _session_colours(
     note = f"{len(rows_of):,} sessions; lines lead to the middle of each"
     if unknown:
         note += f"; {len(unknown)} utterances without a session in grey"
-    return colours, note, list(rows_of.values())
+    return colours, note, list(rows_of.values()), _session_legend(max(seen.values(), default=0))
+
+
+def _session_legend(most: int) -> dict[str, str]:
+    """Return colour -> the sessions that have it, if a speaker has up to ``most`` sessions."""
+    count = len(COLOURS)
+    return {
+        COLOURS[place]: f"session {place + 1}" + (f", {place + 1 + count}, ..." * (most > count))
+        for place in range(min(most, count))
+    }

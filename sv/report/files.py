@@ -3,6 +3,7 @@
 import datetime
 import html
 import json
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,16 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
+from sv import config
 from sv.data.trials import Trials
 from sv.errors import InputError
 from sv.files import atomic_write, sha256
 from sv.kaldi.arks import load_vectors
 from sv.provenance import git_commit
 from sv.report.card import System, card_rows, list_version
+from sv.report.differences import setting_rows, surprises
 from sv.report.facts import UNKNOWN
 from sv.report.page import Page, Picture, page
 from sv.report.summary import Check, summary
-from sv.report.tables import as_dict, cost
+from sv.report.tables import as_dict, best_in_columns, cost, figure_rows
 from sv.scoring.evaluate import SystemResult
 
 HEADINGS = {
@@ -29,6 +32,8 @@ HEADINGS = {
     "map": "Embeddings",
     "curves": "Training",
 }
+RECIPE = re.compile(r"/egs/([^/]+)/v\d+/")
+"""The folder of a recipe in a path; its name is that of the corpus."""
 FILES = {"det": "det", "histogram": "scores", "map": "map", "curves": "curves"}
 
 
@@ -109,9 +114,11 @@ def _with_whitening(record: dict, systems: Sequence[System]) -> dict:
 
 
 def _page(report: Report, pictures: Sequence[Picture], digest: str, commit: str) -> Page:
+    from sv.report.plots import logged  # slow to load
+
     first, trials = report.results[0], report.trials
-    names = [result.name for result in report.results]
     name = report.list_name if report.list_name != UNKNOWN else list_version(trials)
+    logs = [(system, read_log(system.log)) for system in report.systems if system.log]
     evaluation = [
         ["trial list", f"{trials.path} (sha256 {digest})"],
         ["list", name],
@@ -122,13 +129,16 @@ def _page(report: Report, pictures: Sequence[Picture], digest: str, commit: str)
         ["command", _command()],
     ]
     return Page(
-        title=_title(names),
-        over=f"Speaker verification on {trials.path.parent.name}/{trials.path.name}",
+        title=_title(report, name),
+        over=f"Speaker verification on {trials.path.parent.name}/{trials.path.name}: "
+        + _systems([result.name for result in report.results]),
         summary=summary(report.results, trials, report.speakers),
         tiles=_tiles(first),
         checks=report.checks,
-        tables=report.tables,
-        notes=report.notes,
+        tables=[*report.tables, *_settings(report.systems)],
+        terms=logged({system.name: rows for system, rows in logs if rows}),
+        bold={"Figures": best_in_columns(figure_rows(report.results))},
+        notes=[*report.notes, *(t for system, rows in logs for t in surprises(system.name, rows))],
         pictures=pictures,
         card=card_rows(report.systems),
         evaluation=[row for row in evaluation if row[1] != UNKNOWN],
@@ -138,7 +148,27 @@ def _page(report: Report, pictures: Sequence[Picture], digest: str, commit: str)
     )
 
 
-def _title(names: Sequence[str]) -> str:
+def _title(report: Report, list_name: str) -> str:
+    """Return the method and the corpus, as far as they are known, such as ``simclr on mini``."""
+    method = report.facts.get("method", UNKNOWN)
+    method = report.results[0].name if method == UNKNOWN else method
+    recipe = RECIPE.search(str(report.trials.path.absolute()))
+    corpus = list_name if list_name != UNKNOWN else recipe and recipe[1]
+    return f"{method} on {corpus}" if corpus else method
+
+
+def _settings(systems: Sequence[System]) -> list[tuple[str, list[list[str]]]]:
+    """Return the table of the settings that differ between the systems, if any does."""
+    found = {}
+    for system in systems:
+        if system.exp is not None and (file := system.exp / "config.yaml").exists():
+            groups = config.read_yaml(file)
+            found[system.name] = {k: v for k, v in groups.items() if isinstance(v, dict)}
+    rows = setting_rows(found) if len(found) > 1 else []
+    return [("Settings that differ", rows)] if rows else []
+
+
+def _systems(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} other systems"
 
 
@@ -167,18 +197,26 @@ def _draw(outputs: Outputs, report: Report) -> list[Picture]:
     from sv.report.plots import inline_svg
 
     drawn = []
-    for key, (figure, caption) in _figures(outputs, report).items():
+    for key, (figure, caption, panels) in _figures(outputs, report).items():
         files = outputs.pictures.get(key, [])
         for path in files:
             plots.save(figure, path)
         if outputs.html:
-            svg = inline_svg(figure, html.escape(HEADINGS[key]))
-            drawn.append(Picture(HEADINGS[key], svg, caption, [path.name for path in files]))
+            title = html.escape(HEADINGS[key])
+            svgs = [  # names of their own, because ids inside come from the name
+                inline_svg(panel, f"{title} {number}" if number else title)
+                for number, panel in enumerate(panels or [figure])
+            ]
+            names = [path.name for path in files]
+            drawn.append(Picture(HEADINGS[key], svgs if panels else svgs[0], caption, names))
     return drawn
 
 
 def _figures(outputs: Outputs, report: Report) -> dict:
-    """Return key -> (figure, caption) for the pictures that the page or a file needs."""
+    """Return key -> (figure, caption, panels) for the pictures that the page or a file needs.
+
+    ``panels``: the parts of the figure, which the page arranges by its width; [] for a single one.
+    """
     from sv.report import plots
 
     wanted = set(HEADINGS) if outputs.html else set(outputs.pictures)
@@ -189,12 +227,13 @@ def _figures(outputs: Outputs, report: Report) -> dict:
             "DET curves: the share of target trials that are rejected, against the share of "
             "non-target trials that are accepted."
         )
-        figures["det"] = plots.det_figure(systems, list(first.min_dcf)), caption
+        figures["det"] = plots.det_figure(systems, list(first.min_dcf)), caption, []
     if "histogram" in wanted:
         caption = (
             "The scores of target and non-target trials; the less they overlap, the fewer errors."
         )
-        figures["histogram"] = plots.histogram_figure(systems), caption
+        panels = [plots.histogram_figure({name: each}) for name, each in systems.items()]
+        figures["histogram"] = plots.histogram_figure(systems), caption, panels
     if "map" in wanted and report.embeddings is not None:
         found = _map(report)
         if found is not None:
@@ -204,12 +243,12 @@ def _figures(outputs: Outputs, report: Report) -> dict:
         logs = {name: rows for name, rows in logs.items() if rows}
         if logs:
             caption = f"Epoch by epoch: {', '.join(logs)}."
-            figures["curves"] = plots.curves_figure(logs), caption
+            figures["curves"] = plots.curves_figure(logs), caption, plots.curve_figures(logs)
     return figures
 
 
 def _map(report: Report):
-    from sv.report.embedding_map import embedding_map, map_figure
+    from sv.report.embedding_map import embedding_map, map_figure, map_panels
 
     try:
         ids, vectors = load_vectors(report.embeddings)
@@ -227,7 +266,8 @@ def _map(report: Report):
     )
     if found.method == "t-SNE":
         caption += " Neighbours are similar; long distances have no meaning."
-    return map_figure(found, report.utt2spk, report.utt2session), caption
+    labels = report.utt2spk, report.utt2session
+    return map_figure(found, *labels), caption, map_panels(found, *labels)
 
 
 def read_log(path: Path) -> list[dict]:

@@ -2,24 +2,28 @@
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
+from sv.data.glossary import GLOSSARY, term_of
 from sv.report.style import STYLE
 from sv.report.summary import Check
 
 # With this policy, the browser refuses to load anything from elsewhere.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-FIGURE = re.compile(r"-?\d[\d.,]*(?: %)?")
+FIGURE = re.compile(r"-?\d[\d.,]*(?: %| ± \d[\d.]*)?")
 WITH_INTERVAL = re.compile(r"(-?[\d.]+) \[(-?[\d.]+), (-?[\d.]+)\]")
 
 
 @dataclass
 class Picture:
-    """A picture: its ``svg`` element, its caption, and the files that also contain it."""
+    """A picture: its ``svg`` element or elements, its caption, and the files that also contain it.
+
+    Several elements stand side by side if there is room, and below each other on a telephone.
+    """
 
     heading: str
-    svg: str
+    svg: str | Sequence[str]
     caption: str
     files: Sequence[str] = ()
 
@@ -29,7 +33,9 @@ class Page:
     """The contents of the page, from top to bottom. Texts are plain, not HTML.
 
     ``tiles``: (name, figure, interval). ``tables``: (heading, rows with the header first); the
-    first system is the one under test. ``card`` and ``evaluation``: rows of facts.
+    first system is the one under test. ``bold``: heading -> (row, column) of the cells of its table
+    that are bold, the best figures. ``terms``: names of `sv.data.glossary` that the page explains;
+    those of columns are added. ``card`` and ``evaluation``: rows of facts.
     ``configurations``: name -> text of the settings.
     """
 
@@ -44,6 +50,8 @@ class Page:
     card: Sequence[Sequence[str]] = ()
     evaluation: Sequence[Sequence[str]] = ()
     configurations: Mapping[str, str] = field(default_factory=dict)
+    bold: Mapping[str, set[tuple[int, int]]] = field(default_factory=dict)
+    terms: Sequence[str] = ()
 
 
 def page(content: Page) -> str:
@@ -52,12 +60,12 @@ def page(content: Page) -> str:
     parts = [f'<p class="over">{_(c.over)}</p><h1>{_(c.title)}</h1>', _summary(c.summary)]
     parts.append(_tiles(c.tiles))
     parts.append(_alarms(c.checks))
-    for number, (heading, rows) in enumerate(c.tables):
-        marked = " first" if number == 0 and len(rows) > 2 else ""
-        parts.append(f"<h2>{_(heading)}</h2>{table(rows, 'wide' + marked)}")
+    for heading, rows in c.tables:
+        bold = c.bold.get(heading, set())
+        parts.append(f"<h2>{_(heading)}</h2>{table(rows, 'wide', bold, linked=True)}")
     parts += [f'<p class="note">{_(note)}</p>' for note in c.notes]
     parts += [_picture(picture) for picture in c.pictures]
-    parts.append(_card(c))
+    parts += [_glossary(c), _card(c)]
     body = "\n".join(part for part in parts if part)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -122,35 +130,73 @@ def details(heading: str, inside: str, open_: bool = False) -> str:
 
 def _picture(picture: Picture) -> str:
     files = f" Also as {', '.join(picture.files)}." if picture.files else ""
+    drawn = picture.svg
+    if not isinstance(drawn, str):
+        drawn = f'<div class="panels">{"".join(f"<div>{svg}</div>" for svg in drawn)}</div>'
     return (
-        f"<h2>{_(picture.heading)}</h2><figure>{picture.svg}"
+        f"<h2>{_(picture.heading)}</h2><figure>{drawn}"
         f"<figcaption>{_(picture.caption + files)}</figcaption></figure>"
     )
 
 
-def table(rows: Sequence[Sequence[str]], style: str = "") -> str:
+def table(
+    rows: Sequence[Sequence[str]],
+    style: str = "",
+    bold: Set[tuple[int, int]] = frozenset(),
+    linked: bool = False,
+) -> str:
     """Return a table as HTML; the first row is the header, and figures are aligned right.
 
-    With "first" in ``style``, the first row below the header is bold. "lines" is for texts.
+    ``style``: "lines" is for texts. ``bold``: (row, column) of the cells that are bold. ``linked``:
+    headings that the glossary explains are links to it, so the page must have it.
     """
-    style, first = style.replace(" first", ""), "first" in style
     body = rows[1:]
     width = max(map(len, rows))
     numeric = [
         column > 0 and style != "lines" and all(_is_figure(row[column]) for row in body)
         for column in range(width)
     ]
-    kind = [' class="number"' if each else "" for each in numeric]
-    head = "".join(f"<th{kind[i]}>{_(cell)}</th>" for i, cell in enumerate(rows[0]))
+    name = _linked if linked else _
+    head = "".join(f"<th{_kind(numeric[i])}>{name(cell)}</th>" for i, cell in enumerate(rows[0]))
     lines = []
-    for number, row in enumerate(body):
-        cells = "".join(f"<td{kind[i]}>{_cell(cell)}</td>" for i, cell in enumerate(row))
-        lines.append(f"<tr{' class=first' if first and number == 0 else ''}>{cells}</tr>")
+    for number, row in enumerate(body, start=1):
+        cells = "".join(
+            f"<td{_kind(numeric[i], (number, i) in bold)}>{_cell(cell)}</td>"
+            for i, cell in enumerate(row)
+        )
+        lines.append(f"<tr>{cells}</tr>")
     head = f"<thead><tr>{head}</tr></thead>" if head else ""
     return (
         f'<div class="scroll"><table class="{style}">{head}'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
+
+
+def _kind(number: bool, best: bool = False) -> str:
+    names = " ".join(["number"] * number + ["best"] * best)
+    return f' class="{names}"' if names else ""
+
+
+def _linked(heading: str) -> str:
+    """Return a heading as HTML, a link to its term if the glossary has one."""
+    term = term_of(heading)
+    return _(heading) if term is None else f'<a href="#{_anchor(term)}">{_(heading)}</a>'
+
+
+def _anchor(term: str) -> str:
+    return "term-" + re.sub(r"\W+", "-", term).strip("-")
+
+
+def _glossary(c: Page) -> str:
+    """Return the terms of the page, each with its sentence; "" if there are none."""
+    headings = [cell for _name, rows in c.tables for cell in rows[0]]
+    terms = [term for cell in headings if (term := term_of(cell)) is not None]
+    terms += [term for term in c.terms if term in GLOSSARY]
+    items = "".join(
+        f'<dt id="{_anchor(term)}">{_(term)}</dt><dd>{_(GLOSSARY[term])}</dd>'
+        for term in dict.fromkeys(terms)
+    )
+    return "" if not items else details("What the figures mean", f"<dl>{items}</dl>", open_=True)
 
 
 def _is_figure(text: str) -> bool:

@@ -119,7 +119,7 @@ def det_figure(systems: Mapping[str, Classes], p_targets: Sequence[float] = (0.0
     def warp(rates: np.ndarray | list[float]) -> np.ndarray:
         return ndtri(np.clip(rates, low, high))
 
-    figure = Figure(figsize=(6.4, 6.4), layout="constrained")
+    figure = Figure(figsize=(4.8, 4.8), layout="constrained")
     axes = figure.add_subplot()
     limits = ndtri([low, high])
     axes.plot(limits, limits, color=MUTED, lw=0.8, ls=":", zorder=1)
@@ -143,7 +143,9 @@ def det_figure(systems: Mapping[str, Classes], p_targets: Sequence[float] = (0.0
     axes.set_xlabel("false alarms (% of non-target trials)")
     axes.set_ylabel("misses (% of target trials)")
     axes.grid()
-    axes.legend(loc="upper right", frameon=True, facecolor=PAPER, edgecolor=GRID, framealpha=1)
+    axes.legend(
+        loc="upper right", frameon=True, facecolor=PAPER, edgecolor=GRID, framealpha=1, fontsize=9
+    )
     return figure
 
 
@@ -153,7 +155,7 @@ def histogram_figure(systems: Mapping[str, Classes], bins: int = 80) -> Figure:
 
     There is one panel per system (name -> sorted classes), each with its own scale of scores.
     """
-    figure = Figure(figsize=(9.0, 2.7 * len(systems)), layout="constrained")
+    figure = Figure(figsize=(4.8, 2.9 * len(systems)), layout="constrained")
     for place, (name, classes) in enumerate(systems.items(), start=1):
         axes = figure.add_subplot(len(systems), 1, place)
         _histogram(axes, classes, bins)
@@ -181,7 +183,7 @@ def _histogram(axes: Axes, classes: Classes, bins: int) -> None:
     axes.set_ylim(bottom=0)
     axes.spines[["top", "right"]].set_visible(False)
     above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
-    axes.legend(**above, ncols=3, fontsize=9, handlelength=1.5)
+    axes.legend(**above, ncols=1, fontsize=8, handlelength=1.5)
 
 
 @styled
@@ -190,32 +192,96 @@ def curves_figure(logs: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
 
     ``logs``: name -> rows, one mapping per epoch, with "epoch"; not empty.
     """
-    names: dict[str, None] = {}
-    for rows in logs.values():
-        numbers = (key for key, value in rows[-1].items() if isinstance(value, (int, float)))
-        names |= dict.fromkeys(key for key in numbers if key != "epoch")
+    names = logged(logs)
     columns = min(3, len(names))
     lines = -(-len(names) // max(1, columns))
     figure = Figure(figsize=(3.0 * columns, 1.9 * lines), layout="constrained")
     for place, name in enumerate(names, start=1):
         axes = figure.add_subplot(lines, columns, place)
-        for number, (training, rows) in enumerate(logs.items()):
-            epochs = [row["epoch"] for row in rows]
-            values = [row.get(name, np.nan) for row in rows]
-            mark = "." if len(rows) < 30 else None
-            axes.plot(epochs, values, lw=1.6, marker=mark, label=training, **series(number))
-        axes.set_title(name.replace("_", " "))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
-        axes.grid(axis="y")
-        axes.tick_params(labelsize=8, length=2)
-        axes.spines[["top", "right"]].set_visible(False)
+        _curve(axes, logs, name)
         if place > len(names) - columns:
             axes.set_xlabel("epoch", fontsize=9)
     if len(logs) > 1:
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=min(4, len(logs)))
     return figure
+
+
+@styled
+def conditions_figure(conditions: Sequence[str], systems: Mapping[str, Sequence[float]]) -> Figure:
+    """Draw a line per system (name -> EER in % under each of the ``conditions``)."""
+    figure = Figure(figsize=(4.8, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    for number, (name, rates) in enumerate(systems.items()):
+        axes.plot(range(len(rates)), rates, marker="o", ms=4, label=name, **series(number))
+    axes.set_xticks(range(len(conditions)), conditions)
+    axes.set(ylabel="EER %", xlabel="condition of the test")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8)
+    return figure
+
+
+@styled
+def seeds_figure(settings: Mapping[str, Sequence[float]], label: str = "EER %") -> Figure:
+    """Draw a figure of each run as a dot, one line per setting, and the mean as a bar.
+
+    ``settings``: name -> value of each run; the first setting is at the top.
+    """
+    figure = Figure(figsize=(5.2, 0.9 + 0.42 * len(settings)), layout="constrained")
+    axes = figure.add_subplot()
+    for place, values in enumerate(settings.values()):
+        colour = COLOURS[0]
+        axes.plot(values, [place] * len(values), "o", ms=6, color=colour, alpha=0.55, mew=0)
+        mean = float(np.mean(values))
+        axes.plot([mean, mean], [place - 0.3, place + 0.3], color=colour, lw=2.4)
+    axes.set_yticks(range(len(settings)), list(settings))
+    axes.set_ylim(len(settings) - 0.4, -0.6)
+    axes.set_xlabel(f"{label} (dots: seeds; bar: mean)")
+    axes.grid(axis="x")
+    axes.tick_params(length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    return figure
+
+
+def logged(logs: Mapping[str, Sequence[Mapping[str, float]]]) -> list[str]:
+    """Return the names of the figures in the last epoch of the logs, without "epoch"."""
+    names: dict[str, None] = {}
+    for rows in logs.values():
+        numbers = (key for key, value in rows[-1].items() if isinstance(value, (int, float)))
+        names |= dict.fromkeys(key for key in numbers if key != "epoch")
+    return list(names)
+
+
+def _curve(axes: Axes, logs: Mapping[str, Sequence[Mapping[str, float]]], name: str) -> None:
+    """Draw one figure of the logs over the epochs."""
+    for number, (training, rows) in enumerate(logs.items()):
+        epochs = [row["epoch"] for row in rows]
+        values = [row.get(name, np.nan) for row in rows]
+        mark = "." if len(rows) < 30 else None
+        axes.plot(epochs, values, lw=1.6, marker=mark, label=training, **series(number))
+    axes.set_title(name.replace("_", " "))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    axes.grid(axis="y")
+    axes.tick_params(labelsize=8, length=2)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+@styled
+def curve_figures(logs: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Figure]:
+    """Return the panels of `curves_figure` as figures of their own, for a page of any width."""
+    figures = []
+    for place, name in enumerate(logged(logs)):
+        figure = Figure(figsize=(3.6, 2.2), layout="constrained")
+        axes = figure.add_subplot()
+        _curve(axes, logs, name)
+        axes.set_xlabel("epoch", fontsize=9)
+        if len(logs) > 1 and place == 0:
+            axes.legend(fontsize=8)
+        figures.append(figure)
+    return figures
 
 
 def sizes_figure(sizes: np.ndarray, bins: int = 40) -> Figure:

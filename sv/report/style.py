@@ -61,8 +61,13 @@ tbody tr:last-child td { border-bottom: 0; }
 .span { color: var(--muted); font-size: .82rem; margin-left: .35rem; }
 .lines td:first-child { color: var(--muted); white-space: nowrap; }
 .lines td { overflow-wrap: anywhere; min-width: 8rem; }
-.first td { font-weight: 640; } .first .span { font-weight: 400; }
-figure { margin: 1.2rem 0 0; } svg { display: block; width: 100%; height: auto; }
+.best { font-weight: 680; } .best .span { font-weight: 400; }
+figure { margin: 1.2rem 0 0; } svg { display: block; width: 100%; max-width: 34rem; height: auto; }
+.panels { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); }
+th a { color: inherit; text-decoration: underline dotted; text-underline-offset: .2em; }
+dt { font-weight: 620; margin-top: .5rem; } dd { margin: 0; color: var(--muted); max-width: 46rem; }
+dt:target { background: var(--alarm); }
+@media (max-width: 30rem) { body { padding: 1.2rem .9rem 3rem; } h1 { font-size: 1.5rem; } }
 svg text { font-family: ui-sans-serif, system-ui, "Segoe UI", Roboto, Arial, sans-serif; }
 figcaption, .note { color: var(--muted); font-size: .88rem; max-width: 46rem; }
 details { margin: .9rem 0; border-top: 1px solid var(--grid); padding-top: .8rem; }

@@ -3,6 +3,7 @@
 The first system is the system under test. The others are for comparison.
 """
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,6 +55,22 @@ def figure_rows(results: Sequence[SystemResult]) -> list[list[str]]:
             row += [cost(result.cllr), cost(result.min_cllr)]
         rows.append(row)
     return rows
+
+
+def best_in_columns(rows: Sequence[Sequence[str]]) -> set[tuple[int, int]]:
+    """Return (row, column) of the lowest figure of each column; none if there is only one system.
+
+    Low is good for all figures of `figure_rows`. Equal figures are all best.
+    """
+    found = set()
+    for column in range(1, len(rows[0])) if len(rows) > 2 else ():
+        figures = {}
+        for number, row in enumerate(rows[1:], start=1):
+            with contextlib.suppress(ValueError):
+                figures[number] = float(row[column].partition(" ")[0])
+        lowest = min(figures.values(), default=0.0)
+        found |= {(number, column) for number, value in figures.items() if value == lowest}
+    return found
 
 
 def difference_rows(results: Sequence[SystemResult]) -> list[list[str]]:

@@ -145,18 +145,12 @@ class Experiment:
         are synchronised, the number of processes does not either. The preset "kaldi" is left out,
         so that trainings from before there were presets can resume.
         """
-        settings = self.to_dict()
-        for key in ("workers", "keep", "stop", "dev_every", "compile", "exact", "memory_format"):
-            del settings["train"][key]
-        if settings["data"]["preset"] == "kaldi":
-            del settings["data"]["preset"]
-        if settings["train"]["sync_batch_norm"]:
-            del settings["train"]["sync_batch_norm"]
-        if settings["train"]["accumulate"] == 1:  # so do those from before it
-            del settings["train"]["accumulate"]
-        return settings
+        return config.influential(self.to_dict())
 
     @property
     def digest(self) -> str:
-        """12 hexadecimal digits, a hash of the settings in ``identity``."""
-        return config.digest(self.identity())
+        """12 hexadecimal digits, a hash of the settings in ``identity`` without the seed.
+
+        Trainings that differ only in their seed have the same digest, and tables group them by it.
+        """
+        return config.digest(config.without_seed(self.to_dict()))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from sv import checkpoint
 from sv.crops.index import TrainingIndex
@@ -49,7 +50,7 @@ def identity_of(
     settings: Experiment,
     source: ViewSource,
     rooms: RoomBank | WaveRooms | None,
-    precision: str,
+    dtype: torch.dtype | None,
     base: Path | None,
     kernels: Kernels,
     encoder: FirstEncoder | None = None,
@@ -60,7 +61,7 @@ def identity_of(
         "training set": fingerprint(source.index),
         "noise bank": fingerprint_noises(source.noises),
         "room bank": fingerprint_rooms(rooms),
-        "precision": precision,
+        "precision": "float32" if dtype is None else "bfloat16",
         "base": "" if base is None else checkpoint.digest(checkpoint.state_path(base)),
         "choice of kernels": kernels.identity,
         "first encoder": "" if encoder is None else encoder.digest,

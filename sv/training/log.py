@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from sv.data.glossary import TRAINING
 from sv.files import atomic_write
 
 logger = logging.getLogger(__name__)
@@ -25,11 +26,16 @@ class TrainLog:
         with atomic_write(self.path) as handle:
             handle.writelines(json.dumps(row) + "\n" for row in kept)
         self.board = SummaryWriter(str(exp / "tensorboard"), purge_step=after_epoch + 1)
+        self.explained = False
 
     def epoch(self, row: dict[str, float]) -> None:
         """Write the figures of one epoch."""
         with self.path.open("a") as handle:
             handle.write(json.dumps(row) + "\n")
+        if not self.explained:
+            explained = (f"**{name}**: {TRAINING[name]}" for name in row if name in TRAINING)
+            self.board.add_text("glossary", "\n\n".join(explained), row["epoch"])
+            self.explained = True
         for name, value in row.items():
             self.board.add_scalar(name, value, row["epoch"])
         figures = ", ".join(f"{name} {value:.4g}" for name, value in row.items())

@@ -124,15 +124,11 @@ class Trainer:
         self.front_end = build_front_end(settings, index, rooms, self.device)
         self.prefetcher = Prefetcher(self.views, side_of(self.device))
         self.steps = self.source.batches.steps
-        precision = "float32" if self.dtype is None else "bfloat16"
-        made_by = (self.source, rooms, precision, self.base, kernels, encoder)
+        made_by = (self.source, rooms, self.dtype, self.base, kernels, encoder)
         of = (self.method, self.optimizer, self.source.batches, self.device)
         self.state = State(self.exp, settings, identity_of(settings, *made_by), *of)
-        self.losses, self.development, self.stop = (
-            RecentLosses(),
-            Development(settings),
-            StopSignals(),
-        )
+        self.losses, self.stop = RecentLosses(), StopSignals()
+        self.development = Development(settings)
         self.estimate = Estimate(settings, self.method, self.device, self.dtype)
 
     def fit(self) -> None:
@@ -156,7 +152,7 @@ class Trainer:
                 self.log.close()
         if first:
             labels = "none" if self.labels is None else self.method.labels_are
-            facts = facts_of_training(state, len(self.source.index), labels)
+            facts = facts_of_training(state, self.source, labels)
             self.log.summarise(facts | self.development.facts)
 
     def _train(self, done: int, total: int) -> None:

@@ -397,3 +397,25 @@ def test_a_channel_that_is_not_there(tmp_path):
     found = folder_corpus.scan(tmp_path, max_bad=0.5, channel=1)
     assert ids(found.train) == ["a-2"] and "--channel 1 is none of them" in found.bad[0][1]
     assert len(folder_corpus.scan(tmp_path, channel=0).train) == 2
+
+
+def test_a_tree_of_speakers_under_one_folder_is_not_misread_in_silence(tmp_path):
+    """VCTK has wav48/<speaker>/<utterance>, which looks like one speaker with sessions."""
+    corpus = make_corpus(
+        tmp_path / "vctk",
+        *(f"wav48/p{speaker}/p{speaker}_{n}.wav" for speaker in (225, 226, 227) for n in (1, 2)),
+    )
+    told = folder_corpus.summary(folder_corpus.scan(corpus))
+    assert "wav48/p225/p225_1.wav is of speaker wav48, session p225" in told
+    assert (
+        "warning: 6 of 6 utterances are of one speaker, wav48: if its folders (p225, p226," in told
+    )
+    assert "p227) are the speakers, give --layout speaker/utt" in told
+    told = folder_corpus.summary(folder_corpus.scan(corpus, layout="speaker/utt"))
+    assert "p225_1.wav is of speaker p225, sub-corpus wav48" in told and "warning" not in told
+
+
+def test_one_speaker_with_most_of_the_utterances_is_named(tmp_path):
+    corpus = make_corpus(tmp_path / "c", *(f"anna/{n}.wav" for n in range(5)), "ben/1.wav")
+    told = folder_corpus.summary(folder_corpus.scan(corpus))
+    assert "warning: 5 of 6 utterances are of one speaker, anna: move the folders" in told

@@ -8,6 +8,7 @@ from tiny_methods import TINY, settings_of, supervised
 
 from sv import checkpoint
 from sv.bin import train
+from sv.data.glossary import missing
 from sv.errors import InputError
 from sv.training.monitor import TrainingFailed
 
@@ -51,6 +52,7 @@ def test_interrupted_and_resumed_gives_the_same_bits(data, tmp_path, stopped_aft
     assert any(not torch.equal(first[name], last[name]) for name in first)
     rows = [json.loads(line) for line in (whole / "train.jsonl").read_text().splitlines()]
     assert len(rows) == 2 and all(row["positive_cosine"] <= 1 + 1e-6 for row in rows)
+    assert missing(rows[0]) == []  # every figure of every method is in the glossary
 
 
 def test_the_teacher_is_what_is_saved(data, tmp_path):

@@ -143,7 +143,8 @@ def refuse_loads(text):
 
 def test_a_page_for_one_experiment(single):
     found = refuse_loads((single / "report.html").read_text())
-    assert found.open == [] and found.tags.count("svg") == 4
+    # DET curve, histogram, the map by speaker and by session, the loss.
+    assert found.open == [] and found.tags.count("svg") == 5
     record = json.loads((single / "report.json").read_text())
     eer, span = 100 * record["eer"], record["systems"][0]["intervals"]["eer"]
     low, high = (100 * end for end in span)
@@ -188,7 +189,7 @@ def browse(page, folder):
 def test_the_page_in_a_browser(several, tmp_path):
     """Its policy makes the browser refuse, and say so, whatever a page asks from elsewhere."""
     shown, said = browse(several / "report.html", tmp_path)
-    assert shown.tags.count("svg") == 4 and shown.tags.count("table") >= 4
+    assert shown.tags.count("svg") == 6 and shown.tags.count("table") >= 4
     assert "good has an equal error rate" in shown.text
     assert said == []
     image = imread(tmp_path / "page.png")[..., :3]
@@ -363,6 +364,49 @@ def test_figures_stand_to_the_right_and_intervals_apart():
     text = report_html.table([["system", "EER %", "note"], ["a", "-1.25 [-2.00, 3.00]", "better"]])
     assert '<td class="number">−1.25<span class="span">−2.00 to 3.00</span></td>' in text
     assert "<td>better</td>" in text and '<th class="number">EER %</th>' in text
+
+
+def test_the_best_figure_is_bold_wherever_it_stands(world, tmp_path):
+    program.main(command(world, "other", "good", html=tmp_path / "r.html"))
+    rows = re.findall(r"<tr>(.*?)</tr>", (tmp_path / "r.html").read_text())
+    other, good = (
+        next(r for r in rows if r.startswith(f"<td>{name}<")) for name in ("other", "good")
+    )
+    assert "best" not in other and good.count('class="number best"') == 3
+
+
+def test_the_page_explains_its_figures_and_what_differs(several):
+    text = (several / "report.html").read_text()
+    assert "<h1>simclr</h1>" in text and "good, other" in text  # no recipe: the corpus is not known
+    assert '<a href="#term-EER">EER %</a>' in text and '<dt id="term-EER">EER</dt>' in text
+    assert '<dt id="term-loss">loss</dt>' in text
+    assert "each speaker's" in text and "session 2" in text
+
+
+def test_title_calibration_settings_and_surprises_in_words(world, tmp_path):
+    test = tmp_path / "egs" / "mini" / "v1" / "data" / "test"
+    shutil.copytree(world / "test", test)
+    exps = [shutil.copytree(world / "good", tmp_path / name) for name in ("a", "b")]
+    for exp, margin in zip(exps, (0.1, 0.2), strict=True):
+        (exp / "config.yaml").write_text(f"method: {{margin: {margin}, symmetric: true}}\n")
+    rows = [{"epoch": 1, "loss": 5.0, "chance": 4.0}, {"epoch": 2, "loss": 4.0, "chance": 4.0}]
+    (exps[0] / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_info(exps[0] / "scores/test", {"calibration": {"learned_from": "data/dev/trials"}})
+    words = [
+        "--trials",
+        str(test / "trials"),
+        "--resamples",
+        "0",
+        "--html",
+        str(tmp_path / "r.html"),
+    ]
+    program.main([*words, "--scores", *(str(exp / "scores/test") for exp in exps)])
+    text = (tmp_path / "r.html").read_text()
+    assert "<h1>simclr on mini</h1>" in text
+    assert "The labels of data/dev/trials were used for the calibration" in text
+    assert "<td>method.margin</td>" in text and "<td>method.symmetric</td>" not in text
+    assert "The loss of a begins at 5.00, above chance (4.00). That is no fault" in text
+    assert "The loss of a ends at 4.00, no better than chance" in text
 
 
 # ---------------------------------------------------------------- the map

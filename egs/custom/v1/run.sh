@@ -27,7 +27,7 @@ if stage 0 "data: read the folder, write data directories"; then make_data; fi
 if stage 1 "features: filterbanks${num_mel_bins:+ of $num_mel_bins bands}"; then make_features; hold_out; fi
 if stage 2 "augmentation banks"; then make_augmentation; fi
 
-if stage 3 "pretrain: SimCLR, without labels"; then
+if stage 3 "pretrain: ${config##*/}, without labels"; then
   train.sh --config "$config" --set "$set" --seed "$seed" --encoder "$encoder" \
     "$train" banks "$exp"
 fi

@@ -25,7 +25,7 @@ if stage 0 "data: speak the corpus, write data directories"; then make_data; fi
 if stage 1 "features: 80-dimensional filterbanks"; then make_features; hold_out; fi
 if stage 2 "augmentation banks: generated noises and room responses"; then make_augmentation; fi
 
-if stage 3 "pretrain: SimCLR, without labels"; then
+if stage 3 "pretrain: ${config##*/}, without labels"; then
   train.sh --config "$config" --set "$set" --seed "$seed" --encoder "$encoder" \
     "$train" banks "$exp"
 fi

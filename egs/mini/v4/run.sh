@@ -50,11 +50,8 @@ fi
 if stage 7 "score the trials, clean and adverse"; then
   for test in "${sets[@]}"; do score_mixed.sh --train "$train" "$test" "${systems[@]}"; done
 fi
-if stage 8 "report: a table for each list, and the model"; then
-  for test in "${sets[@]}"; do
-    [ "$test" = data/test ] && out='' || out=exp/report/${test#data/}
-    report.sh --out "$out" --results exp/RESULTS.md "$test" "${systems[@]}"
-  done
+if stage 8 "report: a table for each list, EER by SNR, and the model"; then
+  report_mixed.sh --levels "$levels" --results exp/RESULTS.md data/test "${systems[@]}"
 fi
 echo "complete after $(elapsed)"
 # results: RESULTS.md
