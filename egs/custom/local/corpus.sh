@@ -10,7 +10,9 @@ channel=                # program: which channel of the audio, from 0; default: 
 layout=                 # program: flat, speaker/utt or speaker/session/utt; else by their depth
 group_speakers=false    # one speaker name in two sub-corpora means two people
 max_bad=                # program: share of bad audio files that is left out without stopping
-simulate_channels=false # give every utterance a recording condition of its own, and say so
+simulate_channels=      # easy (or true): give every utterance a room, a band and a noise of its own;
+                        # hard: also a device, a line and a codec, which augmentation does not draw
+session_size=           # program: with hard channels, utterances of a folder that share a device
 noise=                  # DIR|generated|none|program: noises and music for augmentation, e.g. MUSAN
 rir=                    # DIR|generated|none|program: room impulse responses, e.g. of RIRS_NOISES
 num_mel_bins=           # program: mel bands; model.mel_bins of the settings must agree
@@ -20,9 +22,10 @@ make_data() {
   is_shared data && return
   prepare_folder.sh --trials "$trials" --channel "$channel" --layout "$layout" \
     --group-speakers "$group_speakers" --max-bad "$max_bad" \
-    --simulate-channels "$simulate_channels" --noise "$noise" --rir "$rir" \
+    --simulate-channels "$simulate_channels" --session-size "$session_size" \
+    --noise "$noise" --rir "$rir" \
     "${corpus:?"give --corpus, the folder of audio"}" data
-  made data corpus trials channel layout group_speakers max_bad simulate_channels noise rir
+  made data corpus trials channel layout group_speakers max_bad simulate_channels session_size noise rir
 }
 
 make_features() {
