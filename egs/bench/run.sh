@@ -24,6 +24,7 @@ if [ -n "$claim" ] && [ -f "$claim" ]; then claim=$(realpath -- "$claim"); fi
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 . ./cmd.sh
 . ./path.sh
+# shellcheck source=utils/stages.sh
 . stages.sh
 case $claim in '' | /*) ;; *) claim=claims/$claim ;; esac
 if [ -n "$claim" ] && [ ! -f "$claim" ]; then
