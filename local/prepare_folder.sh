@@ -10,7 +10,8 @@ channel=              # program: which channel of the audio, from 0; default: th
 layout=               # program: flat, speaker/utt or speaker/session/utt; else by their depth
 group_speakers=false  # one speaker name in two sub-corpora means two people
 max_bad=              # program: share of unreadable files that is left out without stopping
-simulate_channels=false  # give every utterance a recording condition of its own
+simulate_channels=    # easy (or true) or hard: give every utterance a recording condition of its own
+session_size=         # program: with hard conditions, utterances of a folder that share one
 noise=                # DIR|generated|none|program: noises of these conditions
 rir=                  # DIR|generated|none|program: room responses of these conditions
 nj=${nj:-2}           # jobs that simulate conditions
@@ -30,10 +31,21 @@ if [ ! -e "$corpus" ]; then
 fi
 
 # Conditions are functions of names: the simulated copy lies beside the data directories.
-if [ "$simulate_channels" = true ]; then
+case $simulate_channels in
+  '' | false) simulate_channels= ;;
+  true | easy | hard) ;;
+  *) echo "prepare_folder.sh: --simulate-channels takes false, easy (or true) or hard," \
+    "not '$simulate_channels'" >&2; exit 2 ;;
+esac
+if [ -n "$simulate_channels" ]; then
   simulated=$(dirname -- "$data")/corpus
+  hard=() # of easy channels no option is given, so copies of earlier versions stay complete
+  if [ "$simulate_channels" = hard ]; then
+    hard=(--channels hard)
+    hand_on hard session_size
+  fi
   simulate_channels.sh --trials "$trials" --noise "$noise" --rir "$rir" --max-bad "$max_bad" \
-    --channel "$channel" "$corpus" "$simulated"
+    --channel "$channel" ${hard[@]+"${hard[@]}"} "$corpus" "$simulated"
   corpus=$simulated
   channel= # the copy has one
   [ "$trials" = none ] || trials=auto

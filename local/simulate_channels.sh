@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Before stage 0, on request: a copy of a folder of audio in which every utterance has a recording
-# condition of its own (room, band, noise), drawn from its name. Results must say so.
+# condition of its own, drawn from its name: room, band and noise, and with --channels hard also a
+# device, a line and a codec. Results must say so.
 #
 # Usage: simulate_channels.sh [options] <corpus> <out>
 set -euo pipefail
@@ -10,6 +11,8 @@ noise=           # DIR|generated|none|program: noises
 rir=             # DIR|generated|none|program: room responses
 max_bad=         # program: share of files in formats that are not read, which are left out
 channel=         # program: which channel of the audio, from 0; default: the mean of all
+channels=        # program: easy or hard: what conditions differ in
+session_size=    # program: with hard channels, utterances that share a device and a line
 seed=            # program: another one draws other conditions
 nj=${nj:-2}      # jobs
 force=${force:-false} # run it even if complete
@@ -26,7 +29,7 @@ fi
 [ "$rir" != none ] || rir=
 [ "${trials:-auto}" != auto ] || trials=$corpus/trials
 options=() limits=()
-hand_on options noise rir seed channel
+hand_on options channels session_size noise rir seed channel
 hand_on limits max_bad
 [ ! -f "$trials" ] || options+=(--trials "$trials")
 

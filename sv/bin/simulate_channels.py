@@ -7,6 +7,10 @@ started again, it makes only the missing files. Use it to study positives from o
 corpus has only one session for each speaker. State with every result that the conditions are
 simulated.
 
+With --channels hard, utterances also differ in what augmentation does not draw: distance,
+equaliser, compression, distortion, clipping, sampling rate, codec and lost packets. Such channels
+show whether a system has learned voices: the easy ones are of the kinds that augmentation draws.
+
 Example:
   python -m sv.bin.simulate_channels --corpus real --out simulated --noise noises --rir responses
 """
@@ -30,6 +34,19 @@ def main(argv: list[str] | None = None) -> None:
     )
     p.add_argument("--noise", default="generated", help="folder of noises, or 'generated'")
     p.add_argument("--rir", default="generated", help="folder of room responses, or 'generated'")
+    p.add_argument(
+        "--channels",
+        choices=["easy", "hard"],
+        default="easy",
+        help="easy: room, band and noise; hard: also device, line and codec",
+    )
+    p.add_argument(
+        "--session-size",
+        type=COUNT,
+        default=1,
+        help="with hard channels: number of utterances of a folder that share a device and a line, "
+        "a pseudo-session; 1: each utterance has its own",
+    )
     p.add_argument(
         "--max-bad", type=SHARE, default=0.01, help="tolerated share of files in other formats"
     )
@@ -59,11 +76,18 @@ def main(argv: list[str] | None = None) -> None:
     stems = {str(Path(name).with_suffix("")) for name in found}
     if len(stems) < len(found):
         raise InputError(f"{args.corpus}: some files differ only in their ending; rename them")
+    sessions = channels.session_names(found, args.session_size) if args.channels == "hard" else {}
     args.out.mkdir(parents=True, exist_ok=True)
     with (args.out / f"conditions.{args.job}.tsv").open("a", encoding="utf-8") as table:
         for name in progress(found[args.job - 1 :: args.num_jobs], desc="channels", unit="file"):
             line = channels.simulate_file(
-                args.corpus, name, args.out, recorded, args.seed, args.channel
+                args.corpus,
+                name,
+                args.out,
+                recorded,
+                args.seed,
+                args.channel,
+                sessions.get(name),
             )
             table.write(line or "")
     if args.trials is not None and args.job == 1:

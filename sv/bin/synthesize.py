@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         test_speakers=options.test_speakers,
         sessions=options.sessions,
         utterances=options.utterances,
+        channels=options.channels,
     )
     again = options.force == "true"
     check_same_settings(options.out, settings, again)
@@ -78,6 +79,15 @@ def _parser():
         default=Settings.utterances,
         help="number of utterances of each session, 2.5 to 6 seconds each; time and disk "
         "space grow in proportion",
+    )
+    options.add_argument(
+        "--channels",
+        choices=["easy", "hard"],
+        default=Settings.channels,
+        help="easy: sessions differ in room, band and noise, which augmentation draws as well; "
+        "hard: they also differ in what it does not draw (distance, equaliser, compression, "
+        "distortion, clipping, sampling rate, codec, lost packets) and in rate, pitch, pitch "
+        "range and effort of the speaker",
     )
     options.add_argument("--job", type=COUNT, default=1, help="number of the share to make, from 1")
     options.add_argument("--num-jobs", type=COUNT, default=1, help="number of shares")

@@ -7,12 +7,20 @@ which job makes a file, or in which order.
 
 import wave
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
 from sv.audio.channels import SAMPLE_RATE, Channel, draw_channel, room_response, transmit
+from sv.corpora.hard_sessions import (
+    HardSession,
+    Speaking,
+    draw_session,
+    draw_speaking,
+    record,
+)
 from sv.corpora.mini_sentences import draw_sentence
 from sv.corpora.mini_voices import Voice, draw_voices, require_espeak, speak
 from sv.data.trial_design import Labelled, fresh_pairs, target_pairs
@@ -26,7 +34,9 @@ VERSION = 1
 # The seed of every generator is [seed, one of these, speaker, session, utterance]. It always has
 # five numbers, because numpy treats a list padded with zeros as the same seed. The uses begin at
 # 11, so the seeds of stage 2, [seed, 0 or 1, number], never give a channel of the corpus.
-VOICES, MOOD, CHANNEL, RESPONSE, SENTENCE, UTTERANCE, TRIALS = range(11, 18)
+VOICES, MOOD, CHANNEL, RESPONSE, SENTENCE, UTTERANCE, TRIALS, HARD, PACKETS = range(11, 20)
+
+Channels = Literal["easy", "hard"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,7 @@ class Settings:
     test_speakers: int = 24
     sessions: int = 3
     utterances: int = 4  # in a session
+    channels: Channels = "easy"  # hard: devices, lines and ways of speaking differ as well
 
     def __post_init__(self) -> None:
         """Raise for sizes that give no trials, or more speakers of one sex."""
@@ -51,6 +62,12 @@ class Settings:
                 "trials need at least 4 test speakers (2 of a sex), 2 sessions of 1 utterance, "
                 f"and a seed of 0 or more; given {self}"
             )
+        if self.channels not in get_args(Channels):
+            raise InputError(f"channels '{self.channels}': give easy or hard")
+
+    def noted(self) -> dict:
+        """Return what ``settings.json`` holds; easy channels are not named, as before hard ones."""
+        return {k: v for k, v in asdict(self).items() if (k, v) != ("channels", "easy")}
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,8 @@ class Session:
     pitch_factor: float
     rate_factor: float
     key: tuple[int, int]  # number of the speaker, number of the session
+    hard: HardSession | None = None  # device and line behind the channel
+    speaking: Speaking | None = None  # of hard sessions
 
     @property
     def id(self) -> str:
@@ -127,7 +146,22 @@ def _plan_session(settings: Settings, speaker: int, number: int, voice: Voice) -
         pitch_factor=round(float(np.exp(0.04 * mood.standard_normal())), 4),
         rate_factor=round(float(np.exp(0.05 * mood.standard_normal())), 4),
         key=(speaker, number),
+        **(_plan_hard(settings.seed, speaker, number) if settings.channels == "hard" else {}),
     )
+
+
+def _plan_hard(seed: int, speaker: int, number: int) -> dict:
+    rng = generator(seed, HARD, speaker, number)
+    return {"hard": draw_session(rng), "speaking": draw_speaking(rng)}
+
+
+def _spoken_voice(session: Session) -> tuple[Voice, float, float]:
+    """Return the voice in a session, and its factors of pitch and rate."""
+    voice, how = session.voice, session.speaking
+    if how is None:
+        return voice, session.pitch_factor, session.rate_factor
+    spread, slope = voice.pitch_range * how.pitch_range, voice.slope + how.effort
+    return replace(voice, pitch_range=spread, slope=slope), how.pitch, how.rate
 
 
 def make_samples(utterance: Spoken, seed: int) -> np.ndarray:
@@ -139,9 +173,8 @@ def make_samples(utterance: Spoken, seed: int) -> np.ndarray:
     session = utterance.session
     rng = generator(seed, UTTERANCE, *session.key, utterance.index)
     pitch, rate = np.exp(np.array([0.02, 0.03]) * rng.standard_normal(2))
-    speech = speak(
-        session.voice, utterance.sentence, session.pitch_factor * pitch, session.rate_factor * rate
-    )
+    voice, pitch_factor, rate_factor = _spoken_voice(session)
+    speech = speak(voice, utterance.sentence, pitch_factor * pitch, rate_factor * rate)
     if len(speech) < SAMPLE_RATE or np.sqrt(np.mean(speech**2)) < 1e-3:
         raise InputError(
             f"{utterance.id}: eSpeak gave no speech for the voice '{session.voice.variant}', "
@@ -152,6 +185,9 @@ def make_samples(utterance: Spoken, seed: int) -> np.ndarray:
     # A talker does not move during a session, so all its utterances draw from the same seed.
     response = room_response(session.channel.room, generator(seed, RESPONSE, *session.key))
     received = transmit(speech, session.channel, response, rng)
+    if session.hard is not None:
+        lost = generator(seed, PACKETS, *session.key, utterance.index)
+        received = record(received, session.hard, lost)
     return np.round(received * 32767).astype(np.int16)
 
 

@@ -24,7 +24,7 @@ def check_same_settings(corpus: Path, settings: Settings, again: bool = False) -
         InputError: the folder holds a corpus of other settings, and ``again`` is false.
     """
     path = corpus / "settings.json"
-    text = json.dumps({"version": VERSION, **asdict(settings)})
+    text = json.dumps({"version": VERSION, **settings.noted()})
     noted = _read(path)
     if noted is None:
         _write(path, text)
@@ -116,7 +116,15 @@ def _session_row(session: Session) -> dict:
         **room,
         **channel,
         "bumps": bumps,
+        **_hard_cells(session),
     }
+
+
+def _hard_cells(session: Session) -> dict:
+    if session.hard is None or session.speaking is None:
+        return {}
+    speaking = {f"speaking_{name}": value for name, value in asdict(session.speaking).items()}
+    return {"hard": session.hard.describe(), **speaking}
 
 
 def _write_tsv(path: Path, rows: list[dict]) -> None:

@@ -5,25 +5,34 @@ one session for each speaker, recordings do not differ, so positives from other 
 nothing. Here each utterance gets one room response, one line and one noise at 10 to 25 dB. One line
 in four is as narrow as a telephone, with its 8-bit coding. The voices stay real, but the conditions
 are simulated, and results must say so.
+
+Hard conditions add what augmentation does not draw (``sv.corpora.hard_sessions``): another device
+and line, either for each utterance or for each pseudo-session, which is a folder of the corpus cut
+into groups of utterances.
 """
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from sv.audio.channels import SAMPLE_RATE, Channel, draw_channel, room_response, transmit
 from sv.audio.files import read_audio, write_audio
 from sv.corpora.folder_layout import find_audio
+from sv.corpora.hard_sessions import draw_session, generator_of, record
 from sv.corpora.name_lists import read_named_trials
 from sv.files import atomic_write
 
 TELEPHONE = 0.25
 SNR = (10.0, 25.0)
 MU = 255.0
+
+Channels = Literal["easy", "hard"]
 
 
 @dataclass
@@ -84,16 +93,40 @@ def simulate_file(
     recorded: Recorded,
     seed: int,
     channel: int | None = None,
+    session: str | None = None,
 ) -> str | None:
-    """Write ``out/<relative>.flac``; return its line for the table. None if the file exists."""
+    """Write ``out/<relative>.flac``; return its line for the table. None if the file exists.
+
+    ``session``: name of the hard session that the utterance is recorded in; None: easy.
+    """
     target = out / Path(relative).with_suffix(".flac")
     if target.exists():
         return None
     samples = read_audio(corpus / relative, SAMPLE_RATE, channel)
     received, condition = simulate(samples, relative, recorded, seed)
+    if session is not None:
+        device = draw_session(generator_of(session, seed))
+        received = record(received, device, generator_of(f"packets {relative}", seed))
+        condition += f"\t{session}\t{device.describe()}"
     target.parent.mkdir(parents=True, exist_ok=True)
     write_audio(target, received, SAMPLE_RATE)
     return f"{relative}\t{condition}\n"
+
+
+def session_names(corpus_files: Sequence[str], size: int = 1) -> dict[str, str]:
+    """Return file → name of its pseudo-session, which ``size`` files of a folder share, in order.
+
+    With ``size`` 1 the name is the file's own.
+    """
+    if size == 1:
+        return {name: name for name in corpus_files}
+    place: Counter[str] = Counter()
+    sessions = {}
+    for name in sorted(corpus_files):
+        folder = str(Path(name).parent)
+        sessions[name] = f"{folder}#{place[folder] // size + 1}"
+        place[folder] += 1
+    return sessions
 
 
 def rename_trials(trials: Path, out: Path) -> None:

@@ -9,12 +9,16 @@ from collections.abc import Iterable
 import numpy as np
 
 from sv.errors import InputError
+from sv.inference.cepstra import cepstra, moments
 from sv.kaldi.arks import read_matrix
 from sv.progress import progress
 
 
-def mean_feature(location: str) -> np.ndarray:
+def mean_feature(location: str, cepstral: int = 0, deviation: bool = False) -> np.ndarray:
     """Return the mean over frames (mel,) float32 of the features at ``location`` (ark:offset).
+
+    With ``cepstral`` N it is the mean of cepstra 1 to N; with ``deviation`` the standard deviations
+    follow it.
 
     Raises:
         InputError: the utterance has no frames.
@@ -22,10 +26,12 @@ def mean_feature(location: str) -> np.ndarray:
     features = read_matrix(location)
     if not len(features):
         raise InputError(f"{location}: no frames; remove the utterance from feats.scp")
-    return features.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return moments(cepstra(features, cepstral) if cepstral else features, deviation)
 
 
-def mean_features(locations: Iterable[str], desc: str) -> np.ndarray:
-    """Return the mean of each matrix, (utterances, mel) float32; show progress."""
-    locations = list(locations)
-    return np.stack([mean_feature(x) for x in progress(locations, desc=desc, unit="utt")])
+def mean_features(
+    locations: Iterable[str], desc: str, cepstral: int = 0, deviation: bool = False
+) -> np.ndarray:
+    """Return ``mean_feature`` of each matrix, (utterances, d) float32; show progress."""
+    shown = progress(list(locations), desc=desc, unit="utt")
+    return np.stack([mean_feature(place, cepstral, deviation) for place in shown])

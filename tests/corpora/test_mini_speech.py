@@ -261,3 +261,29 @@ def test_trials_cross_sessions_and_stay_within_a_sex(settings):
 def test_sizes_that_cannot_work_are_refused(sizes):
     with pytest.raises(InputError):
         mini_speech.Settings(**sizes)
+
+
+def test_hard_channels_plan_devices_and_ways_of_speaking_and_leave_easy_ones_alone():
+    easy, hard = plan(TINY), plan(Settings(**{**vars(TINY), "channels": "hard"}))
+    assert [one.sentence for one in easy] == [one.sentence for one in hard]
+    assert all(
+        one.session.channel == two.session.channel for one, two in zip(easy, hard, strict=True)
+    )
+    assert all(one.session.hard is None for one in easy)
+    devices = {one.session.id: one.session.hard for one in hard}
+    assert len(devices) == len({device.equaliser for device in devices.values()}) == 12
+    assert "channels" not in TINY.noted() and hard[0].session.speaking.rate != 1.0
+    with pytest.raises(InputError, match="easy or hard"):
+        Settings(channels="harder")
+
+
+@pytest.mark.whole
+def test_a_hard_corpus_has_the_sessions_in_its_tables(tmp_path):
+    pytest.importorskip("parselmouth", reason="the mini corpus is spoken by praat-parselmouth")
+    done = synthesize_in_a_process(tmp_path, "--channels", "hard")
+    assert done.returncode == 0, done.stderr
+    rows = read_tsv(tmp_path / "sessions.tsv")
+    assert len({row["hard"] for row in rows}) == 12 and float(rows[0]["speaking_rate"]) > 0.5
+    for row in read_tsv(tmp_path / "utterances.tsv"):
+        samples = samples_of(tmp_path / row["path"])
+        assert 1.0 < len(samples) / 16000 < 9.0 and -36 < 20 * np.log10(samples.std()) < -22

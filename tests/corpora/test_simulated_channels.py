@@ -7,7 +7,7 @@ import pytest
 
 from sv.audio.files import read_audio, write_audio
 from sv.bin import simulate_channels
-from sv.corpora.simulated_channels import Recorded, mu_law, simulate
+from sv.corpora.simulated_channels import Recorded, mu_law, session_names, simulate
 
 
 def voice(seconds=1.0, seed=0):
@@ -94,3 +94,34 @@ def test_the_stage_makes_all_files_anew_when_the_seed_changes(root, corpus):
         assert done.returncode == 0, done.stdout + done.stderr
         seen.append((made.read_bytes(), made.stat().st_mtime_ns))
     assert seen[0][0] != seen[1][0] and seen[1] == seen[2]
+
+
+def test_hard_channels_change_the_recording_and_are_noted(corpus):
+    run(corpus)
+    easy = read_audio(corpus / "out/s1/a/u1.flac")
+    given = ["--corpus", str(corpus / "in"), "--channels", "hard", "--session-size", "2"]
+    simulate_channels.main([*given, "--out", str(corpus / "hard")])
+    hard = read_audio(corpus / "hard/s1/a/u1.flac")
+    assert len(hard) == len(easy) and not np.allclose(hard, easy, atol=1e-3)
+    rows = (corpus / "hard/conditions.1.tsv").read_text().splitlines()
+    sessions = [row.split("\t")[4] for row in rows]
+    assert sessions == ["s1/a#1", "s1/a#1", "s2/a#1"]
+    assert rows[0].split("\t")[5] == rows[1].split("\t")[5] != rows[2].split("\t")[5]
+
+
+def test_pseudo_sessions_are_groups_of_a_folder():
+    files = ["a/u3", "a/u1", "b/u1", "a/u2"]
+    assert session_names(files) == {name: name for name in files}
+    assert session_names(files, 2) == {"a/u1": "a#1", "a/u2": "a#1", "a/u3": "a#2", "b/u1": "b#1"}
+
+
+def test_the_stage_refuses_another_word(corpus):
+    command = [
+        "local/prepare_folder.sh",
+        "--simulate-channels",
+        "harder",
+        str(corpus / "in"),
+        "data",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "easy (or true) or hard" in done.stderr

@@ -14,7 +14,9 @@ segment=false           # train on utterances that are cut out of long recording
 vad=                    # program: with --segment: energy, or none to take everything
 rttm=                   # FILE|program: with --segment: who speaks when, in place of --vad
 max_bad=                # program: share of bad audio files that is left out without stopping
-simulate_channels=false # give every utterance a recording condition of its own, and say so
+simulate_channels=      # easy (or true): give every utterance a room, a band and a noise of its own;
+                        # hard: also a device, a line and a codec, which augmentation does not draw
+session_size=           # program: with hard channels, utterances of a folder that share a device
 noise=                  # DIR|generated|none|program: noises and music for augmentation, e.g. MUSAN
 rir=                    # DIR|generated|none|program: room impulse responses, e.g. of RIRS_NOISES
 num_mel_bins=           # program: mel bands; model.mel_bins of the settings must agree
@@ -29,11 +31,13 @@ make_data() {
   [ "$segment" = false ] || folder=data/recordings
   prepare_folder.sh --trials "$trials" --channel "$(one_channel)" --layout "$layout" \
     --group-speakers "$group_speakers" --max-bad "$max_bad" \
-    --simulate-channels "$simulate_channels" --noise "$noise" --rir "$rir" \
+    --simulate-channels "$simulate_channels" --session-size "$session_size" \
+    --noise "$noise" --rir "$rir" \
     "${corpus:?"give --corpus, the folder of audio"}" "$folder"
   [ "$segment" = false ] ||
     vad.sh --channel "$channel" --vad "$vad" --rttm "$rttm" data/recordings data
-  made data segment vad rttm corpus trials channel layout group_speakers max_bad simulate_channels noise rir
+  made data segment vad rttm corpus trials channel layout group_speakers max_bad simulate_channels \
+    session_size noise rir
 }
 
 make_features() {

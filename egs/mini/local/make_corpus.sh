@@ -11,6 +11,7 @@ train_speakers=        # program: even, half of them women
 test_speakers=         # program: even, at least 4
 sessions=              # program: per speaker, each with a channel of its own
 utterances=            # program: per session
+channels=              # program: easy or hard: what sessions differ in
 force=${force:-false}  # make all of it again
 
 . "$(dirname -- "${BASH_SOURCE[0]}")/../../../utils/parse_options.sh"
@@ -19,7 +20,7 @@ corpus=$1 data=$2
 read -r -a launch <<< "${cmd:-launch}"
 
 sizes=()
-hand_on sizes seed train_speakers test_speakers sessions utterances
+hand_on sizes seed train_speakers test_speakers sessions utterances channels
 what=(--title "mini corpus" --done "$data/.corpus.done" --output "$corpus/utterances.tsv"
   --output "$data/train/wav.scp" --output "$data/test/trials" --key "$corpus ${sizes[*]}")
 . begin.sh "${what[@]}" --force "$force"
