@@ -21,5 +21,5 @@ cohort=6000  # training utterances to centre, whiten and normalise scores with; 
 dev_speakers=0 # speakers of the training set to hold out as a development set: the log has its error
              # rate, and settings may be chosen by it. True speakers are labels: the result is marked
 dev_labels=  # FILE: other speakers for it: the utt2cluster of an earlier stage 4, without true labels
-calibrate=test # the model is calibrated on the trials of: test, or dev with --dev-speakers
+calibrate="test" # the model is calibrated on the trials of: test, or dev with --dev-speakers
 force=false  # run stages even if they are complete

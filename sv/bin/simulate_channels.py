@@ -15,6 +15,7 @@ Example:
   python -m sv.bin.simulate_channels --corpus real --out simulated --noise noises --rir responses
 """
 
+from argparse import ArgumentParser
 from pathlib import Path
 
 from sv.audio.channel_choice import add_channel
@@ -24,8 +25,8 @@ from sv.files import shown
 from sv.numbers import COUNT, SEED, SHARE
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Parse the command line and make this job's files."""
+def options() -> ArgumentParser:
+    """Return the options of the program."""
     p = parser(__doc__)
     p.add_argument("--corpus", type=Path, required=True, help="folder of audio")
     p.add_argument("--out", type=Path, required=True, help="output folder for the simulated corpus")
@@ -54,7 +55,12 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--seed", type=SEED, default=0, help="another seed draws other conditions")
     p.add_argument("--job", type=COUNT, default=1, help="number of this job, from 1")
     p.add_argument("--num-jobs", type=COUNT, default=1, help="number of jobs that share the work")
-    args = p.parse_args(argv)
+    return p
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and make this job's files."""
+    args = options().parse_args(argv)
     if not 1 <= args.job <= args.num_jobs:
         raise InputError(f"--job {args.job}: give a number from 1 to --num-jobs {args.num_jobs}")
 

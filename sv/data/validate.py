@@ -19,6 +19,9 @@ from sv.text import read_text
 REQUIRED = ("wav.scp", "utt2spk", "utt2dur")
 FEATURES = ("feats.scp", "utt2num_frames")
 OPTIONAL = ("wav_ark.scp", "utt2num_samples")
+REMEDIES = dict.fromkeys(REQUIRED, "run stage 0 (data)") | dict.fromkeys(
+    FEATURES, "run stage 1 (features), or give --no-feats before it has run"
+)
 FRAME_SHIFT = 0.010
 FRAME_OVERHANG = 0.015
 """A frame is 25 ms long: n frames cover n * 10 ms + 15 ms."""
@@ -49,9 +52,6 @@ def validate(
     fix = f"; run utils/fix_data_dir {folder}"
     problems: list[str] = []
     tables: dict[str, Table] = {}
-    remedies = dict.fromkeys(REQUIRED, "run stage 0 (data)") | dict.fromkeys(
-        FEATURES, "run stage 1 (features), or give --no-feats before it has run"
-    )
     for name in (*REQUIRED, *FEATURES, *OPTIONAL):
         wanted = name in REQUIRED or (feats and name in FEATURES)
         if not wanted and not (folder / name).exists():
@@ -59,7 +59,7 @@ def validate(
         try:
             tables[name] = read_table(folder / name)
         except InputError as error:
-            problems.append(f"{error}; {remedies.get(name, 'remove it or make it again')}")
+            problems.append(f"{error}; {REMEDIES.get(name, 'remove it or make it again')}")
             continue
         problems += [text + fix for text in form_problems(tables[name])]
     if "wav.scp" not in tables:
