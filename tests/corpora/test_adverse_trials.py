@@ -1,11 +1,11 @@
 """Adverse trials: who speaks over whom, how loud, and never one of the trial's own speakers."""
 
 import subprocess
-import sys
 import wave
 
 import numpy as np
 import pytest
+from fork_server import fork_python
 
 from sv.bin import mix_trials
 from sv.corpora.adverse_trials import generator, plan, speak_over
@@ -96,7 +96,7 @@ def test_the_stage_by_its_shell_script(corpus, tmp_path, root):
         done = subprocess.run(
             ["bash", root / "local" / words[0], *words[1:]],
             cwd=tmp_path,
-            env={"PATH": "/usr/bin:/bin", "SV_PYTHON": sys.executable, "HOME": str(tmp_path)},
+            env={"PATH": "/usr/bin:/bin", "SV_PYTHON": fork_python(), "HOME": str(tmp_path)},
             capture_output=True,
             text=True,
         )

@@ -1,10 +1,10 @@
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from fork_server import fork_python
 
 from sv import checkpoint
 from sv.bin import embed as program
@@ -109,7 +109,7 @@ def test_two_processes_write_the_bytes_of_one(root, tmp_path, write_features, wr
     write_features(tmp_path / "data", lengths)
     assert len(batches_by_length(np.array(lengths), 8000)) == 5
     write_model(tmp_path / "m.pt")
-    environment = {**os.environ, "SV_PYTHON": sys.executable}
+    environment = {**os.environ, "SV_PYTHON": fork_python()}
     written = []
     for options in ([], ["--processes", "2", "--force", "true"]):
         done = subprocess.run(

@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
+from fork_server import fork_python
 
 from sv.bin import calibrate, normalize_scores, plda, score
 from sv.data.trials import read_trials
@@ -240,7 +240,7 @@ def test_old_facts_never_describe_new_scores(place):
 
 
 def shell(root, script, *words, cwd):
-    environment = {**os.environ, "SV_PYTHON": sys.executable}
+    environment = {**os.environ, "SV_PYTHON": fork_python()}
     command = ["bash", str(root / "local" / script), *map(str, words)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 

@@ -4,10 +4,10 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
+from fork_server import fork_python
 
 from sv.bin import embed_mean, report
 from sv.errors import InputError
@@ -58,7 +58,7 @@ def place(root, tmp_path_factory):
 
 
 def stage(root, place, script, *words, **variables):
-    environment = {**os.environ, "SV_PYTHON": sys.executable, **variables}
+    environment = {**os.environ, "SV_PYTHON": fork_python(), **variables}
     command = ["bash", str(root / "local" / script), *map(str, words)]
     return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
 

@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from fork_server import fork_python
 from tiny_methods import settings_of
 from tiny_training import run, words
 
@@ -130,7 +130,7 @@ def test_the_stage_script_hands_it_on(data, first, tmp_path):
     given = ["--config", config, "--encoder", first, data, banks, tmp_path / "exp"]
     done = subprocess.run(
         ["bash", *map(str, [ROOT / "local/train.sh", *given])],
-        env=os.environ | {"SV_PYTHON": sys.executable},
+        env=os.environ | {"SV_PYTHON": fork_python()},
         capture_output=True,
         text=True,
     )
