@@ -67,7 +67,8 @@ def loss_at_chance(stats: dict[str, float]) -> str | None:
         return None
     return (
         f"the loss stays at chance, {stats['loss']:.4f}, the loss of embeddings that are all "
-        "alike. Lower optim.lr, raise method.temperature or lower method.margin, and"
+        "alike. Lower optim.lr, bring method.temperature nearer to its default, lower "
+        "method.margin, and"
     )
 
 

@@ -80,6 +80,12 @@ def test_the_teacher_is_what_is_saved(data, tmp_path):
             "standard deviation",
         ),
         ("swav", ["method.epsilon=50", "optim.lr=0.1"], "the loss stays at chance|outputs are"),
+        ("rdino", ["method.teacher_temp=20"], "the outputs are uniform for every crop"),
+        ("ca_dino", ["method.teacher_temp=20"], "the outputs are uniform for every crop"),
+        ("deepcluster", ["method.temperature=20", "optim.lr=0.05"], "the loss stays at chance"),
+        ("moco_proto", ["method.temperature=5", "optim.lr=0.3"], "the loss stays at chance"),
+        ("cpc", ["optim.lr=0.3"], "the loss stays at chance"),
+        ("lim", ["optim.lr=0.5"], "the loss stays at chance"),
     ],
 )
 def test_a_run_made_to_collapse_is_stopped_with_a_diagnosis(
